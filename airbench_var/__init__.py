@@ -1,0 +1,34 @@
+"""Train the same network many times and measure how much the runs differ.
+
+Nothing here imports torch until a name of the producing half (`Campaign`, `run_campaign`, `train`) is used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Recipe": "airbench_var.recipe",
+    "Seeds": "airbench_var.seeds",
+    "Store": "airbench_var.store",
+    "analyze": "airbench_var.analysis",
+    "Campaign": "airbench_var.campaign",
+    "run_campaign": "airbench_var.campaign",
+    "train": "airbench_var.training",
+}
+__all__ = ["Campaign", "Recipe", "Seeds", "Store", "analyze", "run_campaign", "train"]
+
+if TYPE_CHECKING:
+    from airbench_var.analysis import analyze
+    from airbench_var.campaign import Campaign, run_campaign
+    from airbench_var.recipe import Recipe
+    from airbench_var.seeds import Seeds
+    from airbench_var.store import Store
+    from airbench_var.training import train
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

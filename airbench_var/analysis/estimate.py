@@ -1,0 +1,56 @@
+"""A number with everything needed to read it: interval, method, assumption, and what to be wary of."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+Estimand = Literal["this test set", "the distribution"]
+Interval = tuple[float, float]
+
+#: The warning of a standard deviation whose variance was estimated below 0.
+NEGATIVE = "estimate negative"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One estimate: accuracies and standard deviations are fractions of 1, variances the squares of such."""
+
+    name: str
+    estimand: Estimand  #: infinitely many runs on these examples, or examples drawn afresh as well
+    value: float | None
+    interval: Interval | None
+    level: float  #: of the interval
+    absent: str = ""  #: why there is no value, or no interval around it
+    standard_errors: Mapping[str, float] = field(default_factory=dict)  #: of the value, by what they are for
+    method: str
+    assumption: str
+    warnings: tuple[str, ...] = ()
+
+    def standard_deviation(self, name: str) -> Self:
+        """Return the square root of this variance: 0, with a warning, where the estimate is negative."""
+        negative = self.value is not None and self.value < 0
+        return replace(
+            self,
+            name=name,
+            value=None if self.value is None else _root(self.value),
+            interval=None if self.interval is None else (_root(self.interval[0]), _root(self.interval[1])),
+            method=f"square root of {self.name}: {self.method}",
+            warnings=(NEGATIVE, *self.warnings) if negative else self.warnings,
+        )
+
+    def numbers(self) -> dict[str, Any]:
+        """Return value, low, high, level, standard_error_<of what>, warnings; None for what is not defined."""
+        low, high = self.interval or (None, None)
+        errors = {f"standard_error_{key}": error for key, error in self.standard_errors.items()}
+        interval = {"low": low, "high": high, "level": self.level}
+        return {"value": self.value, **interval, **errors, "warnings": list(self.warnings)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `numbers` with estimand, method, assumption, and absent (None where nothing is)."""
+        words = {"estimand": self.estimand, "method": self.method, "assumption": self.assumption}
+        return {**self.numbers(), **words, "absent": self.absent or None}
+
+
+def _root(variance: float) -> float:
+    return math.sqrt(max(0.0, variance))

@@ -1,0 +1,100 @@
+"""Statistics of a campaign, grown batch by batch or read from its store: one state, one way to estimates."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
+from airbench_var.stats import CorrectnessCounts
+from airbench_var.store.reader import Store
+from airbench_var.store.rows import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """What the committed runs of a campaign say, for each of its test sets."""
+
+    runs: int  #: committed
+    diverged: int  #: of these
+    failed: int  #: runs that failed for good; they have no row and no part in the estimates
+    test_sets: tuple[TestSetSummary, ...]  #: in the order of the store
+
+    def to_json(self) -> dict[str, Any]:
+        """Return runs, diverged, failed, and test_sets by name (see `TestSetSummary.to_json`)."""
+        return {
+            "runs": self.runs,
+            "diverged": self.diverged,
+            "failed": self.failed,
+            "test_sets": {summary.name: summary.to_json() for summary in self.test_sets},
+        }
+
+
+class LiveStatistics:
+    """The integer state of every test set of a campaign; each committed batch is counted once."""
+
+    def __init__(
+        self,
+        counts: Mapping[str, CorrectnessCounts],
+        diverged: Iterable[int] = (),
+        failed: Iterable[int] = (),
+    ) -> None:
+        self._counts = dict(counts)
+        self._diverged, self._failed = frozenset(diverged), frozenset(failed)
+
+    @classmethod
+    def of_store(cls, store: Store) -> Self:
+        """Count the committed rows of a store, checking each against its checksum; O(R N) once.
+
+        Raises: StoreDamagedError that names file and run.
+        """
+        run_ids_R = store.committed_ids()
+        counts: dict[str, CorrectnessCounts] = {}
+        for test_set in store.manifest.test_sets:
+            state = CorrectnessCounts.empty(test_set.n, test_set.labels_sha256)
+            for block in store.blocks(test_set.name, run_ids_R):
+                state = state.update(block.run_ids, block.rows_Rb)
+            counts[test_set.name] = state
+        diverged_R = run_ids_R[store.runs["diverged"][run_ids_R] != 0]
+        return cls(counts, diverged_R.tolist(), store.failed_ids().tolist())
+
+    def update(self, outcomes: Sequence[Outcome]) -> None:
+        """Count a batch that was just committed; O(batch x N + R).
+
+        Raises: StoreRefusedError when a run was counted before; the state is then unchanged.
+        """
+        done = [(outcome.spec.run_id, outcome.result) for outcome in outcomes if outcome.result is not None]
+        if done:
+            run_ids_R = np.array([run_id for run_id, _ in done])
+            self._counts = {
+                name: state.update(
+                    run_ids_R, np.stack([result.predictions[name].correct for _, result in done])
+                )
+                for name, state in self._counts.items()
+            }
+        self._diverged |= {run_id for run_id, result in done if result.diverged}
+        self._failed |= {outcome.spec.run_id for outcome in outcomes if outcome.result is None}
+
+    def analysis(self, level: float = LEVEL) -> Analysis:
+        """Return the estimates as of now; O(N + R log R)."""
+        summaries = [
+            summarize(name, state, diverged=self._diverged, level=level)
+            for name, state in self._counts.items()
+        ]
+        return Analysis(
+            runs=max((summary.runs for summary in summaries), default=0),
+            diverged=len(self._diverged),
+            failed=len(self._failed),
+            test_sets=tuple(summaries),
+        )
+
+
+def analyze(store: Store | str | os.PathLike[str], level: float = LEVEL) -> Analysis:
+    """Return the estimates from all committed rows of a store, given open or by its path.
+
+    Raises: UsageError when there is no such store, StoreDamagedError when a row is not what was committed.
+    """
+    opened = store if isinstance(store, Store) else Store.open(store)
+    return LiveStatistics.of_store(opened).analysis(level)

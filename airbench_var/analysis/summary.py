@@ -1,0 +1,183 @@
+"""From the counts of one test set to its named estimates."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from airbench_var.analysis import intervals, variance
+from airbench_var.analysis.estimate import Estimand, Estimate, Interval
+from airbench_var.stats import CorrectnessCounts
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSetSummary:
+    """What a campaign says about one test set: the estimates by name, and what to be wary of."""
+
+    __test__ = False  # pytest would take the name for a test class
+
+    name: str
+    examples: int
+    runs: int
+    diverged: int  #: of these runs; they are part of the recipe and of every estimate
+    estimates: Mapping[str, Estimate]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return examples, runs, diverged, warnings, and the estimates by name (see `Estimate.to_json`)."""
+        return {
+            "examples": self.examples,
+            "runs": self.runs,
+            "diverged": self.diverged,
+            "warnings": list(self.warnings),
+            "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
+        }
+
+
+def summarize(
+    name: str, counts: CorrectnessCounts, *, diverged: frozenset[int] = frozenset(), level: float = LEVEL
+) -> TestSetSummary:
+    """Return every estimate of one test set; what R or n is too small for is absent, with the reason.
+
+    `<x>_variance` is followed by `<x>_std`, its square root. `diverged` holds the ids of diverged runs.
+    """
+    estimates: list[Estimate] = []
+    for kind in _KINDS:
+        estimates.append(kind.estimate(counts, level))
+        if kind.name.endswith("_variance"):
+            estimates.append(estimates[-1].standard_deviation(kind.name.replace("_variance", "_std")))
+    return TestSetSummary(
+        name=name,
+        examples=counts.n,
+        runs=counts.R,
+        diverged=len(diverged),
+        estimates={estimate.name: estimate for estimate in estimates},
+        warnings=tuple(_warnings(counts, diverged)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """How one estimate is named, computed, and what it rests on."""
+
+    name: str
+    estimand: Estimand
+    value: Callable[[CorrectnessCounts], Fraction]
+    interval: Callable[[CorrectnessCounts, float], Interval]
+    standard_errors: Callable[[CorrectnessCounts], dict[str, float]] = lambda _: {}
+    method: str
+    assumption: str
+    runs_needed: int = 2
+    examples_needed: int = 1
+
+    def estimate(self, counts: CorrectnessCounts, level: float) -> Estimate:
+        has_value = self.runs_needed <= counts.R and self.examples_needed <= counts.n
+        absent = _why_no_interval(counts)
+        interval = None if absent else self.interval(counts, level)
+        return Estimate(
+            name=self.name,
+            estimand=self.estimand,
+            value=float(self.value(counts)) if has_value else None,
+            interval=interval,
+            level=level,
+            absent=absent,
+            standard_errors={} if absent else self.standard_errors(counts),
+            method=self.method,
+            assumption=self.assumption,
+            warnings=_under_dispersed(counts) if interval and interval[1] < 0 else (),
+        )
+
+
+def _why_no_interval(counts: CorrectnessCounts) -> str:
+    if counts.R < 2:
+        return f"at least 2 runs are needed, there {'is' if counts.R == 1 else 'are'} {counts.R}"
+    if counts.n < 2:
+        return "at least 2 examples are needed, there is 1"
+    if variance.test_set_variance(counts) == 0:
+        return "every run has the same accuracy, which leaves no scale for an interval"
+    return ""
+
+
+def _under_dispersed(counts: CorrectnessCounts) -> tuple[str]:
+    p_value = intervals.under_dispersion_p_value(counts)
+    return (f"under-dispersed: runs differ less than independent errors would make them, p = {p_value:.2g}",)
+
+
+def _warnings(counts: CorrectnessCounts, diverged: frozenset[int]) -> Iterator[str]:
+    if diverged:
+        yield f"{len(diverged)} of {counts.R} runs diverged; diverged runs are part of every estimate"
+    # Diverged runs that all predict one class are equal for an honest reason.
+    repeated = [ids for ids in counts.repeated_rows() if not diverged.issuperset(ids)]
+    if repeated:
+        copies, (first, second) = sum(len(ids) - 1 for ids in repeated), repeated[0][:2]
+        yield (
+            f"{copies} runs equal an earlier run bit for bit (run {second} equals run {first}): unless "
+            "nothing random differed between them, runs were counted twice, and no variance can be trusted"
+        )
+
+
+def _accuracy_errors(counts: CorrectnessCounts) -> dict[str, float]:
+    of_test_set, of_distribution = intervals.accuracy_standard_errors(counts)
+    return {"test_set": of_test_set, "distribution": of_distribution}
+
+
+_RUNS = "runs are independent and identically distributed"
+_EXAMPLES = f"{_RUNS}; examples are independent draws from the distribution"
+
+_KINDS = (
+    _Kind(
+        name="mean_accuracy",
+        estimand="this test set",
+        value=variance.mean_accuracy,
+        interval=intervals.accuracy_interval,
+        standard_errors=_accuracy_errors,
+        method="Student's t over runs",
+        assumption=_RUNS,
+        runs_needed=1,
+    ),
+    _Kind(
+        name="distribution_wise_accuracy",
+        estimand="the distribution",
+        value=variance.mean_accuracy,
+        interval=intervals.distribution_wise_accuracy_interval,
+        method="Student's t over runs and examples, Satterthwaite's degrees of freedom",
+        assumption=_EXAMPLES,
+        runs_needed=1,
+    ),
+    _Kind(
+        name="test_set_variance",
+        estimand="this test set",
+        value=variance.test_set_variance,
+        interval=intervals.test_set_variance_interval,
+        method="chi-square over runs, degrees of freedom adjusted to their kurtosis",
+        assumption=_RUNS,
+    ),
+    _Kind(
+        name="independent_errors_variance",
+        estimand="this test set",
+        value=variance.independent_errors_variance,
+        interval=intervals.independent_errors_interval,
+        method="Student's t over runs, on the influence of each",
+        assumption=f"{_RUNS}; one common effect moves all examples of a run",
+    ),
+    _Kind(
+        name="excess_variance",
+        estimand="this test set",
+        value=variance.distribution_wise_variance,
+        interval=intervals.excess_variance_interval,
+        method="interval of test_set_variance less independent_errors_variance, times n / (n - 1)",
+        assumption=_RUNS,
+        examples_needed=2,
+    ),
+    _Kind(
+        name="distribution_wise_variance",
+        estimand="the distribution",
+        value=variance.distribution_wise_variance,
+        interval=intervals.distribution_wise_variance_interval,
+        method="chi-square over runs and normal over examples, combined by MOVER",
+        assumption=_EXAMPLES,
+        examples_needed=2,
+    ),
+)

@@ -1,0 +1,199 @@
+"""The command line: thin, and without torch until a network is to be trained."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airbench_var import __version__
+from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, RunsFailedError
+
+if TYPE_CHECKING:
+    from airbench_var.analysis import Analysis
+    from airbench_var.report.live import Mode
+    from airbench_var.store import Store
+
+COMMANDS = ("train", "analyze")
+
+DESCRIPTION = """\
+Train the same network many times and measure how much the runs differ, and why.
+
+  python -m airbench_var --runs 10000                       airbench94 on CIFAR-10
+  python -m airbench_var --runs 200 --recipe tiny --data-dir data --out runs/tiny --seed 1
+  python -m airbench_var --runs 20 --recipe tiny --data synthetic   needs no data
+  python -m airbench_var analyze runs/tiny                  what its runs say
+"""
+
+EPILOG = """\
+--runs N means that the store ends with exactly N committed runs: the same command again goes on where it
+stopped, or does nothing. Exit codes: 0 done, 2 wrong command or recipe, 3 data, 4 damaged store, 5 store of
+another campaign or writer, 6 disk, 7 device or missing package, 8 failed runs, 130/143 interrupted.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a known error is one message on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = given.pop(0) if given and given[0] in COMMANDS else "train"
+    try:
+        if command == "analyze":
+            return analyze(analyze_parser().parse_args(given))
+        return train(train_parser().parse_args(given))
+    except AirbenchVarError as error:
+        print(f"airbench_var: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("airbench_var: stopped at once. What was committed is kept; the same command goes on.", file=sys.stderr)
+        return InterruptedCampaignError.exit_code
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
+        sys.stderr.close()
+        return 1
+
+
+def train_parser() -> argparse.ArgumentParser:
+    """Return the parser of the main job."""
+    parser = argparse.ArgumentParser(
+        prog="python -m airbench_var",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"airbench_var {__version__}")
+    parser.add_argument("--runs", type=_positive, required=True, metavar="N", help="committed runs at the end")
+    what = parser.add_argument_group("what is trained")
+    what.add_argument(
+        "--recipe", default="airbench94", metavar="R", help="airbench94, resnet9, tiny, linear, or a .toml file"
+    )
+    what.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe; repeatable"
+    )
+    what.add_argument("--data", default="cifar10", metavar="D", help="cifar10 (default) or synthetic")
+    what.add_argument("--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up")
+    what.add_argument("--seed", type=_natural, default=0, metavar="S", help="campaign seed (default 0)")
+    what.add_argument(
+        "--vary", default="init,order,aug", metavar="LIST", help="sources of randomness that differ between runs"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--out", type=Path, metavar="STORE", help="the store (default runs/RECIPE-DATA)")
+    how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:INDEX")
+    how.add_argument("--workers", type=_positive, metavar="K", help="processes (default: as many as fit the cores)")
+    how.add_argument(
+        "--threads", type=_positive, default=1, metavar="T", help="CPU threads of one run; part of the store (default 1)"
+    )
+    how.add_argument("--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile of the step")
+    how.add_argument("--loader", choices=("resident", "ffcv"), default="resident", help="both give the same bits")
+    shown = parser.add_argument_group("what is shown").add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="progress as JSON lines on stderr, the estimates on stdout")
+    shown.add_argument("--quiet", action="store_true", help="only the final table")
+    return parser
+
+
+def analyze_parser() -> argparse.ArgumentParser:
+    """Return the parser of `analyze`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m airbench_var analyze",
+        description="Print the estimates from all committed runs of a store, also while it is being written.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("store", type=Path, metavar="STORE")
+    parser.add_argument("--json", action="store_true", help="for machines; fractions, not percent")
+    return parser
+
+
+def train(options: argparse.Namespace) -> int:
+    """Run a campaign to its end and print what its runs say."""
+    from airbench_var.recipe import parse_assignments
+    from airbench_var.recipes import find_recipe
+    from airbench_var.seeds import parse_vary
+
+    recipe = find_recipe(options.recipe).with_values(parse_assignments(options.set))
+    vary = parse_vary(options.vary)
+
+    from airbench_var import data  # from here on it takes seconds: torch
+    from airbench_var.campaign import Campaign, default_workers, run_campaign
+    from airbench_var.store import Store
+    from airbench_var.training import Settings, choose_compile, choose_device
+
+    device, why_device = choose_device(options.device)
+    compiled, why_compiled = choose_compile(options.compile, device)
+    settings = Settings(device=device, threads=options.threads, compile=compiled, loader=options.loader)
+    workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
+    dataset = data.load(options.data, options.data_dir)
+    out = options.out or Path("runs") / f"{recipe.name}-{dataset.name}"
+    if not (options.quiet or options.json):
+        print(
+            f"{recipe.name} ({recipe.sha256[:8]}) on {dataset.title} from {dataset.source}\n"
+            f"device {device} ({why_device}), compile {'on' if compiled else 'off'} ({why_compiled}), "
+            f"workers {workers} ({why_workers}), store {out}",
+            file=sys.stderr,
+        )
+    campaign = Campaign(
+        recipe=recipe,
+        data=dataset,
+        out=out,
+        runs=options.runs,
+        seed=options.seed,
+        vary=vary,
+        settings=settings,
+        workers=workers,
+    )
+    mode: Mode = "json" if options.json else "quiet" if options.quiet else "auto"
+    try:
+        analysis = run_campaign(campaign, mode)
+    except (InterruptedCampaignError, RunsFailedError):
+        analyze(argparse.Namespace(store=out, json=options.json))  # what is there is worth showing
+        raise
+    _show(Store.open(out), analysis, as_json=options.json)
+    return 0
+
+
+def analyze(options: argparse.Namespace) -> int:
+    """Print what the committed runs of a store say."""
+    from airbench_var.analysis import analyze
+    from airbench_var.store import Store
+
+    store = Store.open(options.store)
+    _show(store, analyze(store), as_json=options.json)
+    return 0
+
+
+def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
+    """Print the estimates with what they are of: a table for people, or one JSON object."""
+    identity, provenance = store.manifest.identity, store.manifest.provenance
+    if as_json:
+        head = {
+            "store": str(store.path),
+            "recipe": provenance["recipe_name"],
+            "recipe_sha256": identity["recipe_sha256"],
+            "data": provenance["data_title"],
+            "seed": identity["seed"],
+            "vary": identity["vary"],
+            "device": provenance["device"],
+        }
+        print(json.dumps(head | analysis.to_json(), indent=2, allow_nan=False))
+        return
+    from airbench_var.report.table import print_analysis
+
+    print(f"{provenance['recipe_name']} on {provenance['data_title']}, {provenance['device']}, store {store.path}")
+    print_analysis(analysis)
+
+
+def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _natural(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+    return value

@@ -1,0 +1,80 @@
+"""Named errors: each says what happened, why, and what to do next, and carries the exit code.
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a defect of ours |
+| 2 | the command, an option, or a recipe is wrong |
+| 3 | the data set is missing or not what it claims to be |
+| 4 | the store is damaged |
+| 5 | the store belongs to something else, or to another writer |
+| 6 | the disk is full, read-only, or failing |
+| 7 | no such device, or an optional package is missing |
+| 8 | some runs failed for good |
+| 130, 143 | interrupted; everything committed is kept |
+"""
+
+import difflib
+from collections.abc import Sequence
+
+
+class AirbenchVarError(Exception):
+    """Base of every error that a user can cause or mend."""
+
+    exit_code = 1
+
+
+class UsageError(AirbenchVarError):
+    """The command line, a recipe name, or a recipe key is wrong."""
+
+    exit_code = 2
+
+
+class DataError(AirbenchVarError):
+    """The data set is missing, truncated, or not what it claims to be."""
+
+    exit_code = 3
+
+
+class StoreDamagedError(AirbenchVarError):
+    """A store's bytes are not what was committed; the message names file and run."""
+
+    exit_code = 4
+
+
+class StoreRefusedError(AirbenchVarError):
+    """The store belongs to another recipe, data set, format or writer; nothing was written."""
+
+    exit_code = 5
+
+
+class StorageError(AirbenchVarError):
+    """The disk is full, read-only, or failing; what was acknowledged before is safe."""
+
+    exit_code = 6
+
+
+class DeviceError(AirbenchVarError):
+    """The device or optional package that was asked for is not there."""
+
+    exit_code = 7
+
+
+class RunsFailedError(AirbenchVarError):
+    """Some runs failed for good; the others are committed."""
+
+    exit_code = 8
+
+
+class InterruptedCampaignError(AirbenchVarError):
+    """The campaign was stopped by a signal; everything committed is kept."""
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return ' (did you mean ...?)' for the closest known name, or '' when none is close."""
+    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" (did you mean {match[0]!r}?)" if match else ""

@@ -1,0 +1,85 @@
+"""The network of airbench94. Source: github.com/KellerJordan/cifar10-airbench, airbench94_muon.py."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from airbench_var.models.layers import BatchNorm, Conv, uniform_fan_in_
+from airbench_var.recipe import AirbenchNet
+
+#: The whitening convolution sees 2x2 patches: 3 * 2 * 2 = 12 directions, each with both signs.
+PATCH = 2
+WHITENED = 2 * 3 * PATCH * PATCH
+
+
+class Group(nn.Module):
+    """Convolution, 2x2 max pooling, normalisation, activation; convolution, normalisation, activation."""
+
+    def __init__(self, c_in: int, c_out: int, config: AirbenchNet) -> None:
+        super().__init__()
+        self.conv1 = Conv(c_in, c_out, 3, padding=1)
+        self.norm1 = BatchNorm(c_out, momentum=config.norm_momentum, eps=config.norm_eps, scale=False)
+        self.conv2 = Conv(c_out, c_out, 3, padding=1)
+        self.norm2 = BatchNorm(c_out, momentum=config.norm_momentum, eps=config.norm_eps, scale=False)
+        self.activation = getattr(F, config.activation)
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the convolutions anew; their first input-many filters start as the identity."""
+        for module in (self.conv1, self.norm1, self.conv2, self.norm2):
+            module.reset(generator)
+        for conv in (self.conv1, self.conv2):
+            nn.init.dirac_(conv.weight.data[: conv.weight.size(1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve height and width, c_in to c_out channels."""
+        x = self.activation(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        x = self.activation(self.norm2(self.conv2(x)))
+        return x
+
+
+class Airbench(nn.Module):
+    """Frozen whitening of 2x2 patches with a trained bias, three groups, global max pooling, linear head."""
+
+    whitening: Tensor
+
+    def __init__(self, config: AirbenchNet, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("whitening", torch.zeros(WHITENED, 3, PATCH, PATCH))
+        self.whiten_bias = nn.Parameter(torch.empty(WHITENED))
+        channels = (WHITENED, *config.widths)
+        self.groups = nn.ModuleList(
+            Group(c_in, c_out, config) for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+        )
+        self.head = nn.Parameter(torch.empty(classes, channels[-1]))
+
+    def prepare(self, images_BCHW: Tensor) -> None:
+        """Set the whitening filters from normalised training images: the same for every run.
+
+        Eigenvectors of the patch covariance over the roots of their eigenvalues, with both signs. Computed
+        on the CPU in double precision, so that the filters do not depend on the device.
+        """
+        images_BCHW = images_BCHW.cpu().double()
+        patches = F.unfold(images_BCHW, PATCH).transpose(1, 2).reshape(-1, 3 * PATCH * PATCH)
+        eigenvalues, eigenvectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+        filters = (eigenvectors / (eigenvalues + self.config.whiten_eps).sqrt()).T
+        self.whitening.copy_(torch.cat((filters, -filters)).reshape(self.whitening.shape))
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw every trained weight anew; the head is scaled to unit standard deviation."""
+        bound = (3 * PATCH * PATCH) ** -0.5
+        self.whiten_bias.data.copy_(torch.empty(WHITENED).uniform_(-bound, bound, generator=generator))
+        for group in self.groups:
+            group.reset(generator)  # type: ignore[operator]
+        uniform_fan_in_(self.head, generator)
+        self.head.data /= self.head.data.std()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Return logits (B, K), divided by the width of the last group."""
+        dtype, stride = x_BCHW.dtype, self.config.whiten_stride
+        x = F.conv2d(x_BCHW, self.whitening.to(dtype), self.whiten_bias.to(dtype), stride=stride)
+        x = getattr(F, self.config.activation)(x)
+        for group in self.groups:
+            x = group(x)
+        features_BC = x.amax((2, 3))
+        return F.linear(features_BC, self.head.to(dtype)) / features_BC.size(1)

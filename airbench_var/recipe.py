@@ -1,0 +1,278 @@
+"""A recipe: the full set of hyperparameters of a run, as frozen data with one canonical hash."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from airbench_var.errors import UsageError, nearest
+
+Flip = Literal["none", "random", "alternating"]
+Padding = Literal["reflect", "zero"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What is drawn anew for each example and epoch; lengths in pixels."""
+
+    flip: Flip = "none"  #: alternating: one coin an example, then the other side every other epoch
+    translate: int = 0  #: largest shift in each direction
+    padding: Padding = "reflect"  #: what a shift uncovers: mirrored pixels or black
+    cutout: int = 0  #: side of the square that is set to the mean colour
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirbenchNet:
+    """The convolutional network of airbench94: whitening, then three groups of two 3x3 convolutions."""
+
+    whiten_stride: int = 1  #: pixels between the 2x2 patches that are whitened; 2 halves the resolution
+    whiten_eps: float = 5e-4  #: added to the eigenvalues of the patch covariance
+    widths: tuple[int, ...] = (64, 256, 256)  #: channels of each group
+    activation: Literal["gelu", "relu"] = "gelu"
+    norm_momentum: float = 0.6  #: share of the old running statistics kept a step
+    norm_eps: float = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet9:
+    """The ResNet-9 of the paper (channel counts are multiples of `width`)."""
+
+    width: int = 64
+    output_scale: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearNet:
+    """One linear map from pixels to logits, initialised at a normal with this standard deviation."""
+
+    init_std: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Stochastic gradient descent on all parameters, torch.optim.SGD's formula."""
+
+    lr: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float  #: added to the gradient as weight_decay * weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class Muon:
+    """Muon on convolution filters, SGD with Nesterov momentum on biases and head."""
+
+    lr: float  #: of the orthogonalised update, for filters scaled to unit norm an output channel
+    momentum: float
+    newton_schulz_steps: int
+    sgd_momentum: float
+    bias_lr: float
+    head_lr: float
+    weight_decay: float  #: share of a bias or head weight removed a step, whatever its lr
+    whiten_bias_epochs: float  #: the whitening bias is trained this long, its lr falling to 0
+
+
+Network = AirbenchNet | ResNet9 | LinearNet
+Optimizer = SGD | Muon
+_KINDS = {kind.__name__: kind for kind in (Augment, AirbenchNet, ResNet9, LinearNet, SGD, Muon)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a run except seeds, data and device."""
+
+    name: str
+    network: Network
+    optimizer: Optimizer
+    augment: Augment = Augment()
+    epochs: float  #: passes over the training set; 0 leaves the initial network
+    batch_size: int
+    label_smoothing: float = 0.0
+    loss_reduction: Literal["mean", "sum"] = "mean"  #: over the batch
+    precision: Literal["half", "single"] = "half"  #: of activations: bfloat16 on CPU, float16 on CUDA
+    tta: bool = False  #: also predict by test-time augmentation, as a test set of its own
+    train_share: float = 1.0  #: the first share of the training set that is used
+
+    def __post_init__(self) -> None:
+        for where, node in (("", self), *((f"{f.name}.", getattr(self, f.name)) for f in fields(self))):
+            if is_dataclass(node):
+                _check_choices(where, node)
+        _require(self.epochs >= 0, "epochs", self.epochs, "0 or more")
+        _require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
+        _require(0 < self.train_share <= 1, "train_share", self.train_share, "above 0, at most 1")
+        _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "in [0, 1)")
+        _require(self.augment.translate >= 0, "augment.translate", self.augment.translate, "0 or more")
+        _require(self.augment.cutout >= 0, "augment.cutout", self.augment.cutout, "0 or more")
+        if isinstance(self.optimizer, Muon) and not isinstance(self.network, AirbenchNet):
+            raise UsageError(
+                f"recipe {self.name!r}: Muon is written for AirbenchNet's parameters, not for "
+                f"{type(self.network).__name__}. Use SGD with this network."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; nested parts carry their class as 'kind'."""
+        return _encode(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Recipe":
+        """Build a recipe from `to_dict`'s output; raise UsageError for unknown kinds, keys or values."""
+        parts: dict[str, Any] = {}
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                given = dict(value)
+                kind = _KINDS.get(given.pop("kind", ""))
+                if kind is None:
+                    raise UsageError(f"recipe key {key!r}: no kind {value.get('kind')!r}; known: {sorted(_KINDS)}.")
+                parts[key] = _build(kind, given, f"{key}.")
+            else:
+                parts[key] = value
+        recipe: Recipe = _build(Recipe, parts, "")
+        return recipe
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the canonical JSON of everything but the name: equal hashes mean equal hyperparameters."""
+        values = self.to_dict()
+        del values["name"]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_values(self, changes: Mapping[str, Any]) -> "Recipe":
+        """Return a copy with dotted keys replaced ('optimizer.lr': 0.3); text values are parsed by type."""
+        recipe = self
+        for key, value in changes.items():
+            recipe = _replace_path(recipe, key.split("."), value, key)
+        return recipe
+
+
+def load_toml(path: Path, named: Mapping[str, Any]) -> Recipe:
+    """Read a TOML file whose `base` names a recipe and whose other keys replace its values."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"recipe file {path}: {error.strerror}. Give the path of a readable TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"recipe file {path} is not valid TOML: {error}.") from error
+    base = values.pop("base", None)
+    if base not in named:
+        raise UsageError(f'recipe file {path}: needs a line base = "NAME" with one of {", ".join(named)}.')
+    values.setdefault("name", path.stem)
+    recipe: Recipe = named[base]()
+    return recipe.with_values(_flatten(values))
+
+
+def parse_assignments(texts: list[str]) -> dict[str, str]:
+    """Turn ['epochs=4', 'optimizer.lr=0.1'] into a mapping; raise UsageError for text without '='."""
+    changes = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {text}: expected KEY=VALUE, for example --set epochs=4.")
+        changes[key.strip()] = value.strip()
+    return changes
+
+
+def _require(holds: bool, key: str, value: object, range_text: str) -> None:
+    if not holds:
+        raise UsageError(f"recipe key {key!r} is {value}; it must be {range_text}.")
+
+
+def _encode(node: Any) -> dict[str, Any]:
+    """A number has one spelling, its field's type: epochs = 8 and epochs = 8.0 are one recipe, one hash."""
+    hints, encoded = get_type_hints(type(node)), {}
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if is_dataclass(value):
+            value = {"kind": type(value).__name__, **_encode(value)}
+        elif hints[f.name] is float:
+            value = float(value)
+        encoded[f.name] = list(value) if isinstance(value, tuple) else value
+    return encoded
+
+
+def _check_choices(where: str, node: Any) -> None:
+    """Literal fields hold one of their choices, numbers are finite and of the declared type."""
+    hints = get_type_hints(type(node))
+    for f in fields(node):
+        hint, value = hints[f.name], getattr(node, f.name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            choices = [str(c) for c in get_args(hint)]
+            raise UsageError(
+                f"recipe key {where + f.name!r} is {value!r}{nearest(str(value), choices)}; "
+                f"choose from {', '.join(choices)}."
+            )
+        if hint is float and not abs(value) < float("inf"):
+            raise UsageError(f"recipe key {where + f.name!r} is {value}; it must be a finite number.")
+
+
+def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
+    known = get_type_hints(kind)
+    parsed = {}
+    for key, value in values.items():
+        if key not in known:
+            raise _unknown_key(where + key, [where + k for k in known])
+        parsed[key] = value if is_dataclass(value) else _parse(known[key], value, where + key)
+    missing = [f for f in known if f not in parsed and f in _required(kind)]
+    if missing:
+        raise UsageError(f"recipe key {where + missing[0]!r} is missing.")
+    return kind(**parsed)
+
+
+def _required(kind: Any) -> set[str]:
+    return {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+
+
+def _unknown_key(key: str, known: list[str]) -> UsageError:
+    return UsageError(f"unknown recipe key {key!r}{nearest(key, known)}. Known: {', '.join(known)}.")
+
+
+def _keys(node: Any, prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for f in fields(node):
+        value = getattr(node, f.name)
+        keys += _keys(value, f"{prefix}{f.name}.") if is_dataclass(value) else [prefix + f.name]
+    return keys
+
+
+def _replace_path(node: Any, path: list[str], value: Any, key: str, root: Any = None) -> Any:
+    root = root or node
+    name, rest = path[0], path[1:]
+    if name not in {f.name for f in fields(node)} or is_dataclass(getattr(node, name)) != bool(rest):
+        raise _unknown_key(key, _keys(root))
+    if rest:
+        return replace(node, **{name: _replace_path(getattr(node, name), rest, value, key, root)})
+    return replace(node, **{name: _parse(get_type_hints(type(node))[name], value, key)})
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def _parse(hint: Any, value: Any, key: str) -> Any:
+    """Convert text or a JSON/TOML value to the field's type; raise UsageError when it is no such thing."""
+    try:
+        if hint is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if hint is int:
+            if isinstance(value, bool) or int(value) != float(value):
+                raise ValueError
+            return int(value)
+        if hint is float:
+            if isinstance(value, bool):
+                raise ValueError
+            return float(value)
+        if get_origin(hint) is tuple:
+            items = value.split(",") if isinstance(value, str) else value
+            return tuple(_parse(get_args(hint)[0], item, key) for item in items)
+        if hint is str or get_origin(hint) is Literal:
+            return str(value)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        kind = "true or false" if hint is bool else getattr(hint, "__name__", str(hint))
+        raise UsageError(f"recipe key {key!r}: {value!r} is not a valid {kind}.") from error
+    raise UsageError(f"recipe key {key!r} cannot be set to a single value.")

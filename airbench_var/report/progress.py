@@ -1,0 +1,119 @@
+"""One moment of a campaign, written as a view for terminals, as a line, or as JSON."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from airbench_var.analysis import Analysis, TestSetSummary
+from airbench_var.report.percent import interval_text, percent, value_text
+
+_STDS = (("test-set std", "test_set_std"), ("distribution-wise std", "distribution_wise_std"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a campaign is, and what its runs say so far."""
+
+    title: str
+    total: int  #: runs asked for
+    networks_per_hour: float | None  #: None before the first commit of this session
+    remaining_s: float | None
+    elapsed_s: float  #: of this session
+    analysis: Analysis
+
+    def view(self) -> Group:
+        """Return the view for a terminal of 80 columns."""
+        head = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=self.total, completed=min(self.analysis.runs, self.total), width=24)
+        head.add_row(Text(self.title, "bold"), bar, self._done())
+        return Group(head, Text(" · ".join(self._pace())), _estimates(self.analysis))
+
+    def line(self) -> str:
+        """Return everything in one line of plain text."""
+        parts = [", ".join([self._done(), *self._pace()])]
+        for summary in self.analysis.test_sets:
+            stds = ", ".join(f"{label} {value_text(summary.estimates[name])}" for label, name in _STDS)
+            parts.append(
+                f"{summary.name}: mean accuracy {_accuracy(summary)} ({_accuracy_error(summary)}), {stds}"
+            )
+        return "; ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the same for machines: accuracies as fractions, None for what is not defined."""
+        return {
+            "event": "progress",
+            "runs": self.analysis.runs,
+            "total": self.total,
+            "networks_per_hour": self.networks_per_hour,
+            "remaining_s": self.remaining_s,
+            "elapsed_s": self.elapsed_s,
+            "diverged": self.analysis.diverged,
+            "failed": self.analysis.failed,
+            "test_sets": {
+                summary.name: {
+                    name: summary.estimates[name].numbers()
+                    for name in ("mean_accuracy", *(name for _, name in _STDS))
+                }
+                for summary in self.analysis.test_sets
+            },
+        }
+
+    def _done(self) -> str:
+        return f"{self.analysis.runs:,} of {self.total:,} runs"
+
+    def _pace(self) -> Iterator[str]:
+        """Yield speed, time and trouble, in words."""
+        if self.networks_per_hour is None or self.remaining_s is None:
+            yield "waiting for the first run"
+        else:
+            yield f"{self.networks_per_hour:,.{0 if self.networks_per_hour >= 10 else 1}f} networks per hour"
+            finished = self.analysis.runs >= self.total
+            yield (
+                f"done in {_duration(self.elapsed_s)}" if finished else f"{_duration(self.remaining_s)} left"
+            )
+        yield f"{self.analysis.diverged:,} diverged"
+        yield f"{self.analysis.failed:,} failed"
+
+
+def _estimates(analysis: Analysis) -> Table:
+    """Return one line per estimate, with what says how sure it is."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column()
+    grid.add_column(justify="right")
+    grid.add_column()
+    for summary in analysis.test_sets:
+        grid.add_row(summary.name, "mean accuracy", _accuracy(summary), _accuracy_error(summary))
+        for label, name in _STDS:
+            estimate = summary.estimates[name]
+            level = f"{100 * estimate.level:g} % interval "
+            grid.add_row("", label, value_text(estimate), level + interval_text(estimate))
+    return grid
+
+
+def _accuracy(summary: TestSetSummary) -> str:
+    return value_text(summary.estimates["mean_accuracy"])
+
+
+def _accuracy_error(summary: TestSetSummary) -> str:
+    error = summary.estimates["mean_accuracy"].standard_errors.get("test_set")
+    return f"standard error {'unknown' if error is None else percent(error, 3)}"
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in its one or two largest units: '45 s', '3 min 20 s', '2 h 05 min', '3 d 4 h'."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, min_of_hour = divmod(minutes, 60)
+    days, h_of_day = divmod(hours, 24)
+    if days:
+        return f"{days} d {h_of_day} h"
+    if hours:
+        return f"{hours} h {min_of_hour:02d} min"
+    if minutes >= 10:
+        return f"{minutes} min"
+    return f"{minutes} min {s:02d} s" if minutes else f"{s} s"

@@ -1,0 +1,57 @@
+"""Randomness is data: the three seeds of a run, and the draws that follow from them."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from airbench_var.errors import UsageError, nearest
+from airbench_var.philox import philox4x32
+
+#: Third counter word, so that two uses of one seed never share a draw.
+AUGMENT_STREAM, ORDER_STREAM = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds:
+    """The unsigned 64-bit seeds of one run: initialisation, data order, augmentation (paper, App D.1)."""
+
+    init: int
+    order: int
+    aug: int
+
+
+STREAMS = tuple(field.name for field in fields(Seeds))
+
+
+def parse_vary(text: str) -> tuple[str, ...]:
+    """Return the streams named in 'init,order,aug', in canonical order; raise UsageError for another name."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in STREAMS:
+            raise UsageError(
+                f"--vary {text}: {name!r} is no source of randomness{nearest(name, STREAMS)}. "
+                f"Choose from {', '.join(STREAMS)}, separated by commas."
+            )
+    return tuple(name for name in STREAMS if name in names)
+
+
+def seeds_of_run(campaign_seed: int, run_id: int, vary: tuple[str, ...] = STREAMS) -> Seeds:
+    """Return the seeds of one run; a stream that is not varied has the value it has in run 0.
+
+    Source: `numpy.random.SeedSequence` with the run id as spawn key, whose output NumPy keeps fixed.
+    """
+    own, first = (
+        np.random.SeedSequence(campaign_seed, spawn_key=(i,)).generate_state(3, np.uint64) for i in (run_id, 0)
+    )
+    values = {name: int((own if name in vary else first)[i]) for i, name in enumerate(STREAMS)}
+    return Seeds(**values)
+
+
+def epoch_order(order_seed: int, epoch: int, n: int) -> npt.NDArray[np.int64]:
+    """Return the order of n examples in an epoch, int64 (n,): a stable argsort of 64-bit Philox keys.
+
+    Two equal keys (chance n**2 / 2**65) keep their index order, so the result is defined everywhere.
+    """
+    high, low, _, _ = philox4x32(order_seed, np.arange(n), epoch, ORDER_STREAM)
+    return np.argsort(high << np.uint64(32) | low, kind="stable")

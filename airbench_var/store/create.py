@@ -1,0 +1,115 @@
+"""Make a new store so that a crash at any point leaves no store, or a whole one.
+
+`manifest.json.new` is the first file and becomes `manifest.json` as the last step: a folder that holds it is
+a creation that was cut short, in which nothing was ever acknowledged, and may be made anew.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.store.disk import RowFile, make_folder, storage_errors, sync_folder, write_new_file
+from airbench_var.store.lock import LOCK, WriterLock
+from airbench_var.store.manifest import COLUMNS, MANIFEST, Manifest, describe_test_set
+from airbench_var.store.npy import encode_header
+from airbench_var.store.records import RUNS, Bytes, record_dtype
+
+UNFINISHED = MANIFEST + ".new"
+
+
+def refuse_strangers(store: Path) -> None:
+    """Raise StoreRefusedError when the path holds anything but a store, the start of one, or nothing."""
+    with storage_errors(store, "opening"):
+        try:
+            names = {path.name for path in store.iterdir()}
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            raise StoreRefusedError(
+                f"{store}: this, or a folder on the way to it, is a file. Choose another folder with --out."
+            ) from error
+    if names - {LOCK} and not names & {MANIFEST, UNFINISHED}:
+        raise StoreRefusedError(
+            f"{store} is not a store and not empty: it holds {', '.join(sorted(names)[:5])}; nothing was "
+            "written. Choose a new or empty folder with --out."
+        )
+
+
+def refuse_impossible(manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
+    """Raise before anything is written when no store can be made of these."""
+    if capacity < 1:
+        raise UsageError(f"a store has room for at least one run, not {capacity}.")
+    record_dtype(manifest)
+    for test_set in manifest.test_sets:
+        given = describe_test_set(test_set.name, labels[test_set.name], ())
+        if (given["n"], given["labels_sha256"]) != (test_set.n, test_set.labels_sha256):
+            raise StoreRefusedError(f"the labels of test set {test_set.name!r} do not match its description.")
+
+
+@contextmanager
+def writable_folder(store: Path) -> Iterator[WriterLock]:
+    """Yield the lock of the folder, made if need be; on error let go of it, and take away what was made."""
+    with ExitStack() as undo:
+        with storage_errors(store, "making the folder"):
+            made = make_folder(store)
+        if made:
+            undo.callback(_remove, store, Path.rmdir)
+        lock = WriterLock.take(store)
+        undo.callback(lock.release)
+        if made:
+            undo.callback(_remove, store / LOCK, Path.unlink)
+        yield lock
+        undo.pop_all()
+
+
+def _remove(path: Path, how: Callable[[Path], None]) -> None:
+    with suppress(OSError):  # on the way out of another error, which says more
+        how(path)
+
+
+def create_store(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
+    """Fill the folder, whose lock the caller holds; on failure take away what was made.
+
+    Raises: StorageError.
+    """
+    with storage_errors(store, "creating the store"):
+        _discard(store)
+        try:
+            _fill(store, manifest, labels, capacity)
+        except BaseException:
+            if (store / MANIFEST).exists():  # renamed, but not certainly on the disk
+                (store / MANIFEST).rename(store / UNFINISHED)
+            _discard(store)
+            raise
+
+
+def _fill(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
+    write_new_file(store / UNFINISHED, manifest.encode())
+    sync_folder(store)
+    for test_set in manifest.test_sets:
+        folder = store / test_set.name
+        folder.mkdir()
+        labels_N = np.ascontiguousarray(labels[test_set.name], np.uint8)
+        header = encode_header(labels_N.dtype, labels_N.shape)
+        write_new_file(folder / "labels.npy", header + labels_N.tobytes())
+    for matrix in manifest.matrices:
+        RowFile.create(store / matrix.file, np.dtype(np.uint8), (matrix.width,), capacity).close()
+    for test_set in manifest.test_sets:
+        sync_folder(store / test_set.name)
+    RowFile.create(store / RUNS, record_dtype(manifest), (), capacity).close()
+    sync_folder(store)
+    (store / UNFINISHED).rename(store / MANIFEST)
+    sync_folder(store)
+
+
+def _discard(store: Path) -> None:
+    """Take away what `_fill` makes, the mark of an unfinished store last; touch nothing else."""
+    for folder in (path for path in store.iterdir() if path.is_dir()):
+        for name in ("labels", *COLUMNS):
+            (folder / f"{name}.npy").unlink(missing_ok=True)
+        folder.rmdir()
+    (store / RUNS).unlink(missing_ok=True)
+    (store / UNFINISHED).unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""One writer at a time: an advisory lock that ends with the process, however it ends."""
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Self
+
+from airbench_var.errors import StoreRefusedError
+from airbench_var.store.disk import storage_errors, write_all
+
+LOCK = "lock"
+
+
+class WriterLock:
+    """The exclusive flock on STORE/lock; the file holds pid and host of the holder, for people."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def take(cls, store: Path) -> Self:
+        """Take the lock or raise StoreRefusedError that names its holder; never wait."""
+        path = store / LOCK
+        with storage_errors(path, "opening"):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)  # Python sets close-on-exec
+        try:
+            with storage_errors(path, "locking"):
+                _lock(fd, store)
+                os.ftruncate(fd, 0)
+                write_all(fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(fd)
+
+    def release(self) -> None:
+        """Let the next writer in; once."""
+        os.close(self._fd)
+
+
+def _lock(fd: int, store: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_ino != (store / LOCK).stat().st_ino:  # its folder is being taken away
+            raise BlockingIOError
+    except BlockingIOError as error:
+        holder = os.pread(fd, 1000, 0).decode(errors="replace") or "unknown"
+        raise StoreRefusedError(
+            f"{store}: another campaign is writing ({holder}); nothing was written. "
+            "Wait until it ends, stop it, or choose another folder with --out."
+        ) from error

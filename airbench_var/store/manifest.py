@@ -1,0 +1,195 @@
+"""manifest.json: what a store is of (compared on every resume) and where it came from (for people)."""
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from airbench_var.errors import StoreDamagedError, StoreRefusedError
+from airbench_var.store.disk import storage_errors
+
+MANIFEST = "manifest.json"
+FORMAT, FORMAT_VERSION = "airbench_var store", 1
+
+#: The matrices a test set may have, and the bytes of one run in each (uint8) for n examples.
+COLUMNS = {"correct": lambda n: (n + 7) // 8, "predicted": lambda n: n}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """What a store holds fixed of a test set; `name` is also its folder."""
+
+    name: str
+    n: int  #: examples
+    classes: tuple[str, ...]  #: names, in label order
+    labels_sha256: str  #: of the label bytes, uint8 (n,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """One matrix of the store: uint8 (capacity, width)."""
+
+    test_set: str
+    column: str
+    width: int
+
+    @property
+    def file(self) -> str:
+        """The path inside the store."""
+        return f"{self.test_set}/{self.column}.npy"
+
+
+def describe_test_set(name: str, labels_N: npt.NDArray[np.uint8], classes: tuple[str, ...]) -> dict[str, Any]:
+    """Return the entry of a test set for `identity["test_sets"]`."""
+    labels_sha256 = hashlib.sha256(np.ascontiguousarray(labels_N, np.uint8).data).hexdigest()
+    return {"name": name, "n": len(labels_N), "classes": list(classes), "labels_sha256": labels_sha256}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a store is of. Written once, never changed.
+
+    `identity` must match on resume; it has at least `test_sets` (see `describe_test_set`) and `columns`
+    (of "correct", "predicted"). `provenance` is informative and never compared. Both hold JSON values.
+    """
+
+    uuid: uuid.UUID
+    identity: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def new(cls, identity: Mapping[str, Any], provenance: Mapping[str, Any]) -> Self:
+        """Return the manifest of a new store, with a fresh uuid.
+
+        Raises: StoreRefusedError when a test set or a column cannot be stored.
+        """
+        manifest = cls(uuid=uuid.uuid4(), identity=_as_json(identity), provenance=_as_json(provenance))
+        manifest._refuse_what_cannot_be_stored()
+        return manifest
+
+    @cached_property
+    def test_sets(self) -> tuple[TestSet, ...]:
+        """The test sets, in the order of the counts in a run's record."""
+        return tuple(
+            TestSet(**{**entry, "classes": tuple(entry["classes"])}) for entry in self.identity["test_sets"]
+        )
+
+    @cached_property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """Every matrix of the store: test set by test set, column by column."""
+        return tuple(
+            Matrix(test_set=test_set.name, column=column, width=COLUMNS[column](test_set.n))
+            for test_set in self.test_sets
+            for column in self.identity["columns"]
+        )
+
+    def encode(self) -> bytes:
+        """Return the text of manifest.json; its last member is the sha256 of the others in canonical JSON."""
+        body = {
+            "format": FORMAT,
+            "format_version": self.format_version,
+            "uuid": str(self.uuid),
+            "identity": self.identity,
+            "provenance": self.provenance,
+        }
+        return (json.dumps(body | {"sha256": _sha256(body)}, indent=2) + "\n").encode("ascii")
+
+    @classmethod
+    def load(cls, store: Path) -> Self:
+        """Read STORE/manifest.json.
+
+        Raises: StoreDamagedError for half a manifest or a changed one, StoreRefusedError for a newer format
+        or a manifest of something else.
+        """
+        path = store / MANIFEST
+        with storage_errors(path, "reading"):
+            text = path.read_bytes()
+        try:
+            body = json.loads(text)
+        except ValueError as error:
+            raise _damaged(path, "it is not whole") from error
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise StoreRefusedError(f"{path} is not a store's manifest. Choose another folder with --out.")
+        if body.get("format_version") != FORMAT_VERSION:
+            raise StoreRefusedError(
+                f"{path}: the store has format version {body.get('format_version')!r}, this airbench_var "
+                f"knows version {FORMAT_VERSION}. Use the airbench_var that wrote it, or a newer one."
+            )
+        digest = body.pop("sha256", None)
+        if digest != _sha256(body):
+            raise _damaged(path, "it is not what was written: its sha256 differs")
+        manifest = cls(uuid=uuid.UUID(body["uuid"]), identity=body["identity"], provenance=body["provenance"])
+        if manifest.encode() != text:
+            raise _damaged(path, "it is not what was written: its bytes differ")
+        return manifest
+
+    def refuse_other_identity(self, store: Path, identity: Mapping[str, Any]) -> None:
+        """Raise StoreRefusedError that lists each difference by dotted key, when there is one."""
+        lines = list(_differences("", self.identity, _as_json(identity)))
+        if lines:
+            raise StoreRefusedError(
+                f"{store} is the store of another campaign; nothing was written. What differs:\n"
+                + "\n".join(f"  {line}" for line in lines)
+                + "\nChoose another folder with --out, or give the options that the store was made with."
+            )
+
+    def _refuse_what_cannot_be_stored(self) -> None:
+        names = [test_set.name for test_set in self.test_sets]
+        if not names or len(set(names)) < len(names):
+            raise StoreRefusedError(f"a store needs test sets with different names, not {names}.")
+        for test_set in self.test_sets:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", test_set.name):
+                raise StoreRefusedError(
+                    f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, - and _."
+                )
+            if test_set.n < 1 or not 1 <= len(test_set.classes) <= 256:
+                raise StoreRefusedError(
+                    f"test set {test_set.name!r}: {test_set.n} examples, {len(test_set.classes)} classes; "
+                    "a store takes at least one example, and classes that fit one byte."
+                )
+        columns = self.identity["columns"]
+        if "correct" not in columns or len(set(columns)) < len(columns) or set(columns) - set(COLUMNS):
+            raise StoreRefusedError(
+                f"columns {columns}: a store has 'correct' and may have 'predicted', nothing else."
+            )
+
+
+def _damaged(path: Path, what: str) -> StoreDamagedError:
+    return StoreDamagedError(f"{path}: {what}. Restore the file from a copy of the store.")
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values as JSON gives them back: tuples become lists, so that old and new compare."""
+    return dict(json.loads(json.dumps(values, allow_nan=False)))
+
+
+def _sha256(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def _differences(key: str, old: Any, new: Any) -> Iterator[str]:
+    """Yield 'dotted.key: OLD in the store, NEW now' for every leaf that differs."""
+    if isinstance(old, list) and isinstance(new, list) and any(isinstance(v, dict) for v in (*old, *new)):
+        old, new = dict(enumerate(old)), dict(enumerate(new))
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in dict.fromkeys((*old, *new)):
+            below = f"{key}.{name}" if key else str(name)
+            yield from _differences(below, old.get(name, _ABSENT), new.get(name, _ABSENT))
+    elif old != new or type(old) is not type(new):
+        yield f"{key}: {_show(old)} in the store, {_show(new)} now"
+
+
+_ABSENT = object()
+
+
+def _show(value: Any) -> str:
+    return "absent" if value is _ABSENT else json.dumps(value)

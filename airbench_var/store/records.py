@@ -1,0 +1,85 @@
+"""One fixed-width record per run id: what runs.npy holds, and the checksum that vouches for a row.
+
+The record's checksum covers the store's uuid, the run id, and the checksums of the run's row in every
+matrix, so a row of another store or of another run fails, and a fault is named by the file it is in.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from airbench_var.errors import StoreRefusedError
+from airbench_var.store.manifest import Manifest
+from airbench_var.store.npy import HEADER_BYTES
+
+RUNS = "runs.npy"
+OPEN, COMMITTED, FAILED = 0, 1, 2
+SEEDS = ("init_seed", "order_seed", "aug_seed")
+
+Records = npt.NDArray[np.void]
+Bytes = npt.NDArray[np.uint8]
+
+
+def record_dtype(manifest: Manifest) -> np.dtype[np.void]:
+    """Return the dtype of a record; T test sets in manifest order, M columns in manifest order.
+
+    Its size is a power of two, filled up with `reserved` zeros: a record then never lies on two disk
+    sectors, so that a power cut leaves the old record or the new one.
+
+    Raises: StoreRefusedError when the record does not fit a sector.
+    """
+    t, m = len(manifest.test_sets), len(manifest.identity["columns"])
+    fields: list[tuple[Any, ...]] = [
+        ("state", "u1"),
+        ("diverged", "u1"),
+        ("attempt", "<u2"),
+        ("worker", "<u4"),
+        ("run_id", "<u8"),
+        *((seed, "<u8") for seed in SEEDS),
+        ("loss", "<f8"),
+        ("train_s", "<f8"),
+        ("correct", "<u4", (t,)),
+        ("payload_crc", "<u4", (t, m)),
+        ("crc", "<u4"),
+    ]
+    used = np.dtype(fields).itemsize
+    size = 1 << (used - 1).bit_length()
+    if size > HEADER_BYTES:
+        raise StoreRefusedError(f"{t} test sets do not fit one record; divide them between stores.")
+    return np.dtype([*fields, ("reserved", "u1", (size - used,))] if used < size else fields)
+
+
+def seal(record: Records, payload: Sequence[Bytes], uuid: UUID) -> None:
+    """Set the checksums of one record () from the run's row in every matrix, in manifest order."""
+    crcs = np.array([zlib.crc32(row.data) for row in payload], np.uint32)
+    record["payload_crc"] = crcs.reshape(record["payload_crc"].shape)
+    record["crc"] = record_crcs(record.reshape(1), uuid)[0]
+
+
+def record_crcs(records: Records, uuid: UUID) -> npt.NDArray[np.uint32]:
+    """Return the CRC32, for records (R,), of uuid bytes followed by the record with its crc set to 0."""
+    blank = records.copy()
+    blank["crc"] = 0
+    size, data, start = blank.itemsize, memoryview(blank.tobytes()), zlib.crc32(uuid.bytes)
+    crcs = (zlib.crc32(data[i : i + size], start) for i in range(0, len(data), size))
+    return np.fromiter(crcs, np.uint32, len(blank))
+
+
+def damaged_records(run_ids: npt.NDArray[np.int64], records: Records, uuid: UUID) -> npt.NDArray[np.bool_]:
+    """Return for records (R,) whether each is neither all zeros nor sealed for its run id."""
+    as_bytes = records.view(np.uint8).reshape(len(records), records.itemsize)
+    damaged: npt.NDArray[np.bool_] = np.any(as_bytes, axis=1)
+    sealed = np.flatnonzero((records["state"] == COMMITTED) | (records["state"] == FAILED))
+    good = records["run_id"][sealed] == run_ids[sealed]
+    good &= records["crc"][sealed] == record_crcs(records[sealed], uuid)
+    damaged[sealed] = ~good
+    return damaged
+
+
+def payload_crcs(rows_Rb: Bytes) -> npt.NDArray[np.uint32]:
+    """Return the CRC32 of every row of uint8 (R, width)."""
+    return np.fromiter((zlib.crc32(row.data) for row in rows_Rb), np.uint32, len(rows_Rb))

@@ -1,0 +1,46 @@
+"""What a run is asked for and what it hands back: the only types the two halves share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from airbench_var.seeds import Seeds
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run to be trained: its id (the row of the store), its seeds, and which attempt this is."""
+
+    run_id: int
+    seeds: Seeds
+    attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """One run on one test set of n examples."""
+
+    correct: npt.NDArray[np.uint8]  #: (ceil(n/8),) packed bits, bitorder "little", pad bits zero
+    predicted: npt.NDArray[np.uint8]  #: (n,) predicted class
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What `train(recipe, seeds, data, device)` returns."""
+
+    predictions: Mapping[str, Predictions]  #: by test set name
+    loss: float  #: mean training loss per example over the last epoch; nan for 0 epochs
+    diverged: bool  #: a loss or a logit was not finite
+    train_s: float  #: seconds from the first step to the end of the last, without compiling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an executor yields for one spec: a result, or why there will be none."""
+
+    spec: RunSpec
+    worker: int
+    result: RunResult | None = None
+    failure: str = ""  #: one line; set when result is None: the run failed for good

@@ -1,0 +1,87 @@
+"""How runs are computed: device, threads, compiling, loader; each choice with its reason."""
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from airbench_var.errors import DeviceError, UsageError
+from airbench_var.recipe import Recipe
+
+CompileMode = Literal["auto", "on", "off"]
+LoaderName = Literal["resident", "ffcv"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run is computed, as far as that is not the recipe's business."""
+
+    device: str = "cpu"  #: "cpu", "cuda", "cuda:1"
+    threads: int = 1  #: CPU threads of one run; the bits of a run on the CPU depend on them
+    compile: bool = False  #: torch.compile of forward pass and loss
+    loader: LoaderName = "resident"
+    cache_dir: Path | None = None  #: where the ffcv loader keeps its .beton file
+
+    def activation_dtype(self, recipe: Recipe) -> torch.dtype:
+        """Return the number format of activations: for "half", bfloat16 on CPU and float16 on CUDA."""
+        if recipe.precision == "single":
+            return torch.float32
+        return torch.bfloat16 if self.on_cpu else torch.float16
+
+    def numerics(self, recipe: Recipe) -> dict[str, Any]:
+        """Return what the bits of a run depend on, besides recipe, seeds and data, as JSON values."""
+        return {
+            "device": torch.device(self.device).type,
+            "activations": str(self.activation_dtype(recipe)).removeprefix("torch."),
+            "threads": self.threads if self.on_cpu else None,
+            "compile": self.compile,
+        }
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether runs are computed on the CPU."""
+        return torch.device(self.device).type == "cpu"
+
+    def device_name(self) -> str:
+        """Return the name of the device, for people."""
+        return _cpu_name() if self.on_cpu else torch.cuda.get_device_name(self.device)
+
+
+def choose_device(asked: str) -> tuple[str, str]:
+    """Return the device for "auto", "cpu", "cuda" or "cuda:I", and the reason.
+
+    Raises: UsageError for another name, DeviceError when that GPU is not there.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return ("cuda", "a GPU was found") if found else ("cpu", "no CUDA GPU was found")
+    try:
+        device = torch.device(asked)
+    except RuntimeError as error:
+        raise UsageError(f"--device {asked}: no such kind of device. Choose auto, cpu, cuda or cuda:INDEX.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {asked}: only cpu and cuda are supported. Choose auto, cpu, cuda or cuda:INDEX.")
+    if device.type == "cuda" and (device.index or 0) >= found:
+        why = f"PyTorch {torch.__version__} sees {found} CUDA GPU{'' if found == 1 else 's'} on this machine"
+        raise DeviceError(f"--device {asked}: {why}. Use --device cpu, or install a CUDA build of PyTorch and a driver.")
+    return asked, "asked for"
+
+
+def choose_compile(asked: CompileMode, device: str) -> tuple[bool, str]:
+    """Return whether to compile the step with torch.compile, and the reason."""
+    if asked != "auto":
+        return asked == "on", "asked for"
+    if torch.device(device).type == "cuda":
+        return True, "fewer kernel launches on a GPU"
+    return False, "on a CPU eager is faster for these networks: `python -m bench step`"
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

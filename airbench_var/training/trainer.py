@@ -1,0 +1,109 @@
+"""One run from seeds to predictions.
+
+No files, no printing, no global random numbers; on CUDA nothing waits for the device between the first
+step and the end of the evaluation.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import chain, count, islice
+from math import ceil
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from airbench_var.data.dataset import Dataset, Split
+from airbench_var.data.loaders import Loader, ResidentLoader, normalised
+from airbench_var.models import build
+from airbench_var.models.airbench import Airbench
+from airbench_var.recipe import Recipe
+from airbench_var.seeds import Seeds
+from airbench_var.store.rows import RunResult
+from airbench_var.training.evaluation import Evaluation
+from airbench_var.training.optimizers import Optimizers
+from airbench_var.training.settings import Settings
+
+#: The whitening filters are computed from this many training images (airbench94_muon.py).
+WHITENING_IMAGES = 5000
+
+
+class Trainer:
+    """One recipe on one data set and device, ready to train any number of networks one after another.
+
+    Data, weights and the compiled step stay on the device; a run resets the weights in place. Two calls
+    with equal seeds return equal bits.
+    """
+
+    def __init__(self, recipe: Recipe, data: Dataset, settings: Settings) -> None:
+        self.recipe = recipe
+        self.device = torch.device(settings.device)
+        dtype = settings.activation_dtype(recipe)
+        train = data.train.first(round(len(data.train) * recipe.train_share))
+        self.loader = make_loader(recipe, data, train, settings, dtype)
+        model = build(recipe.network, classes=len(data.classes), pixels=train.images_NHWC[0].size)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        if isinstance(self.model, Airbench):
+            first, cpu = train.first(WHITENING_IMAGES), torch.device("cpu")
+            self.model.prepare(normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32))
+        self.loss = torch.compile(self._loss) if settings.compile else self._loss
+        self.evaluation = Evaluation(data, recipe, self.device, dtype)
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        """Train one network and return its predictions on every test set."""
+        model, steps_per_epoch = self.model, self.loader.steps_per_epoch
+        steps = ceil(self.recipe.epochs * steps_per_epoch)
+        model.reset(torch.Generator().manual_seed(seeds.init))
+        optimizers = Optimizers(model, self.recipe.optimizer, steps=steps, steps_per_epoch=steps_per_epoch)
+        losses = torch.full((steps,), torch.nan, device=self.device)
+
+        start_s = time.perf_counter()
+        model.train()
+        for step, (images_BCHW, labels_B) in enumerate(islice(self._batches(seeds), steps)):
+            optimizers.set_rates(step)
+            loss = self.loss(images_BCHW, labels_B)
+            loss.backward()
+            optimizers.step()
+            losses[step] = loss.detach()
+        model.eval()
+        predictions, finite = self.evaluation(model)
+
+        examples_per_loss = self.recipe.batch_size if self.recipe.loss_reduction == "sum" else 1
+        return RunResult(
+            predictions=predictions,
+            loss=losses[-steps_per_epoch:].mean().item() / examples_per_loss,
+            diverged=not (finite and bool(losses.isfinite().all())),
+            train_s=time.perf_counter() - start_s,
+        )
+
+    def _batches(self, seeds: Seeds) -> Iterator[tuple[Tensor, Tensor]]:
+        return chain.from_iterable(self.loader.epoch(epoch, seeds) for epoch in count())
+
+    def _loss(self, images_BCHW: Tensor, labels_B: Tensor) -> Tensor:
+        return F.cross_entropy(
+            self.model(images_BCHW).float(),
+            labels_B,
+            label_smoothing=self.recipe.label_smoothing,
+            reduction=self.recipe.loss_reduction,
+        )
+
+
+def train(recipe: Recipe, seeds: Seeds, data: Dataset, device: str = "cpu") -> RunResult:
+    """Train one network: a pure function of its arguments. For many networks, keep a `Trainer`."""
+    return Trainer(recipe, data, Settings(device=device))(seeds)
+
+
+def make_trainer(recipe: Recipe, data: Dataset, settings: Settings) -> Trainer:
+    """Set this process up for training and return its trainer: what an executor calls in each worker."""
+    torch.set_num_threads(settings.threads)
+    return Trainer(recipe, data, settings)
+
+
+def make_loader(recipe: Recipe, data: Dataset, train: Split, settings: Settings, dtype: torch.dtype) -> Loader:
+    """Return the loader that the settings name; both give the same batches for the same seeds."""
+    pixels = {"mean": data.mean, "std": data.std, "device": torch.device(settings.device), "dtype": dtype}
+    if settings.loader == "ffcv":
+        from airbench_var.data.ffcv_loader import FfcvLoader  # optional dependency, slow to import
+
+        return FfcvLoader(train, recipe.batch_size, recipe.augment, cache_dir=settings.cache_dir, **pixels)
+    return ResidentLoader(train, recipe.batch_size, recipe.augment, **pixels)

@@ -1,0 +1,95 @@
+"""The intervals contain the truth as often as they say, and the tempting wrong one does not.
+
+A bound on the coverage of so many simulated sets is widened by three standard errors of a share (the
+seeds are fixed, so a test that passes passes always).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from airbench_var.analysis import intervals
+from airbench_var.analysis.estimate import Interval
+from airbench_var.stats import CorrectnessCounts
+from tests.statistical.generator import MEAN_ACCURACY, RunEffects, SimulatedTestSet, simulate
+
+LEVEL = 0.95
+
+IntervalOf = Callable[[CorrectnessCounts, float], Interval]
+TruthOf = Callable[[SimulatedTestSet], float]
+
+#: Estimate, its interval, its truth. "run-only" is the wrong one: it knows nothing of the examples.
+CLAIMS: dict[str, tuple[IntervalOf, TruthOf]] = {
+    "accuracy": (intervals.accuracy_interval, lambda drawn: drawn.mean_accuracy),
+    "distribution-wise accuracy": (intervals.distribution_wise_accuracy_interval, lambda _: MEAN_ACCURACY),
+    "test-set": (intervals.test_set_variance_interval, lambda drawn: drawn.test_set_variance),
+    "independent": (intervals.independent_errors_interval, lambda drawn: drawn.independent_errors_variance),
+    "excess": (intervals.excess_variance_interval, lambda drawn: drawn.excess_variance),
+    "distribution-wise": (
+        intervals.distribution_wise_variance_interval,
+        lambda drawn: drawn.distribution_wise_variance,
+    ),
+    "run-only": (intervals.excess_variance_interval, lambda drawn: drawn.distribution_wise_variance),
+}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    sets: int
+    hits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLAIMS, 0))
+
+    def require(self, claim: str, low: float, high: float = 1.0) -> None:
+        share = self.hits[claim] / self.sets
+        slack_low, slack_high = (3 * np.sqrt(bound * (1 - bound) / self.sets) for bound in (low, high))
+        assert low - slack_low <= share <= high + slack_high, f"{claim}: covers {share:.3f} of {self.sets}"
+
+
+def coverage(*, n: int, runs: int, std: float, sets: int, effects: RunEffects = "normal") -> Coverage:
+    result = Coverage(sets)
+    rng = np.random.default_rng([5, n, runs, round(1e6 * std)])
+    for _ in range(sets):
+        drawn = simulate(rng, n=n, runs=runs, distribution_wise_std=std, effects=effects)
+        for claim, (interval_of, truth_of) in CLAIMS.items():
+            low, high = interval_of(drawn.counts, LEVEL)
+            result.hits[claim] += low <= truth_of(drawn) <= high
+    return result
+
+
+@pytest.mark.parametrize(("runs", "std"), [(50, 0.005), (50, 0.0), (5, 0.005), (500, 0.005)])
+def test_intervals_cover(runs: int, std: float) -> None:
+    covered = coverage(n=1000, runs=runs, std=std, sets=300)
+    for claim in ("accuracy", "distribution-wise accuracy", "test-set", "excess"):
+        covered.require(claim, 0.93, 0.98)
+    covered.require("independent", 0.92)
+    covered.require("distribution-wise", 0.925, 0.99)
+    if (runs, std) == (500, 0.005):  # the more runs, the more an interval without the examples is wrong
+        covered.require("run-only", 0.0, 0.80)
+
+
+def test_intervals_cover_when_runs_fail_now_and_then() -> None:
+    covered = coverage(n=1000, runs=200, std=0.005, sets=300, effects="failing")
+    covered.require("excess", 0.92)
+    covered.require("distribution-wise", 0.92)
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize("std", [0.0, 0.0003, 0.005])
+@pytest.mark.parametrize("runs", [50, 500, 2000])
+@pytest.mark.parametrize("n", [1000, 10_000])
+def test_coverage_grid(n: int, runs: int, std: float) -> None:
+    covered = coverage(n=n, runs=runs, std=std, sets=2000)
+    # At 0 the truth lies at the end of what is possible, and the kurtosis can only widen the interval.
+    covered.require("excess", 0.93, 0.995 if std == 0 else 0.98)
+    covered.require("distribution-wise", 0.925, 0.99)
+    if (n, runs, std) == (1000, 500, 0.005):
+        covered.require("run-only", 0.0, 0.80)
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize(("n", "runs"), [(1000, 200), (10_000, 500), (10_000, 2000)])
+def test_coverage_with_failing_runs(n: int, runs: int) -> None:
+    covered = coverage(n=n, runs=runs, std=0.005, sets=2000, effects="failing")
+    covered.require("excess", 0.92)
+    covered.require("distribution-wise", 0.92)
