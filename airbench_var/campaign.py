@@ -111,8 +111,8 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
         done = writer.committed_count
         if done > campaign.runs:
             raise StoreRefusedError(
-                f"{campaign.out} already has {done} committed runs, more than --runs {campaign.runs}, which is "
-                f"the total. Ask for at least as many, or choose another --out."
+                f"{campaign.out} already has {done} committed runs, more than --runs {campaign.runs}, "
+                "which is the total. Ask for at least as many, or choose another --out."
             )
         statistics = LiveStatistics.of_store(writer.store)
         open_ids = writer.open_ids(campaign.runs)
@@ -124,15 +124,15 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
             writer.event("stop", committed=writer.committed_count, signal=interrupt.name)
             if interrupt.name:
                 raise InterruptedCampaignError(
-                    f"stopped by {interrupt.name} with {writer.committed_count} of {campaign.runs} runs committed in "
-                    f"{campaign.out}. The same command goes on from there.",
+                    f"stopped by {interrupt.name} with {writer.committed_count} of {campaign.runs} runs "
+                    f"committed in {campaign.out}. The same command goes on from there.",
                     exit_code=128 + signal.Signals[interrupt.name],
                 )
         failed = writer.store.failed_ids()
     if len(failed):
         raise RunsFailedError(
-            f"{len(failed)} of {campaign.runs} runs failed for good, the first is run {failed[0]}; all others are "
-            f"committed in {campaign.out}. Its events.jsonl says why."
+            f"{len(failed)} of {campaign.runs} runs failed for good, the first is run {failed[0]}; all "
+            f"others are committed in {campaign.out}. Its events.jsonl says why."
         )
     return statistics.analysis()
 
@@ -149,7 +149,9 @@ def _train(
     """Run every open id and commit what comes back; only what is committed is counted and shown."""
     make_train: MakeTrain = partial(make_trainer, campaign.recipe, campaign.data, campaign.settings)
     specs = [RunSpec(run_id=i, seeds=seeds_of_run(campaign.seed, i, campaign.vary)) for i in open_ids]
-    execute = execute or (in_process if campaign.workers == 1 else partial(process_pool, workers=campaign.workers))
+    execute = execute or (
+        in_process if campaign.workers == 1 else partial(process_pool, workers=campaign.workers)
+    )
     for batch in in_batches(execute(make_train, specs, interrupt.requested)):
         writer.commit(batch)
         for outcome in batch:
@@ -219,8 +221,12 @@ def _commit() -> str | None:
     """Return the commit of the checkout this package is imported from, with '+' when it has changes."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-        dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10)
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None  # no git, or an installed package
     return head.stdout.strip() + ("+" if dirty.stdout else "")

@@ -45,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"airbench_var: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("airbench_var: stopped at once. What was committed is kept; the same command goes on.", file=sys.stderr)
+        print(
+            "airbench_var: stopped at once. What was committed is kept; the same command goes on.",
+            file=sys.stderr,
+        )
         return InterruptedCampaignError.exit_code
     except BrokenPipeError:  # the reader of our output left, as `| head` does
         sys.stderr.close()
@@ -62,31 +65,57 @@ def train_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"airbench_var {__version__}")
-    parser.add_argument("--runs", type=_positive, required=True, metavar="N", help="committed runs at the end")
+    parser.add_argument(
+        "--runs", type=_positive, required=True, metavar="N", help="committed runs at the end"
+    )
     what = parser.add_argument_group("what is trained")
     what.add_argument(
-        "--recipe", default="airbench94", metavar="R", help="airbench94, resnet9, tiny, linear, or a .toml file"
+        "--recipe",
+        default="airbench94",
+        metavar="R",
+        help="airbench94, resnet9, tiny, linear, or a .toml file",
     )
     what.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one value of the recipe; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of the recipe; repeatable",
     )
     what.add_argument("--data", default="cifar10", metavar="D", help="cifar10 (default) or synthetic")
-    what.add_argument("--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up")
+    what.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
+    )
     what.add_argument("--seed", type=_natural, default=0, metavar="S", help="campaign seed (default 0)")
     what.add_argument(
-        "--vary", default="init,order,aug", metavar="LIST", help="sources of randomness that differ between runs"
+        "--vary",
+        default="init,order,aug",
+        metavar="LIST",
+        help="sources of randomness that differ between runs",
     )
     how = parser.add_argument_group("how")
     how.add_argument("--out", type=Path, metavar="STORE", help="the store (default runs/RECIPE-DATA)")
     how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:INDEX")
-    how.add_argument("--workers", type=_positive, metavar="K", help="processes (default: as many as fit the cores)")
     how.add_argument(
-        "--threads", type=_positive, default=1, metavar="T", help="CPU threads of one run; part of the store (default 1)"
+        "--workers", type=_positive, metavar="K", help="processes (default: as many as fit the cores)"
     )
-    how.add_argument("--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile of the step")
-    how.add_argument("--loader", choices=("resident", "ffcv"), default="resident", help="both give the same bits")
+    how.add_argument(
+        "--threads",
+        type=_positive,
+        default=1,
+        metavar="T",
+        help="CPU threads of one run; part of the store (default 1)",
+    )
+    how.add_argument(
+        "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile of the step"
+    )
+    how.add_argument(
+        "--loader", choices=("resident", "ffcv"), default="resident", help="both give the same bits"
+    )
     shown = parser.add_argument_group("what is shown").add_mutually_exclusive_group()
-    shown.add_argument("--json", action="store_true", help="progress as JSON lines on stderr, the estimates on stdout")
+    shown.add_argument(
+        "--json", action="store_true", help="progress as JSON lines on stderr, the estimates on stdout"
+    )
     shown.add_argument("--quiet", action="store_true", help="only the final table")
     return parser
 
@@ -177,7 +206,8 @@ def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
         return
     from airbench_var.report.table import print_analysis
 
-    print(f"{provenance['recipe_name']} on {provenance['data_title']}, {provenance['device']}, store {store.path}")
+    name, data, device = (provenance[key] for key in ("recipe_name", "data_title", "device"))
+    print(f"{name} on {data}, {device}, store {store.path}")
     print_analysis(analysis)
 
 

@@ -106,6 +106,8 @@ class Recipe:
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "in [0, 1)")
         _require(self.augment.translate >= 0, "augment.translate", self.augment.translate, "0 or more")
         _require(self.augment.cutout >= 0, "augment.cutout", self.augment.cutout, "0 or more")
+        widths = self.network.widths if isinstance(self.network, AirbenchNet) else (1,)
+        _require(bool(widths) and min(widths) >= 1, "network.widths", widths, "one or more channel counts")
         if isinstance(self.optimizer, Muon) and not isinstance(self.network, AirbenchNet):
             raise UsageError(
                 f"recipe {self.name!r}: Muon is written for AirbenchNet's parameters, not for "
@@ -125,7 +127,9 @@ class Recipe:
                 given = dict(value)
                 kind = _KINDS.get(given.pop("kind", ""))
                 if kind is None:
-                    raise UsageError(f"recipe key {key!r}: no kind {value.get('kind')!r}; known: {sorted(_KINDS)}.")
+                    raise UsageError(
+                        f"recipe key {key!r}: no kind {value.get('kind')!r}; known: {sorted(_KINDS)}."
+                    )
                 parts[key] = _build(kind, given, f"{key}.")
             else:
                 parts[key] = value
@@ -153,7 +157,9 @@ def load_toml(path: Path, named: Mapping[str, Any]) -> Recipe:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"recipe file {path}: {error.strerror}. Give the path of a readable TOML file.") from error
+        raise UsageError(
+            f"recipe file {path}: {error.strerror}. Give the path of a readable TOML file."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe file {path} is not valid TOML: {error}.") from error
     base = values.pop("base", None)

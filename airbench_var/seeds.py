@@ -42,7 +42,8 @@ def seeds_of_run(campaign_seed: int, run_id: int, vary: tuple[str, ...] = STREAM
     Source: `numpy.random.SeedSequence` with the run id as spawn key, whose output NumPy keeps fixed.
     """
     own, first = (
-        np.random.SeedSequence(campaign_seed, spawn_key=(i,)).generate_state(3, np.uint64) for i in (run_id, 0)
+        np.random.SeedSequence(campaign_seed, spawn_key=(i,)).generate_state(3, np.uint64)
+        for i in (run_id, 0)
     )
     values = {name: int((own if name in vary else first)[i]) for i, name in enumerate(STREAMS)}
     return Seeds(**values)

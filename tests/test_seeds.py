@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from airbench_var.errors import UsageError
-from airbench_var.seeds import STREAMS, Seeds, epoch_order, parse_vary, seeds_of_run
+from airbench_var.philox import philox4x32
+from airbench_var.seeds import ORDER_STREAM, STREAMS, Seeds, epoch_order, parse_vary, seeds_of_run
 
 
 def test_seeds_are_a_fixed_function_of_campaign_seed_and_run_id() -> None:
@@ -52,6 +53,13 @@ def test_parse_vary_orders_and_refuses() -> None:
 def test_epoch_order_golden_values() -> None:
     assert epoch_order(0, 0, 10).tolist() == [6, 7, 3, 0, 8, 2, 1, 4, 9, 5]
     assert epoch_order(2**64 - 1, 3, 10).tolist() == [9, 4, 5, 2, 1, 7, 3, 8, 0, 6]
+
+
+def test_epoch_order_sorts_the_64_bit_words_of_the_order_stream() -> None:
+    seed, epoch, n = 99, 4, 5000
+    high, low, _, _ = philox4x32(seed, np.arange(n), epoch, ORDER_STREAM)
+    keys = [int(h) << 32 | int(w) for h, w in zip(high, low, strict=True)]
+    assert epoch_order(seed, epoch, n).tolist() == sorted(range(n), key=lambda i: (keys[i], i))
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 1000])

@@ -40,7 +40,7 @@ class Estimate:
         )
 
     def numbers(self) -> dict[str, Any]:
-        """Return value, low, high, level, standard_error_<of what>, warnings; None for what is not defined."""
+        """Return value, low, high, level, standard_error_<of what>, warnings; None where not defined."""
         low, high = self.interval or (None, None)
         errors = {f"standard_error_{key}": error for key, error in self.standard_errors.items()}
         interval = {"low": low, "high": high, "level": self.level}

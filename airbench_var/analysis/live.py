@@ -9,8 +9,7 @@ import numpy as np
 
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
 from airbench_var.stats import CorrectnessCounts
-from airbench_var.store.reader import Store
-from airbench_var.store.rows import Outcome
+from airbench_var.store import Outcome, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +42,7 @@ class LiveStatistics:
     ) -> None:
         self._counts = dict(counts)
         self._diverged, self._failed = frozenset(diverged), frozenset(failed)
+        self._counted = {int(run_id) for state in counts.values() for run_id in state.run_ids_R}
 
     @classmethod
     def of_store(cls, store: Store) -> Self:
@@ -63,19 +63,20 @@ class LiveStatistics:
     def update(self, outcomes: Sequence[Outcome]) -> None:
         """Count a batch that was just committed; O(batch x N + R).
 
-        Raises: StoreRefusedError when a run was counted before; the state is then unchanged.
+        As in the store, a run that is there already is passed over, and a result replaces a failure.
         """
-        done = [(outcome.spec.run_id, outcome.result) for outcome in outcomes if outcome.result is not None]
+        results = {outcome.spec.run_id: outcome.result for outcome in outcomes if outcome.result is not None}
+        done = {run_id: result for run_id, result in results.items() if run_id not in self._counted}
         if done:
-            run_ids_R = np.array([run_id for run_id, _ in done])
             self._counts = {
                 name: state.update(
-                    run_ids_R, np.stack([result.predictions[name].correct for _, result in done])
+                    [*done], np.stack([run.predictions[name].correct for run in done.values()])
                 )
                 for name, state in self._counts.items()
             }
-        self._diverged |= {run_id for run_id, result in done if result.diverged}
-        self._failed |= {outcome.spec.run_id for outcome in outcomes if outcome.result is None}
+        self._counted |= done.keys()
+        self._diverged |= {run_id for run_id, result in done.items() if result.diverged}
+        self._failed = (self._failed | {outcome.spec.run_id for outcome in outcomes}) - self._counted
 
     def analysis(self, level: float = LEVEL) -> Analysis:
         """Return the estimates as of now; O(N + R log R)."""

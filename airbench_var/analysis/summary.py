@@ -142,6 +142,7 @@ _KINDS = (
         estimand="the distribution",
         value=variance.mean_accuracy,
         interval=intervals.distribution_wise_accuracy_interval,
+        standard_errors=lambda counts: {"distribution": intervals.accuracy_standard_errors(counts)[1]},
         method="Student's t over runs and examples, Satterthwaite's degrees of freedom",
         assumption=_EXAMPLES,
         runs_needed=1,

@@ -1,10 +1,11 @@
 """Executors: given specs, yield outcomes. One contract, whichever way the runs are spread.
 
 An executor is an iterator over outcomes in order of completion. It receives `make_train`, called once
-in every worker, which returns the pure function from seeds to a result. It yields each spec exactly
-once (and None when it has waited a while, so that a slow campaign commits on time), never writes a file, and takes no new spec once `stop()` is true, but finishes those under way.
-A run whose worker dies is tried again; the third death yields an outcome without a result. An exception
-inside a run is a defect, not bad luck: it is raised here.
+in every worker, which returns the pure function from seeds to a result. It yields each spec exactly once
+(and None when it has waited a while, so that a slow campaign commits on time), never writes a file, and
+takes no new spec once `stop()` is true, but finishes those under way. A run whose worker dies is tried
+again; the third death yields an outcome without a result. An exception inside a run is a defect, not bad
+luck: it is raised here.
 """
 
 from airbench_var.execution.contract import MAX_ATTEMPTS, Executor, MakeTrain, Stop, TrainFunction

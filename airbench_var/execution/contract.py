@@ -17,5 +17,7 @@ MAX_ATTEMPTS = 3
 class Executor(Protocol):
     """See the package's docstring."""
 
-    def __call__(self, make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop) -> Iterator[Outcome | None]:
+    def __call__(
+        self, make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop
+    ) -> Iterator[Outcome | None]:
         """Yield one outcome a spec, in order of completion."""

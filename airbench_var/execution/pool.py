@@ -41,7 +41,9 @@ class _Worker:
     @classmethod
     def start(cls, number: int, make_train: MakeTrain) -> "_Worker":
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_work, args=(theirs, make_train), name=f"worker-{number}", daemon=True)
+        process = _CONTEXT.Process(
+            target=_work, args=(theirs, make_train), name=f"worker-{number}", daemon=True
+        )
         process.start()
         theirs.close()  # so that the worker's death is an end of file here
         return cls(number, process, ours)
@@ -50,7 +52,7 @@ class _Worker:
 def process_pool(
     make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop, *, workers: int
 ) -> Iterator[Outcome | None]:
-    """Yield outcomes in order of completion from `workers` processes, and None whenever none came for a while.
+    """Yield outcomes in order of completion from `workers` processes, and None when none came for a while.
 
     Raises:
         WorkerError: a run or the preparation raised, or workers die before they are ready.
@@ -112,14 +114,18 @@ def _mourn(worker: _Worker, queue: deque[RunSpec], deaths_at_start: int) -> Outc
     if spec is None:
         return None
     if spec.attempt >= MAX_ATTEMPTS:
-        return Outcome(spec=spec, worker=worker.number, failure=f"its worker died {spec.attempt} times ({how})")
+        return Outcome(
+            spec=spec, worker=worker.number, failure=f"its worker died {spec.attempt} times ({how})"
+        )
     queue.appendleft(replace(spec, attempt=spec.attempt + 1))
     return None
 
 
 def _work(connection: Connection, make_train: MakeTrain) -> None:
     """Say None when ready, then answer every spec with a result; an exception is answered as text."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the campaign decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole process group; the campaign decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         train = make_train()

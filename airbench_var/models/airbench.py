@@ -1,10 +1,12 @@
 """The network of airbench94. Source: github.com/KellerJordan/cifar10-airbench, airbench94_muon.py."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airbench_var.models.layers import BatchNorm, Conv, uniform_fan_in_
+from airbench_var.models.layers import BatchNorm, Conv, global_max_pool, uniform_fan_in_
 from airbench_var.recipe import AirbenchNet
 
 #: The whitening convolution sees 2x2 patches: 3 * 2 * 2 = 12 directions, each with both signs.
@@ -33,8 +35,7 @@ class Group(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Halve height and width, c_in to c_out channels."""
         x = self.activation(self.norm1(F.max_pool2d(self.conv1(x), 2)))
-        x = self.activation(self.norm2(self.conv2(x)))
-        return x
+        return self.activation(self.norm2(self.conv2(x)))
 
 
 class Airbench(nn.Module):
@@ -48,9 +49,7 @@ class Airbench(nn.Module):
         self.register_buffer("whitening", torch.zeros(WHITENED, 3, PATCH, PATCH))
         self.whiten_bias = nn.Parameter(torch.empty(WHITENED))
         channels = (WHITENED, *config.widths)
-        self.groups = nn.ModuleList(
-            Group(c_in, c_out, config) for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
-        )
+        self.groups = nn.ModuleList(Group(c_in, c_out, config) for c_in, c_out in pairwise(channels))
         self.head = nn.Parameter(torch.empty(classes, channels[-1]))
 
     def prepare(self, images_BCHW: Tensor) -> None:
@@ -81,5 +80,5 @@ class Airbench(nn.Module):
         x = getattr(F, self.config.activation)(x)
         for group in self.groups:
             x = group(x)
-        features_BC = x.amax((2, 3))
+        features_BC = global_max_pool(x)
         return F.linear(features_BC, self.head.to(dtype)) / features_BC.size(1)

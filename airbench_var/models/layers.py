@@ -27,12 +27,14 @@ class Conv(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with a trained bias, and a trained scale if asked; statistics in single precision."""
+    """Batch normalisation with a trained bias and, if asked, a trained scale; its statistics are float32."""
 
     mean: Tensor
     var: Tensor
 
-    def __init__(self, channels: int, *, momentum: float = 0.9, eps: float = 1e-5, scale: bool = True) -> None:
+    def __init__(
+        self, channels: int, *, momentum: float = 0.9, eps: float = 1e-5, scale: bool = True
+    ) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
         self.bias = nn.Parameter(torch.empty(channels))
@@ -51,6 +53,15 @@ class BatchNorm(nn.Module):
         return F.batch_norm(
             x_BCHW, self.mean, self.var, self.scale, self.bias, self.training, 1 - self.momentum, self.eps
         )
+
+
+def global_max_pool(x_BCHW: Tensor) -> Tensor:
+    """Return the maximum over each channel's positions, (B, C).
+
+    Not amax: its gradient looks for the maximum again, and torch.compile looks among values that it has not
+    rounded to half precision, finds none, and divides by zero.
+    """
+    return F.max_pool2d(x_BCHW, (x_BCHW.size(2), x_BCHW.size(3))).flatten(1)
 
 
 def uniform_fan_in_(weight: nn.Parameter, generator: torch.Generator) -> None:

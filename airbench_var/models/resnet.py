@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airbench_var.models.layers import BatchNorm, Conv, uniform_fan_in_
+from airbench_var.models.layers import BatchNorm, Conv, global_max_pool, uniform_fan_in_
 from airbench_var.recipe import ResNet9 as Config
 
 
@@ -48,5 +48,5 @@ class ResNet9(nn.Module):
         x = x + self.residual1(x)
         x = F.max_pool2d(self.widen(x), 2)
         x = x + self.residual2(x)
-        features_BC = self.narrow(x).amax((2, 3))
+        features_BC = global_max_pool(self.narrow(x))
         return F.linear(features_BC, self.head.to(x.dtype)) * self.output_scale

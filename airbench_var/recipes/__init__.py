@@ -23,6 +23,6 @@ def find_recipe(text: str) -> Recipe:
     if text.endswith(".toml"):
         return load_toml(Path(text), RECIPES)
     raise UsageError(
-        f"unknown recipe {text!r}{nearest(text, list(RECIPES))}. Known: {', '.join(RECIPES)}, or the path of a "
-        f".toml file."
+        f"unknown recipe {text!r}{nearest(text, list(RECIPES))}. Known: {', '.join(RECIPES)}, "
+        "or the path of a .toml file."
     )

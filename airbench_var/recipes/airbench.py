@@ -35,7 +35,7 @@ def tiny() -> Recipe:
     """Return airbench94 made small: seconds a network on one CPU core. Source: ours."""
     return Recipe(
         name="tiny",
-        network=AirbenchNet(whiten_stride=2, widths=(24, 48, 48), activation="relu"),
+        network=AirbenchNet(whiten_stride=2, widths=(24, 48, 48), activation="relu", norm_eps=1e-5),
         optimizer=Muon(
             lr=0.24,
             momentum=0.6,

@@ -15,7 +15,7 @@ from airbench_var.analysis import Analysis
 from airbench_var.report.progress import Progress
 from airbench_var.report.rate import Rate
 
-#: "auto" draws a view on a terminal and writes plain lines elsewhere.
+#: "auto" draws a view on a terminal that can be drawn on, and writes plain lines elsewhere.
 Mode = Literal["auto", "plain", "json", "quiet"]
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -45,7 +45,9 @@ class LiveView:
         self._elapsed_s = 0.0  # up to the last commit
         self._analysis = Analysis(runs=already_done, diverged=0, failed=0, test_sets=())
         self._next_line_s, self._written = self._start_s, True
-        self._live = self._terminal_view() if mode == "auto" and self._stream.isatty() else None
+        console = Console(file=self._stream, highlight=False)
+        drawable = self._stream.isatty() and not console.is_dumb_terminal
+        self._live = self._terminal_view(console) if mode == "auto" and drawable else None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -78,10 +80,10 @@ class LiveView:
         else:
             self._write(text)
 
-    def _terminal_view(self) -> Live:
+    def _terminal_view(self, console: Console) -> Live:
         return Live(
             get_renderable=lambda: self._progress().view(),
-            console=Console(file=self._stream, highlight=False),
+            console=console,
             refresh_per_second=_REFRESHES_PER_S,  # by a thread: the time left runs on between commits
             redirect_stdout=False,  # results go there, also while the view is up
         )

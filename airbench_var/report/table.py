@@ -47,7 +47,7 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
 def _table(summary: TestSetSummary) -> Table:
     title = f" {summary.name}: {_count(summary.runs, 'run')}, {_count(summary.examples, 'test example')}"
     title += f", {summary.diverged:,} diverged" if summary.diverged else ""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("estimate", justify="right")
     table.add_column(f"{100 * summary.estimates['mean_accuracy'].level:g} % interval", justify="right")
@@ -89,8 +89,8 @@ def _notes(summary: TestSetSummary) -> Iterator[str]:
     negative = summary.estimates["distribution_wise_variance"].value
     if negative is not None and negative < 0:
         yield (
-            f"the variance on the distribution is estimated at {negative:.2g}; below 0 it can only be by "
-            "chance, so its std is given as 0"
+            f"the variance on the distribution is estimated at {negative:.2g}, which happens by chance when "
+            "the true one is small; its std is given as 0"
         )
     for estimate in summary.estimates.values():
         yield from (warning for warning in estimate.warnings if warning != NEGATIVE)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from airbench_var.errors import StoreRefusedError, UsageError
-from airbench_var.store.disk import RowFile, make_folder, storage_errors, sync_folder, write_new_file
+from airbench_var.store.disk import RowFile, storage_errors, sync_folder, write_new_file
 from airbench_var.store.lock import LOCK, WriterLock
 from airbench_var.store.manifest import COLUMNS, MANIFEST, Manifest, describe_test_set
 from airbench_var.store.npy import encode_header
@@ -53,14 +53,18 @@ def refuse_impossible(manifest: Manifest, labels: Mapping[str, Bytes], capacity:
 def writable_folder(store: Path) -> Iterator[WriterLock]:
     """Yield the lock of the folder, made if need be; on error let go of it, and take away what was made."""
     with ExitStack() as undo:
+        missing = [folder for folder in (store, *store.parents) if not folder.is_dir()]
         with storage_errors(store, "making the folder"):
-            made = make_folder(store)
-        if made:
-            undo.callback(_remove, store, Path.rmdir)
+            for folder in reversed(missing):
+                folder.mkdir(exist_ok=True)
+                undo.callback(_remove, folder, Path.rmdir)
+                sync_folder(folder.parent)
         lock = WriterLock.take(store)
         undo.callback(lock.release)
-        if made:
+        if missing:
             undo.callback(_remove, store / LOCK, Path.unlink)
+        with storage_errors(store / LOCK, "writing"):
+            lock.sign()
         yield lock
         undo.pop_all()
 

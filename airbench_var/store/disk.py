@@ -67,16 +67,6 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def make_folder(path: Path) -> bool:
-    """Make a folder and those above it, with their names on the disk; return False when it was there."""
-    if path.is_dir():
-        return False
-    make_folder(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_folder(path.parent)
-    return True
-
-
 class RowFile:
     """The writer's side of one .npy file of fixed-width rows, C order: dtype, (capacity, *row_shape)."""
 

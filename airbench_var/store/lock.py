@@ -28,12 +28,15 @@ class WriterLock:
         try:
             with storage_errors(path, "locking"):
                 _lock(fd, store)
-                os.ftruncate(fd, 0)
-                write_all(fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         except BaseException:
             os.close(fd)
             raise
         return cls(fd)
+
+    def sign(self) -> None:
+        """Write down who holds the lock, for the message to a second writer."""
+        os.ftruncate(self._fd, 0)
+        write_all(self._fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
 
     def release(self) -> None:
         """Let the next writer in; once."""

@@ -55,8 +55,12 @@ class Store:
         """
         store = Path(path)
         with storage_errors(store, "opening"):
-            if not store.exists():
-                raise UsageError(f"{store}: there is no such store. Check the path, or train one with --out.")
+            try:
+                store.stat()
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise UsageError(
+                    f"{store}: there is no such store. Check the path, or train one with --out."
+                ) from error
             if not (store / MANIFEST).exists():
                 raise StoreRefusedError(f"{store} is no store, or one never finished: it has no {MANIFEST}.")
         return cls(store, Manifest.load(store))

@@ -142,6 +142,7 @@ class StoreWriter:
         writer is then closed, as what a failed sync left behind is unknown (Rebello et al., "Can
         applications recover from fsync failures?", USENIX ATC 2020).
         """
+        self._refuse_closed("committing runs")
         self._refuse_unknown(outcome.spec.run_id for outcome in outcomes)
         batch: dict[int, Row] = {}
         for outcome in outcomes:
@@ -194,14 +195,17 @@ class StoreWriter:
                     f"{self.capacity - 1}. Nothing was written. Make room with ensure_capacity first."
                 )
 
-    @contextmanager
-    def _all_or_closed(self, doing: str) -> Iterator[None]:
-        """Close the writer when the step does not run to its end: what it left behind is unknown."""
+    def _refuse_closed(self, doing: str) -> None:
         if self._opened is None:
             raise StorageError(
                 f"{self.path}: {doing} is not possible, the writer is closed. What was acknowledged is in "
                 "the store; open it again to go on."
             )
+
+    @contextmanager
+    def _all_or_closed(self, doing: str) -> Iterator[None]:
+        """Close the writer when the step does not run to its end: what it left behind is unknown."""
+        self._refuse_closed(doing)
         try:
             with storage_errors(self.path, doing):
                 yield

@@ -60,12 +60,18 @@ def choose_device(asked: str) -> tuple[str, str]:
     try:
         device = torch.device(asked)
     except RuntimeError as error:
-        raise UsageError(f"--device {asked}: no such kind of device. Choose auto, cpu, cuda or cuda:INDEX.") from error
+        raise UsageError(
+            f"--device {asked}: no such kind of device. Choose auto, cpu, cuda or cuda:INDEX."
+        ) from error
     if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"--device {asked}: only cpu and cuda are supported. Choose auto, cpu, cuda or cuda:INDEX.")
+        raise UsageError(
+            f"--device {asked}: only cpu and cuda are supported. Choose auto, cpu, cuda or cuda:INDEX."
+        )
     if device.type == "cuda" and (device.index or 0) >= found:
         why = f"PyTorch {torch.__version__} sees {found} CUDA GPU{'' if found == 1 else 's'} on this machine"
-        raise DeviceError(f"--device {asked}: {why}. Use --device cpu, or install a CUDA build of PyTorch and a driver.")
+        raise DeviceError(
+            f"--device {asked}: {why}. Use --device cpu, or install a CUDA build of PyTorch and a driver."
+        )
     return asked, "asked for"
 
 

@@ -5,7 +5,8 @@ step and the end of the evaluation.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, count, islice
 from math import ceil
 
@@ -42,10 +43,12 @@ class Trainer:
         train = data.train.first(round(len(data.train) * recipe.train_share))
         self.loader = make_loader(recipe, data, train, settings, dtype)
         model = build(recipe.network, classes=len(data.classes), pixels=train.images_NHWC[0].size)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(self.model, Airbench):
             first, cpu = train.first(WHITENING_IMAGES), torch.device("cpu")
-            self.model.prepare(normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32))
+            self.model.prepare(
+                normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
+            )
         self.loss = torch.compile(self._loss) if settings.compile else self._loss
         self.evaluation = Evaluation(data, recipe, self.device, dtype)
 
@@ -99,11 +102,21 @@ def make_trainer(recipe: Recipe, data: Dataset, settings: Settings) -> Trainer:
     return Trainer(recipe, data, settings)
 
 
-def make_loader(recipe: Recipe, data: Dataset, train: Split, settings: Settings, dtype: torch.dtype) -> Loader:
+def make_loader(
+    recipe: Recipe, data: Dataset, train: Split, settings: Settings, dtype: torch.dtype
+) -> Loader:
     """Return the loader that the settings name; both give the same batches for the same seeds."""
-    pixels = {"mean": data.mean, "std": data.std, "device": torch.device(settings.device), "dtype": dtype}
+    make: Callable[..., Loader] = ResidentLoader
     if settings.loader == "ffcv":
         from airbench_var.data.ffcv_loader import FfcvLoader  # optional dependency, slow to import
 
-        return FfcvLoader(train, recipe.batch_size, recipe.augment, cache_dir=settings.cache_dir, **pixels)
-    return ResidentLoader(train, recipe.batch_size, recipe.augment, **pixels)
+        make = partial(FfcvLoader, cache_dir=settings.cache_dir)
+    return make(
+        train,
+        recipe.batch_size,
+        recipe.augment,
+        mean=data.mean,
+        std=data.std,
+        device=torch.device(settings.device),
+        dtype=dtype,
+    )

@@ -76,7 +76,7 @@ def _correctness_kernel(
     predicted = tl.min(tl.where(is_largest, k, BLOCK_K), axis=1)
     tl.store(predicted_ptr + example, predicted.to(tl.uint8), mask=inside)
 
-    label = tl.load(labels_ptr + example, mask=inside, other=-1)
+    label = tl.load(labels_ptr + example, mask=inside, other=0)
     correct = ((predicted == label) & inside).to(tl.int32)
     bit = tl.arange(0, 8)[None, :]
     packed = tl.sum(tl.reshape(correct, [BLOCK_N // 8, 8]) << bit, axis=1)

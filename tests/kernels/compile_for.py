@@ -1,7 +1,8 @@
 """Compile every Triton kernel for GPUs that are not there, and print what is wrong with the machine code.
 
 `python compile_for.py` prints JSON: {op: {architecture: [problem, ...]}}. A process of its own, because
-TRITON_INTERPRET must not be set when Triton is imported. A new op needs one entry in CASES.
+TRITON_INTERPRET must not be set when Triton is imported. A new op needs one entry in CASES. `ASTSource` has
+these arguments since Triton 3.3.
 """
 
 import json
@@ -107,7 +108,7 @@ def problems(case: Case, architecture: int) -> list[str]:
         n_bytes = [int(n) for n in re.findall(rf"\b{memory}:(\d+)", usage)]
         if n_bytes != [0]:
             found.append(f"{memory} should be 0 bytes and is {n_bytes}: registers spill")
-    if "f64" in ptx:
+    if re.search(r"\.f64\b", ptx):  # the instruction's type; %f64 is a register
         found.append("double precision in the PTX")
     found += [f"no {name} in the PTX" for name, has in case.ptx_has.items() if not re.search(has, ptx)]
     return [f"{problem} (kernel {case.kernel.__name__}, {case.constexprs})" for problem in found]

@@ -25,16 +25,18 @@ def run(case: dict[str, Any], device: str) -> list[torch.Tensor]:
     """Return the bytes of each output of one case, tail included."""
     tensors = [tensor.to(device) for tensor in case["tensors"]]
     if case["op"] == "augment":
+        images, rows, examples, key = tensors
         settings = Settings(**case["settings"])
-        shape = (len(tensors[1]), *tensors[0].shape[1:])
+        shape = (len(rows), *images.shape[1:])
         out_bytes = math.prod(shape) * settings.dtype.itemsize
         out = poisoned(out_bytes, device)
-        augment_into(out[:out_bytes].view(settings.dtype).view(shape), *tensors, settings=settings)
+        augment_into(out[:out_bytes].view(settings.dtype).view(shape), images, rows, examples, key, settings)
         return [out.cpu()]
-    n = len(tensors[1])
+    logits, labels = tensors
+    n = len(labels)
     packed_bytes = math.ceil(n / 8)
     packed, predicted = poisoned(packed_bytes, device), poisoned(n, device)
-    correctness_into(packed[:packed_bytes], predicted[:n], *tensors)
+    correctness_into(packed[:packed_bytes], predicted[:n], logits, labels)
     return [packed.cpu(), predicted.cpu()]
 
 

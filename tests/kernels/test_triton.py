@@ -99,7 +99,9 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[torc
 def check(case: Case, outputs: list[torch.Tensor]) -> None:
     """Compare the bytes of every output with the reference, and the tail with what it was filled with."""
     if case["op"] == "augment":
-        wanted = [augment_reference.augment(*case["tensors"], settings=Settings(**case["settings"]))]
+        images, rows, examples, key = case["tensors"]
+        settings = Settings(**case["settings"])
+        wanted = [augment_reference.augment(images, rows, examples, key, settings)]
     else:
         wanted = list(correctness_reference.correctness(*case["tensors"]))
     for want, out in zip(wanted, outputs, strict=True):

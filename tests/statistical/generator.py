@@ -48,10 +48,8 @@ def simulate(
     distribution_wise_std: float,
     effects: RunEffects = "normal",
 ) -> SimulatedTestSet:
-    """Draw n examples, then runs on them; standard deviation as a fraction of 1, at most MEAN_PQ for "coin"."""
-    uncertain, right, wrong = rng.multinomial(
-        n, [1 - ALWAYS_RIGHT - ALWAYS_WRONG, ALWAYS_RIGHT, ALWAYS_WRONG]
-    )
+    """Draw n examples, then runs on them; the std is a fraction of 1, for "coin" at most MEAN_PQ."""
+    uncertain, right, _ = rng.multinomial(n, [1 - ALWAYS_RIGHT - ALWAYS_WRONG, ALWAYS_RIGHT, ALWAYS_WRONG])
     p_U = rng.beta(ALPHA, BETA, uncertain)  # the certain examples need no draws
     pq_U = p_U * (1 - p_U)
     effect_U = distribution_wise_std / MEAN_PQ * pq_U
@@ -82,6 +80,5 @@ def run_effects(rng: np.random.Generator, runs: int, effects: RunEffects) -> npt
         return rng.standard_normal(runs)
     between = FAIL_SHARE * (1 - FAIL_SHARE) * FAIL_DEPTH**2
     fails_R = rng.random(runs) < FAIL_SHARE
-    return rng.standard_normal(runs) * np.sqrt(1 - between) + FAIL_DEPTH * np.where(
-        fails_R, FAIL_SHARE - 1, FAIL_SHARE
-    )
+    level_R = FAIL_DEPTH * np.where(fails_R, FAIL_SHARE - 1, FAIL_SHARE)
+    return np.asarray(level_R + np.sqrt(1 - between) * rng.standard_normal(runs))

@@ -59,17 +59,23 @@ def coverage(*, n: int, runs: int, std: float, sets: int, effects: RunEffects = 
 
 @pytest.mark.parametrize(("runs", "std"), [(50, 0.005), (50, 0.0), (5, 0.005), (500, 0.005)])
 def test_intervals_cover(runs: int, std: float) -> None:
-    covered = coverage(n=1000, runs=runs, std=std, sets=300)
+    covered = coverage(n=1000, runs=runs, std=std, sets=1000)
     for claim in ("accuracy", "distribution-wise accuracy", "test-set", "excess"):
         covered.require(claim, 0.93, 0.98)
-    covered.require("independent", 0.92)
+    covered.require("independent", 0.92, 0.985 if runs >= 50 else 1.0)
     covered.require("distribution-wise", 0.925, 0.99)
     if (runs, std) == (500, 0.005):  # the more runs, the more an interval without the examples is wrong
         covered.require("run-only", 0.0, 0.80)
 
 
+def test_two_runs_cover_at_the_price_of_width() -> None:
+    covered = coverage(n=1000, runs=2, std=0.0, sets=1000)
+    covered.require("independent", 0.92)
+    covered.require("distribution-wise accuracy", 0.92, 0.98)
+
+
 def test_intervals_cover_when_runs_fail_now_and_then() -> None:
-    covered = coverage(n=1000, runs=200, std=0.005, sets=300, effects="failing")
+    covered = coverage(n=1000, runs=200, std=0.005, sets=1000, effects="failing")
     covered.require("excess", 0.92)
     covered.require("distribution-wise", 0.92)
 

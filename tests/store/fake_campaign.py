@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from airbench_var.errors import AirbenchVarError as AirbenchVarError
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import (
     Outcome,
@@ -78,3 +79,9 @@ def run_campaign(path: Path, n_runs: int, batch: int = 2) -> None:
 
 def matrix_bytes(path: Path, files: Iterable[str] = MATRICES) -> dict[str, bytes]:
     return {file: (path / file).read_bytes() for file in files}
+
+
+def overwrite(path: Path, data: bytes) -> None:
+    """Put other bytes of the same number into a file; some disks sync a file that is truncated first."""
+    with path.open("r+b") as file:
+        file.write(data)

@@ -1,0 +1,45 @@
+# make demo   a fresh machine to a finished table, with no data at all
+# make test   everything that is tested, from a fresh machine
+PYTHON ?= python3
+BIN := .venv/bin
+SHARED := $(wildcard ../shared/data/make_cifar10.py)
+FFCV_PACKAGES := libopencv-dev libturbojpeg0-dev pkg-config
+
+.PHONY: demo test check statistics bench clean
+
+demo: .venv/installed
+	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
+
+test: .venv/installed-dev check data/cifar-10-batches-py
+	AIRBENCH_VAR_DATA=$$( [ -d data/cifar-10-batches-py ] && pwd )/data $(BIN)/python -m pytest -m "not statistics and not faults"
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+statistics: .venv/installed-dev
+	$(BIN)/python -m pytest -m statistics tests/statistical
+
+bench: .venv/installed-dev
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv build dist *.egg-info
+
+.venv/installed: pyproject.toml
+	@echo "Installing into .venv (PyTorch is large: this takes a minute or more)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@pkg-config --exists opencv4 libturbojpeg || { \
+	  echo "Installing the system packages that FFCV is built with: $(FFCV_PACKAGES)"; \
+	  apt-get update -qq && apt-get install -y -qq $(FFCV_PACKAGES) >/dev/null; }
+	$(BIN)/pip install --quiet --editable ".[dev,ffcv]"
+	@touch $@
+
+# Tests on real images take them from here; without the pack they say that they are skipped.
+data/cifar-10-batches-py:
+	$(if $(SHARED),$(BIN)/python $(SHARED) data,@echo "No CIFAR-10 in data/: tests on real images will be skipped.")

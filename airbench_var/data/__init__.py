@@ -1,0 +1,27 @@
+"""Data sets by name. No torch here; the loaders, which need it, are modules of their own."""
+
+from pathlib import Path
+
+from airbench_var.data import cifar10, synthetic
+from airbench_var.data.dataset import Dataset, Split
+from airbench_var.errors import UsageError, nearest
+
+__all__ = ["NAMES", "Dataset", "Split", "load"]
+
+NAMES = ("cifar10", "synthetic")
+
+
+def load(name: str, data_dir: Path | None = None, *, download: bool = True, progress: bool = True) -> Dataset:
+    """Return the named data set; only cifar10 has files, and only it may be downloaded.
+
+    Raises UsageError for an unknown name or a folder without use, DataError for missing or wrong files.
+    """
+    if name == "cifar10":
+        return cifar10.load(data_dir, download=download, progress=progress)
+    if name == "synthetic":
+        if data_dir is not None:
+            raise UsageError("--data synthetic is generated and reads no files: leave out --data-dir.")
+        return synthetic.load()
+    raise UsageError(
+        f"--data {name}: no such data set{nearest(name, NAMES)}. Choose from {', '.join(NAMES)}."
+    )

@@ -1,0 +1,127 @@
+"""Training batches through FFCV: its file and its reader, our order and our augmentation, so the same bits.
+
+The only module that imports ffcv. FFCV's own augmentations are not used: they draw from unseeded generators.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from airbench_var.data import beton
+from airbench_var.data.cache import user_cache
+from airbench_var.data.dataset import Split
+from airbench_var.data.loaders import Channels, Pixels, augment_key, steps_per_epoch
+from airbench_var.errors import DeviceError
+from airbench_var.recipe import Augment
+from airbench_var.seeds import Seeds, epoch_order
+
+_threads = torch.get_num_threads()
+try:
+    from ffcv.loader import Loader as FfcvReader
+    from ffcv.traversal_order.base import TraversalOrder
+    from numba import config as numba_config
+except ImportError as error:
+    raise DeviceError(
+        f'--loader ffcv needs FFCV ({error}): pip install "airbench_var[ffcv]", after '
+        "apt-get install libopencv-dev libturbojpeg0-dev pkg-config. Or leave it out: --loader resident."
+    ) from error
+finally:
+    torch.set_num_threads(_threads)  # importing ffcv sets it to 1
+
+
+class _SeededOrder(TraversalOrder):  # type: ignore[misc]
+    """The order that was last put into `order_N`; FFCV calls an instance to bind it to a loader."""
+
+    def __init__(self, order_N: npt.NDArray[np.int64]) -> None:
+        self.order_N = order_N
+
+    def __call__(self, loader: object) -> "_SeededOrder":
+        return self
+
+    def sample_order(self, epoch: int) -> npt.NDArray[np.int64]:
+        return self.order_N
+
+
+class FfcvLoader:
+    """Reads the split from a .beton file in the cache folder, which is written when it is not there yet.
+
+    FFCV sets torch's number of threads for the whole process to its own number of workers, and on a CPU the
+    threads of a run decide its bits. So it gets as many workers as torch has threads, which changes nothing.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        augment: Augment,
+        *,
+        mean: Channels,
+        std: Channels,
+        device: torch.device,
+        dtype: torch.dtype,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.steps_per_epoch = steps_per_epoch(split, batch_size)
+        self._batch_size, self._device = batch_size, device
+        self._pixels = Pixels(augment=augment, mean=mean, std=std, dtype=dtype)
+        self._order = _SeededOrder(np.arange(len(split)))
+        self._reader = FfcvReader(
+            str(written(split, cache_dir or user_cache() / "ffcv")),
+            batch_size=batch_size,
+            num_workers=_workers(),
+            order=self._order,
+            seed=0,  # otherwise FFCV draws one from NumPy's global generator
+        )
+
+    def epoch(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of an epoch, see `airbench_var.data.loaders.Loader`."""
+        order_N = epoch_order(seeds.order, epoch, len(self._order.order_N))
+        self._order.order_N, self._reader.num_workers = order_N, _workers()
+        key = augment_key(seeds, epoch, self._device)
+        rows_B = torch.arange(self._batch_size, device=self._device)
+        examples_N = torch.from_numpy(order_N).to(self._device)
+        batches = iter(self._reader)
+        try:
+            for step, (images_NHWC, labels_B1) in enumerate(batches):
+                examples_B = examples_N[step * self._batch_size : (step + 1) * self._batch_size]
+                images_BCHW = self._pixels.prepare(images_NHWC.to(self._device), rows_B, examples_B, key)
+                # A copy, as the augmented images are: FFCV uses its buffers again a few batches later.
+                yield images_BCHW, labels_B1[:, 0].to(self._device, copy=True)
+        finally:
+            _stop(batches)
+
+
+def written(split: Split, cache_dir: Path) -> Path:
+    """Return the .beton of this split, named by its fingerprint; write it unless it is there and complete."""
+    fingerprint = split.fingerprint
+    path = cache_dir / f"{fingerprint['images_sha256']:.16}-{fingerprint['labels_sha256']:.16}.beton"
+    if not beton.is_complete(path, len(split)):
+        beton.write(split, path)
+    return path
+
+
+def _workers() -> int:
+    """Return torch's number of threads; raises DeviceError when FFCV cannot have as many."""
+    threads, most = torch.get_num_threads(), int(vars(numba_config)["NUMBA_NUM_THREADS"])
+    if threads > most:
+        raise DeviceError(
+            f"--loader ffcv can use {most} threads here, not {threads}: lower --threads to {most}, "
+            "or use --loader resident."
+        )
+    return threads
+
+
+def _stop(batches: Any) -> None:
+    """End the thread behind an FFCV iterator; left alone it would wait for a reader for ever."""
+    batches.iter_ixes = iter(())
+    batches.close()
+    while batches.is_alive():
+        with suppress(Empty):
+            batches.output_queue.get(timeout=0.01)

@@ -1,0 +1,97 @@
+"""Read a pickle of containers, numbers, text and integer arrays, and run nothing that it asks for.
+
+A pickle may name any function of any module and have it called. Here the few names that NumPy writes into
+the pickle of an array stand for inert classes of this module, and every other name is refused.
+"""
+
+import io
+import pickle
+import re
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Array:
+    """What a pickle says about an array: still only its description."""
+
+    def __init__(
+        self, raw: object = b"", dtype: object = None, shape: object = (), order: object = "C"
+    ) -> None:
+        self._raw, self._dtype, self._shape, self._order = raw, dtype, shape, order
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _version, self._shape, self._dtype, fortran, self._raw = state
+        self._order = "F" if fortran else "C"
+
+    def values(self) -> npt.NDArray[np.integer]:
+        """Return the array; raises ValueError when it is not an integer array of the size it states."""
+        if not isinstance(self._dtype, _Dtype) or not isinstance(self._raw, bytes | bytearray):
+            raise ValueError("an array that is not one of integers")
+        flat = np.frombuffer(self._raw, self._dtype.resolve())
+        try:
+            return flat.reshape(self._shape, order=self._order)  # type: ignore[call-overload, no-any-return]
+        except TypeError as error:
+            raise ValueError(f"an array of no shape: {error}") from error
+
+
+class _Dtype:
+    """Stands for numpy.dtype."""
+
+    def __init__(self, code: str | bytes, *_flags: object) -> None:
+        self._code, self._byteorder = _text(code), "|"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._byteorder = _text(state[1])
+
+    def resolve(self) -> np.dtype[np.integer]:
+        if not re.fullmatch("[<>|=][iu][1248]", self._byteorder + self._code):
+            raise ValueError(f"an array of {self._byteorder}{self._code}, expected integers")
+        return np.dtype(self._byteorder + self._code)
+
+
+def _reconstruct(*_arguments: object) -> Array:
+    """Stands for numpy's function of that name, which makes an empty array to be filled by __setstate__."""
+    return Array()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Stands for _codecs.encode, with which Python 3 writes bytes in old protocols."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes as {encoding}, expected latin1")
+    return text.encode("latin1")
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else value
+
+
+_KNOWN = {
+    "numpy.ndarray": Array,
+    "numpy.dtype": _Dtype,
+    "multiarray._reconstruct": _reconstruct,
+    "numeric._frombuffer": Array,
+    "_codecs.encode": _encode,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the names above, under both places that NumPy has had for its core."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        full = re.sub(r"^numpy\._?core\.", "", f"{module}.{name}")
+        if full not in _KNOWN:
+            raise ValueError(f"the pickle asks for {module}.{name}, which is refused; nothing of it was run")
+        return _KNOWN[full]
+
+
+def unpickle(content: bytes) -> object:
+    """Return what a pickle holds, with `Array` for arrays and bytes for the strings of Python 2.
+
+    Raises ValueError when it is damaged or asks for anything else.
+    """
+    try:
+        return _Unpickler(io.BytesIO(content), encoding="bytes").load()
+    except Exception as error:  # a damaged pickle can raise anything
+        raise ValueError(f"not a readable pickle: {error}") from error

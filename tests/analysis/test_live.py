@@ -1,0 +1,133 @@
+"""From a store, from batches as they commit, or both: the same estimates; and no torch on the way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from airbench_var.analysis import LiveStatistics, analyze
+from airbench_var.errors import StoreDamagedError, UsageError
+from airbench_var.seeds import seeds_of_run
+from airbench_var.stats import CorrectnessCounts
+from airbench_var.store import Outcome, Predictions, RunResult, RunSpec, Store, StoreWriter, describe_test_set
+
+N, RUNS = {"cifar10": 37, "cifar10-tta": 37}, 20
+FAILED, DIVERGED, LATE = 6, 9, 19  # run ids; the last is never trained
+
+
+def correct_RN(test_set: str) -> npt.NDArray[np.bool_]:
+    rng = np.random.default_rng(len(test_set))
+    return rng.random((RUNS, N[test_set])) < rng.random(N[test_set])
+
+
+def outcome(run_id: int) -> Outcome:
+    spec = RunSpec(run_id=run_id, seeds=seeds_of_run(0, run_id))
+    if run_id == FAILED:
+        return Outcome(spec=spec, worker=0, failure="out of memory")
+    right = {name: correct_RN(name)[run_id] for name in N}  # every label is 0, so the right class is 0
+    predictions = {
+        name: Predictions(correct=np.packbits(right_N, bitorder="little"), predicted=np.uint8(1) - right_N)
+        for name, right_N in right.items()
+    }
+    result = RunResult(predictions=predictions, loss=1.0, diverged=run_id == DIVERGED, train_s=1.0)
+    return Outcome(spec=spec, worker=0, result=result)
+
+
+def writer(path: Path) -> StoreWriter:
+    labels = {name: np.zeros(n, np.uint8) for name, n in N.items()}
+    test_sets = [describe_test_set(name, labels_N, ("a", "b")) for name, labels_N in labels.items()]
+    identity = {"test_sets": test_sets, "columns": ["correct", "predicted"]}
+    return StoreWriter.open(path, identity=identity, labels=labels, provenance={}, capacity=RUNS)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    path = tmp_path / "store"
+    with writer(path) as open_writer:
+        open_writer.commit([outcome(run_id) for run_id in range(RUNS) if run_id != LATE])
+    return path
+
+
+def test_a_store_is_analyzed_from_its_committed_rows_alone(store: Path) -> None:
+    analysis = analyze(store)
+    assert (analysis.runs, analysis.diverged, analysis.failed) == (RUNS - 2, 1, 1)
+    assert [summary.name for summary in analysis.test_sets] == list(N)
+    committed = [run_id for run_id in range(RUNS) if run_id not in (FAILED, LATE)]
+    for summary in analysis.test_sets:
+        accuracy_R = correct_RN(summary.name)[committed].mean(axis=1)
+        assert summary.estimates["mean_accuracy"].value == pytest.approx(accuracy_R.mean(), rel=1e-12)
+        assert summary.estimates["test_set_variance"].value == pytest.approx(
+            accuracy_R.var(ddof=1), rel=1e-12
+        )
+    assert analyze(Store.open(store)).to_json() == analysis.to_json()
+
+
+def test_batches_in_any_order_give_what_the_store_gives(store: Path) -> None:
+    order = [int(i) for i in np.random.default_rng(0).permutation(RUNS) if i != LATE]
+    live = LiveStatistics({name: CorrectnessCounts.empty(n, "") for name, n in N.items()})
+    for start in range(0, len(order), 3):
+        live.update([outcome(run_id) for run_id in order[start : start + 3]])
+    assert live.analysis().to_json() == analyze(store).to_json()
+
+
+def test_statistics_go_on_from_a_store_as_after_a_resume(store: Path) -> None:
+    live = LiveStatistics.of_store(Store.open(store))
+    live.update([outcome(LATE)])
+    with writer(store) as open_writer:
+        open_writer.commit([outcome(LATE)])
+    assert live.analysis().to_json() == analyze(store).to_json()
+    assert live.analysis().runs == RUNS - 1
+
+
+def test_a_run_delivered_twice_counts_once_and_a_result_replaces_a_failure() -> None:
+    live = LiveStatistics({name: CorrectnessCounts.empty(n, "") for name, n in N.items()})
+    live.update([outcome(1), outcome(2), outcome(1)])
+    live.update([outcome(2), outcome(FAILED)])
+    assert (live.analysis().runs, live.analysis().failed) == (2, 1)
+    recovered = outcome(3)
+    live.update([Outcome(spec=outcome(FAILED).spec, worker=1, result=recovered.result)])
+    assert (live.analysis().runs, live.analysis().failed) == (3, 0)
+    live.update([outcome(FAILED)])
+    assert (live.analysis().runs, live.analysis().failed) == (3, 0)
+
+
+def test_an_empty_store_has_an_analysis(tmp_path: Path) -> None:
+    writer(tmp_path / "store").close()
+    document = analyze(tmp_path / "store").to_json()
+    assert document["runs"] == 0
+    assert document["test_sets"]["cifar10"]["estimates"]["mean_accuracy"]["value"] is None
+
+
+def test_json_document(store: Path) -> None:
+    document = analyze(store).to_json()
+    assert list(document) == ["runs", "diverged", "failed", "test_sets"]
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_a_damaged_row_is_never_analyzed(store: Path) -> None:
+    path = store / "cifar10" / "correct.npy"
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1  # five bytes a row: ten rows before the end of the file
+    path.write_bytes(content)
+    with pytest.raises(StoreDamagedError, match=r"cifar10/correct\.npy: run 10 "):
+        analyze(store)
+
+
+def test_no_store_is_a_named_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such store"):
+        analyze(tmp_path / "nothing")
+
+
+def test_importing_the_analysis_and_the_report_loads_no_torch() -> None:
+    program = (
+        "import sys, airbench_var.analysis, airbench_var.report; "
+        "print('torch' in sys.modules, 'scipy.stats' in sys.modules)"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.split() == ["False", "False"]

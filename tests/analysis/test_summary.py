@@ -1,0 +1,139 @@
+"""Named estimates: complete, honest about what is missing, and JSON all the way."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from airbench_var.analysis import TestSetSummary, summarize, variance
+from airbench_var.analysis.estimate import NEGATIVE
+from tests.statistical.generator import count, simulate
+
+NAMES = [
+    "mean_accuracy",
+    "distribution_wise_accuracy",
+    "test_set_variance",
+    "test_set_std",
+    "independent_errors_variance",
+    "independent_errors_std",
+    "excess_variance",
+    "excess_std",
+    "distribution_wise_variance",
+    "distribution_wise_std",
+]
+DISTRIBUTION = {"distribution_wise_accuracy", "distribution_wise_variance", "distribution_wise_std"}
+
+
+def independent(seed: int = 0) -> TestSetSummary:
+    drawn = simulate(np.random.default_rng(seed), n=200, runs=100, distribution_wise_std=0.0)
+    return summarize("cifar10", drawn.counts)
+
+
+def under_dispersed() -> TestSetSummary:
+    half_RN = np.random.default_rng(1).random((60, 100)) < 0.8
+    correct_RN = np.concatenate([half_RN, ~half_RN], axis=1)  # every run is right on 100 of 200
+    correct_RN[0, 0] ^= True
+    return summarize("cifar10", count(correct_RN))
+
+
+def test_every_estimate_is_there_with_interval_method_and_estimand() -> None:
+    drawn = simulate(np.random.default_rng(2), n=500, runs=60, distribution_wise_std=0.01)
+    summary = summarize("cifar10", drawn.counts)
+    assert list(summary.estimates) == NAMES
+    for name, estimate in summary.estimates.items():
+        assert estimate.name == name
+        assert estimate.value is not None
+        assert estimate.interval is not None
+        assert estimate.interval[0] < estimate.value < estimate.interval[1]
+        assert estimate.method
+        assert estimate.assumption
+        assert not estimate.absent
+        assert (estimate.estimand == "the distribution") == (name in DISTRIBUTION)
+    for name in NAMES:
+        if name.endswith("_std"):
+            squared = summary.estimates[name.replace("_std", "_variance")]
+            assert summary.estimates[name].value == math.sqrt(squared.value or 0)
+    exact = variance.distribution_wise_variance(drawn.counts)
+    assert summary.estimates["distribution_wise_variance"].value == float(exact)
+
+
+def test_json_has_the_documented_keys_and_survives_a_round_trip() -> None:
+    document = independent().to_json()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert set(document) == {"examples", "runs", "diverged", "warnings", "estimates"}
+    assert list(document["estimates"]) == NAMES
+    keys = {"value", "low", "high", "level", "method", "estimand", "assumption", "warnings", "absent"}
+    errors = {"standard_error_test_set", "standard_error_distribution"}
+    assert set(document["estimates"]["mean_accuracy"]) == keys | errors
+    assert set(document["estimates"]["distribution_wise_std"]) == keys
+
+
+def test_standard_error_for_the_distribution_is_never_the_run_only_one() -> None:
+    errors = independent().estimates["mean_accuracy"].standard_errors
+    assert errors["distribution"] > 3 * errors["test_set"]
+    assert set(independent().estimates["distribution_wise_accuracy"].standard_errors) == {"distribution"}
+
+
+def test_a_negative_variance_keeps_its_sign_and_its_std_is_a_flagged_0() -> None:
+    summaries = (independent(seed=seed) for seed in range(20))
+    summary = next(s for s in summaries if (s.estimates["excess_variance"].value or 0) < 0)
+    negative, std = (
+        summary.estimates["distribution_wise_variance"],
+        summary.estimates["distribution_wise_std"],
+    )
+    assert negative.value is not None
+    assert negative.value < 0
+    assert NEGATIVE not in negative.warnings
+    assert std.value == 0
+    assert std.warnings == (NEGATIVE,)
+    assert negative.interval is not None
+    assert std.interval == (0.0, math.sqrt(negative.interval[1]))
+
+
+def test_under_dispersion_is_flagged_with_its_p_value() -> None:
+    summary = under_dispersed()
+    for name in ("excess", "distribution_wise"):
+        std = summary.estimates[f"{name}_std"]
+        assert std.interval == (0.0, 0.0)
+        assert any(warning.startswith("under-dispersed") and "p = " in warning for warning in std.warnings)
+    assert not summary.estimates["test_set_std"].warnings
+
+
+@pytest.mark.parametrize(
+    ("correct_RN", "with_value", "reason"),
+    [
+        (np.ones((0, 5)), set(), "at least 2 runs are needed, there are 0"),
+        (np.eye(1, 5), {"mean_accuracy", "distribution_wise_accuracy"}, "2 runs are needed, there is 1"),
+        (
+            np.array([[1], [0]]),
+            set(NAMES) - {x for x in NAMES if x[:4] in ("exce", "dist")},
+            "at least 2 examples",
+        ),
+        (np.eye(5), set(NAMES), "every run has the same accuracy"),
+        (np.ones((5, 9)), set(NAMES), "every run has the same accuracy"),
+    ],
+    ids=["no run", "one run", "one example", "equal accuracies", "all right"],
+)
+def test_what_cannot_be_computed_is_absent_with_the_reason(
+    correct_RN: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", with_value: set[str], reason: str
+) -> None:
+    summary = summarize("cifar10", count(correct_RN))
+    estimates = summary.estimates
+    values = {name for name in NAMES if estimates[name].value is not None}
+    assert values - {"distribution_wise_accuracy"} == with_value - {"distribution_wise_accuracy"}
+    for estimate in estimates.values():
+        assert estimate.interval is None
+        assert reason in estimate.absent
+        assert not estimate.standard_errors
+    json.dumps(summary.to_json(), allow_nan=False)
+
+
+def test_repeated_rows_are_a_warning_unless_the_runs_diverged() -> None:
+    correct_RN = np.random.default_rng(3).random((6, 50)) < 0.8
+    correct_RN[4] = correct_RN[1]
+    [warning] = summarize("cifar10", count(correct_RN)).warnings
+    assert warning.startswith("1 runs equal an earlier run bit for bit (run 4 equals run 1)")
+    [only_diverged] = summarize("cifar10", count(correct_RN), diverged=frozenset({1, 4})).warnings
+    assert only_diverged == "2 of 6 runs diverged; diverged runs are part of every estimate"
+    assert summarize("cifar10", count(correct_RN[:4])).warnings == ()

@@ -1,0 +1,45 @@
+"""Fixtures that many parts share: small data, and real CIFAR-10 when it is there."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from airbench_var.data.dataset import Dataset, Split
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_data() -> Dataset:
+    """1,200 training and 203 test images of ten colours in noise: learned in seconds, not perfectly."""
+    generator = np.random.Generator(np.random.PCG64(0))
+    colours_K3 = generator.integers(60, 196, (10, 3))
+
+    def split(n: int) -> Split:
+        labels_N = generator.integers(0, 10, n).astype(np.uint8)
+        noise_NHWC = generator.normal(0, 60, (n, 32, 32, 3))
+        images_NHWC = np.clip(colours_K3[labels_N][:, None, None] + noise_NHWC, 0, 255).astype(np.uint8)
+        return Split(images_NHWC=images_NHWC, labels_N=labels_N)
+
+    return Dataset(
+        name="small",
+        title="Small",
+        source="tests",
+        classes=tuple("abcdefghij"),
+        mean=(128.0, 128.0, 128.0),
+        std=(70.0, 70.0, 70.0),
+        train=split(1200),
+        test=split(203),  # no multiple of 8: the last byte of bits is ragged
+    )
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir() -> Path:
+    """The folder with CIFAR-10 named by $AIRBENCH_VAR_DATA."""
+    folder = Path(os.environ.get("AIRBENCH_VAR_DATA") or "/nonexistent")
+    if not (folder / "cifar-10-batches-py").is_dir():
+        pytest.skip("needs CIFAR-10: set AIRBENCH_VAR_DATA to the folder that holds cifar-10-batches-py")
+    return folder

@@ -1,0 +1,71 @@
+"""Runs that take no time: a result that depends on the seeds, and runs that misbehave on command."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from airbench_var.seeds import Seeds
+from airbench_var.store import Predictions, RunResult
+
+N = 203
+
+
+def predictions_of(seed: int, labels_N: np.ndarray) -> Predictions:
+    """Return predictions that are right on about 90 % of the examples, a function of the seed."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    predicted_N = np.where(generator.random(len(labels_N)) < 0.9, labels_N, (labels_N + 1) % 10).astype(
+        np.uint8
+    )
+    return Predictions(correct=np.packbits(predicted_N == labels_N, bitorder="little"), predicted=predicted_N)
+
+
+class FakeRun:
+    """Maps seeds to a result; the labels are zeros unless given."""
+
+    def __init__(self, labels_N: np.ndarray | None = None) -> None:
+        self.labels_N = np.zeros(N, np.uint8) if labels_N is None else labels_N
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        predictions = predictions_of(seeds.init, self.labels_N)
+        return RunResult(predictions={"small": predictions}, loss=0.5, diverged=False, train_s=0.001)
+
+
+class KillsItsWorker(FakeRun):
+    """Dies by SIGKILL on one init seed, as often as `times` says; a folder counts, over all workers."""
+
+    def __init__(self, init_seed: int, times: int, folder: Path) -> None:
+        super().__init__()
+        self.init_seed, self.times, self.folder = init_seed, times, folder
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        if seeds.init == self.init_seed and len(list(self.folder.iterdir())) < self.times:
+            (self.folder / str(os.getpid())).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(seeds)
+
+
+class Raises(FakeRun):
+    """Raises on one init seed."""
+
+    def __init__(self, init_seed: int) -> None:
+        super().__init__()
+        self.init_seed = init_seed
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        if seeds.init == self.init_seed:
+            raise ZeroDivisionError("the run itself is wrong")
+        return super().__call__(seeds)
+
+
+def dies_while_preparing() -> Callable[[Seeds], RunResult]:
+    """Stand for a worker that is killed before its first run."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def raises_while_preparing() -> Callable[[Seeds], RunResult]:
+    """Stand for preparation that fails."""
+    raise ZeroDivisionError("preparation is wrong")

@@ -1,0 +1,127 @@
+"""The final table: 80 columns, plain when piped, and words that match the numbers."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from airbench_var.analysis import Analysis, summarize
+from airbench_var.report.table import print_analysis
+from airbench_var.stats import CorrectnessCounts
+from tests.statistical.generator import count, simulate
+
+
+def printed(counts: CorrectnessCounts, *, diverged: int = 0, failed: int = 0, name: str = "cifar10") -> str:
+    summary = summarize(name, counts, diverged=frozenset(range(diverged)))
+    analysis = Analysis(runs=counts.R, diverged=diverged, failed=failed, test_sets=(summary,))
+    file = io.StringIO()
+    print_analysis(analysis, Console(file=file, width=80, highlight=False))
+    text = file.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    return text
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def simulated(std: float, seed: int, runs: int = 100) -> CorrectnessCounts:
+    return simulate(np.random.default_rng(seed), n=10_000, runs=runs, distribution_wise_std=std).counts
+
+
+def test_a_real_difference_between_runs() -> None:
+    state = simulated(0.004, 0)
+    text = printed(state)
+    estimates = summarize("cifar10", state).estimates
+    assert "cifar10: 100 runs, 10,000 test examples" in text
+    assert "95 % interval" in text
+    for label, name in (
+        ("Mean accuracy on this test set", "mean_accuracy"),
+        ("Mean accuracy on its distribution", "distribution_wise_accuracy"),
+        ("Spread (std) on this test set", "test_set_std"),
+        ("if errors were independent", "independent_errors_std"),
+        ("Spread (std) on its distribution", "distribution_wise_std"),
+    ):
+        [line] = [line for line in text.splitlines() if label in line]
+        value, low, _, high = line.replace("%", "").split()[-4:]
+        estimate = estimates[name]
+        shown = [float(number) / 100 for number in (value, low, high)]
+        assert estimate.interval is not None
+        assert shown == pytest.approx([estimate.value, *estimate.interval], rel=0.02)
+    share = (
+        100
+        * (estimates["independent_errors_variance"].value or 0)
+        / (estimates["test_set_variance"].value or 1)
+    )
+    found = re.search(r"about (\d+) % \(between (\d+) and (\d+) %\)", words(text))
+    assert found
+    about, least, most = map(int, found.groups())
+    assert least < about < most
+    assert about == round(share)
+    assert "is noise of a test set of 10,000 examples. The rest is real:" in words(text)
+    assert "±" not in text
+    assert "+/-" not in text
+
+
+def test_no_difference_shown() -> None:
+    state = next(
+        state
+        for state in (simulated(0.0, seed) for seed in range(20))
+        if (summarize("", state).estimates["distribution_wise_variance"].value or 0) < 0
+    )
+    text = words(printed(state))
+    assert "negative: 0 % 0 to 0." in text
+    assert "so no real difference between runs is shown" in text
+    assert "Note: the variance on the distribution is estimated at -" in text
+    assert "The rest is real" not in text
+
+
+def test_under_dispersed_runs() -> None:
+    half_RN = np.random.default_rng(1).random((60, 500)) < 0.8
+    correct_RN = np.concatenate([half_RN, ~half_RN], axis=1)
+    correct_RN[0, 0] ^= True
+    text = words(printed(count(correct_RN)))
+    assert "Runs differ less" in text
+    assert text.count("Note: under-dispersed") == 1
+
+
+@pytest.mark.parametrize(
+    ("correct_RN", "reason"),
+    [
+        (np.ones((0, 9)), "at least 2 runs are needed, there are 0."),
+        (np.eye(1, 9), "at least 2 runs are needed, there is 1."),
+        (np.ones((3, 9)), "every run has the same accuracy"),
+        (np.array([[1], [0]]), "at least 2 examples are needed"),
+    ],
+)
+def test_too_little_to_say_anything(
+    correct_RN: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", reason: str
+) -> None:
+    text = words(printed(count(correct_RN)))
+    assert f"Nothing can be said about the spread of runs yet: {reason}" in text
+    assert "none" in text
+
+
+def test_diverged_and_failed_runs_are_counted() -> None:
+    text = printed(simulated(0.004, 2), diverged=2, failed=1)
+    assert "10,000 test examples, 2 diverged" in text
+    assert "Note: 2 of 100 runs diverged" in text
+    assert "Failed for good, so not in the table: 1 run." in text
+
+
+def test_markup_in_a_name_is_printed_as_it_is() -> None:
+    assert " [bold]x: 100 runs" in printed(simulated(0.004, 3), name="[bold]x")
+
+
+def test_goes_to_stdout_without_colour_when_piped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    state = simulated(0.004, 4)
+    print_analysis(Analysis(runs=100, diverged=0, failed=0, test_sets=(summarize("cifar10", state),)))
+    captured = capsys.readouterr()
+    assert "cifar10: 100 runs" in captured.out
+    assert "\x1b" not in captured.out
+    assert not captured.err

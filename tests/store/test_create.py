@@ -1,0 +1,140 @@
+"""Folders that a store must not touch, and folders that it may take over."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airbench_var.errors import StorageError, StoreDamagedError, StoreRefusedError, UsageError
+from airbench_var.store import Store, describe_test_set
+
+from .fake_campaign import CLASSES, IDENTITY, LABELS, open_writer, run_campaign
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
+    run_campaign(tmp_path / "a" / "b" / "store", 2)
+    assert Store.open(tmp_path / "a" / "b" / "store").committed_ids().tolist() == [0, 1]
+
+
+def test_an_empty_folder_and_a_link_to_one_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    run_campaign(tmp_path / "link", 2)
+    assert Store.open(tmp_path / "empty").committed_ids().tolist() == [0, 1]
+
+
+def test_a_strangers_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("dear")
+    (tmp_path / "runs.npy").write_text("mine")
+    before = everything_in(tmp_path)
+    with pytest.raises(
+        StoreRefusedError, match=r"not a store and not empty: it holds runs\.npy, thesis\.tex"
+    ):
+        open_writer(tmp_path, 2)
+    with pytest.raises(StoreRefusedError, match="is no store"):
+        Store.open(tmp_path)
+    assert everything_in(tmp_path) == before
+
+
+def test_a_store_that_lost_its_manifest_is_left_alone(tmp_path: Path) -> None:
+    run_campaign(tmp_path / "store", 2)
+    (tmp_path / "store" / "manifest.json").unlink()
+    before = everything_in(tmp_path)
+    with pytest.raises(StoreRefusedError, match="not a store and not empty"):
+        open_writer(tmp_path / "store", 2)
+    assert everything_in(tmp_path) == before
+
+
+def test_a_strangers_file_in_an_unfinished_store_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json.new").write_text("{")
+    (tmp_path / "alpha").mkdir()
+    (tmp_path / "alpha" / "thesis.tex").write_text("dear")
+    with pytest.raises(StorageError, match="creating the store failed"):
+        open_writer(tmp_path, 2)
+    assert (tmp_path / "alpha" / "thesis.tex").read_text() == "dear"
+
+
+@pytest.mark.parametrize("inside", ["", "below"])
+def test_a_file_is_left_alone(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StoreRefusedError, match="is a file"):
+        open_writer(tmp_path / "file" / inside, 2)
+    assert everything_in(tmp_path) == {"file": b"mine"}
+
+
+def test_a_circle_of_links_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for open_it in (lambda: open_writer(tmp_path / "a", 2), lambda: Store.open(tmp_path / "a")):
+        with pytest.raises(StorageError, match="Too many levels of symbolic links"):
+            open_it()
+
+
+@pytest.mark.parametrize("text", [b"", b'{"format": "airbench_var store", "for'])
+def test_half_a_manifest_is_damage_and_nothing_is_written(tmp_path: Path, text: bytes) -> None:
+    run_campaign(tmp_path, 2)
+    (tmp_path / "manifest.json").write_bytes(text)
+    before = everything_in(tmp_path)
+    with pytest.raises(StoreDamagedError, match="it is not whole"):
+        open_writer(tmp_path, 2)
+    assert everything_in(tmp_path) == before
+
+
+def test_another_campaign_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    run_campaign(tmp_path, 2)
+    before = everything_in(tmp_path)
+    with pytest.raises(StoreRefusedError, match="seed: 1 in the store, 2 now"):
+        open_writer(tmp_path, 4, identity=IDENTITY | {"seed": 2})
+    assert everything_in(tmp_path) == before
+
+
+def test_labels_that_are_not_the_described_ones_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreRefusedError, match="the labels of test set 'alpha'"):
+        open_writer(tmp_path / "store", 2, labels=LABELS | {"alpha": LABELS["alpha"][::-1]})
+    assert everything_in(tmp_path) == {}
+
+
+def test_more_test_sets_than_a_record_holds_are_refused(tmp_path: Path) -> None:
+    labels = {f"shifted{i}": LABELS["alpha"] for i in range(40)}
+    test_sets = [describe_test_set(name, labels_N, CLASSES) for name, labels_N in labels.items()]
+    with pytest.raises(StoreRefusedError, match="40 test sets do not fit one record"):
+        open_writer(tmp_path / "store", 2, identity=IDENTITY | {"test_sets": test_sets}, labels=labels)
+    assert everything_in(tmp_path) == {}
+
+
+def test_no_room_for_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="room for at least one run, not 0"):
+        open_writer(tmp_path / "store", 0)
+    assert everything_in(tmp_path) == {}
+
+
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    # In a process of its own, which gives up root's right to write everywhere.
+    script = (
+        "import os, sys; from pathlib import Path; import fake_campaign\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "try: fake_campaign.open_writer(Path(sys.argv[1]), 2)\n"
+        "except fake_campaign.AirbenchVarError as error: print(error); sys.exit(error.exit_code)\n"
+    )
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, closed / "store"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        closed.chmod(0o700)
+    assert done.returncode == StorageError.exit_code, done.stderr
+    assert "Permission denied" in done.stdout
+    assert everything_in(tmp_path) == {"closed": b""}

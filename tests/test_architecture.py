@@ -1,0 +1,99 @@
+"""The rules of the house: who may import whom, and what the analysing half never loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import airbench_var
+
+PACKAGE = Path(airbench_var.__file__).parent
+
+BASE = {"errors", "philox", "seeds", "recipe"}
+#: Part -> the parts of airbench_var it may import, besides itself and `errors`.
+MAY_IMPORT = {
+    "errors": set(),
+    "philox": set(),
+    "seeds": {"philox"},
+    "recipe": set(),
+    "recipes": {"recipe"},
+    "kernels": {"philox", "seeds"},
+    "data": {"recipe", "seeds", "philox", "kernels"},
+    "models": {"recipe"},
+    "training": {"recipe", "seeds", "data", "models", "kernels", "store.rows"},
+    "execution": {"seeds", "store.rows"},
+    "store": {"seeds"},
+    "stats": set(),
+    "analysis": {"stats", "store"},
+    "report": {"analysis", "stats", "store"},
+    "campaign": {"recipe", "seeds", "data", "training", "execution", "store", "analysis", "report"},
+    "cli": {"", "recipe", "recipes", "seeds", "data", "training", "campaign", "store", "analysis", "report"},
+    "__main__": {"cli"},
+    "": {"recipe", "seeds", "store", "analysis", "campaign", "training"},
+}
+
+
+def modules() -> list[Path]:
+    return [path for path in PACKAGE.rglob("*.py") if "__pycache__" not in path.parts]
+
+
+def part_of(dotted: str) -> str:
+    return dotted.split(".")[0] if dotted else ""
+
+
+def imported(path: Path) -> set[str]:
+    """Return what a module imports of the package, as dotted names without 'airbench_var.'."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = submodules if node.module == "airbench_var" else [node.module or ""]
+        else:
+            continue
+        found |= {
+            name.removeprefix("airbench_var").lstrip(".") for name in names if name.startswith("airbench_var")
+        }
+    return {"" if name.startswith("__") else name for name in found}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_follow_the_table(path: Path) -> None:
+    relative = path.relative_to(PACKAGE).with_suffix("")
+    own = part_of(".".join(relative.parts).removesuffix("__init__"))
+    allowed = MAY_IMPORT[own] | {own, "errors"}
+    for name in imported(path):
+        assert part_of(name) in allowed or name in allowed, f"{path} imports airbench_var.{name}"
+
+
+def test_no_module_is_a_drawer() -> None:
+    names = {path.stem for path in modules()} | {path.parent.name for path in modules()}
+    assert not names & {"utils", "util", "misc", "helpers", "common"}
+
+
+@pytest.mark.parametrize(
+    "name", ["airbench_var", "airbench_var.analysis", "airbench_var.report.live", "airbench_var.cli"]
+)
+def test_analysing_half_loads_no_torch(name: str) -> None:
+    code = f"import sys, {name}; print([m for m in ('torch', 'triton', 'ffcv') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["analyze", "--help"], ["--runs", "0"], ["--runs", "1", "--recipe", "tyni"]]
+)
+def test_help_and_mistakes_load_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom airbench_var.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith("False")

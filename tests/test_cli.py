@@ -1,0 +1,133 @@
+"""The command line: each mistake gets one message, its exit code, and an untouched disk."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from airbench_var import cli
+from airbench_var.campaign import Campaign, run_campaign
+from airbench_var.data.dataset import Dataset
+from airbench_var.errors import DeviceError
+from airbench_var.recipes import find_recipe
+from airbench_var.training import Settings
+from tests.test_campaign import digest, fake
+
+
+@pytest.fixture
+def store(small_data: Dataset, tmp_path: Path) -> Path:
+    campaign = Campaign(
+        recipe=find_recipe("tiny"), data=small_data, out=tmp_path / "store", runs=10, settings=Settings()
+    )
+    run_campaign(campaign, execute=fake(campaign))
+    return campaign.out
+
+
+def exit_code(arguments: list[str]) -> int:
+    try:
+        return cli.main(arguments)
+    except SystemExit as leaving:  # argparse
+        return int(leaving.code or 0)
+
+
+def flat(text: str) -> str:
+    """Undo argparse's line breaks."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "required: --runs"),
+        (["--runs", "0"], 2, "'0' is not a whole number of 1 or more"),
+        (["--runs", "-3"], 2, "is not a whole number of 1 or more"),
+        (["--runs", "many"], 2, "'many' is not a whole number"),
+        (["--runs", "1", "--seed", "-1"], 2, "is not a whole number of 0 or more"),
+        (["--runs", "1", "--workers", "0"], 2, "is not a whole number of 1 or more"),
+        (["--run", "1"], 2, "required: --runs"),
+        (["--runs", "1", "--json", "--quiet"], 2, "not allowed with"),
+        (["--runs", "1", "--recipe", "tyni"], 2, "unknown recipe 'tyni' (did you mean 'tiny'?)"),
+        (["--runs", "1", "--set", "epohcs=3"], 2, "unknown recipe key 'epohcs' (did you mean 'epochs'?)"),
+        (["--runs", "1", "--vary", "order,augment"], 2, "'augment' is no source of randomness"),
+        (["--runs", "1", "--data", "cifar100"], 2, "no such data set (did you mean 'cifar10'?)"),
+        (["--runs", "1", "--device", "tpu9"], 2, "Choose auto, cpu, cuda"),
+        (["--runs", "1", "--data-dir", "EMPTY"], 3, "--data synthetic"),
+        (["analyze"], 2, "required: STORE"),
+        (["analyze", "EMPTY/none"], 2, "there is no such store"),
+        (["analyze", "EMPTY"], 5, "is not a store"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "EMPTY").mkdir()
+    assert exit_code(arguments) == code
+    shown = capsys.readouterr()
+    assert message in flat(shown.err)
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["EMPTY"]
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert exit_code(["--runs", "1", "--device", "cuda"]) == DeviceError.exit_code
+    assert "sees 0 CUDA GPUs" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_data: Dataset
+) -> None:
+    monkeypatch.setitem(sys.modules, "ffcv", None)
+    for name in [name for name in sys.modules if name.startswith("airbench_var.data.ffcv_loader")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
+    out = tmp_path / "store"
+    code = exit_code(
+        ["--runs", "1", "--recipe", "tiny", "--loader", "ffcv", "--out", str(out), "--workers", "1"]
+    )
+    assert code == 7
+    assert "airbench_var[ffcv]" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_store_that_was_made_with_other_options_is_left_alone(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_data: Dataset
+) -> None:
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
+    before = digest(store)
+    assert exit_code(["--runs", "20", "--recipe", "tiny", "--seed", "3", "--out", str(store)]) == 5
+    assert "seed: 0 in the store, 3 now" in capsys.readouterr().err
+    assert digest(store) == before
+
+
+def test_the_same_command_again_only_prints(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_data: Dataset
+) -> None:
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
+    before = digest(store)
+    assert exit_code(["--runs", "10", "--recipe", "tiny", "--out", str(store), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert exit_code(["analyze", str(store), "--json"]) == 0
+    assert json.loads(shown.out) == json.loads(capsys.readouterr().out)
+    assert digest(store) == before
+
+
+def test_analyze_prints_a_table(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["analyze", str(store)]) == 0
+    shown = capsys.readouterr()
+    assert "10 runs" in shown.out
+    assert "Mean accuracy" in shown.out
+    assert shown.err == ""
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("airbench_var ")

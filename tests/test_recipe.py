@@ -1,0 +1,132 @@
+import json
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from airbench_var.errors import UsageError
+from airbench_var.recipe import Recipe, load_toml, parse_assignments
+from airbench_var.recipes import RECIPES, find_recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_dict_round_trip_through_json(name: str) -> None:
+    recipe = find_recipe(name)
+    assert recipe.name == name
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_recipes_differ() -> None:
+    assert len({find_recipe(name).sha256 for name in RECIPES}) == len(RECIPES)
+
+
+def test_recipes_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        find_recipe("tiny").epochs = 3  # type: ignore[misc]
+
+
+def test_hash_is_of_hyperparameters_only() -> None:
+    recipe = find_recipe("tiny")
+    assert recipe.with_values({"name": "other"}).sha256 == recipe.sha256
+    assert (
+        recipe.with_values({"epochs": 7}).sha256
+        == recipe.with_values({"epochs": "7.0"}).sha256
+        != recipe.sha256
+    )
+
+
+def test_hash_does_not_change_between_versions() -> None:
+    # A store made today is refused tomorrow when this changes: change it only with the store's format.
+    expected = "ee937fcc39ecfab599884d6d83d403f46cfe7824615556eefa85a71bd0383583"
+    assert find_recipe("airbench94").sha256 == expected
+
+
+def test_values_are_parsed_by_the_type_of_their_field() -> None:
+    changes = {
+        "network.widths": "8, 16",
+        "augment.flip": "none",
+        "tta": "true",
+        "batch_size": "64",
+        "epochs": "0.5",
+    }
+    recipe = find_recipe("tiny").with_values(changes)
+    assert recipe.network.widths == (8, 16)  # type: ignore[union-attr]
+    assert (recipe.augment.flip, recipe.tta, recipe.batch_size, recipe.epochs) == ("none", True, 64, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epoch", "3", "unknown recipe key 'epoch' (did you mean 'epochs'?)"),
+        ("optimiser.lr", "3", "(did you mean 'optimizer.lr'?)"),
+        ("lr", "3", "unknown recipe key 'lr'"),
+        ("optimizer", "3", "unknown recipe key 'optimizer'"),
+        ("epochs.x", "3", "unknown recipe key 'epochs.x'"),
+        ("epochs", "many", "'many' is not a valid float"),
+        ("epochs", "-1", "must be 0 or more"),
+        ("epochs", "nan", "finite"),
+        ("optimizer.lr", "inf", "finite"),
+        ("batch_size", "1.5", "'1.5' is not a valid int"),
+        ("batch_size", "0", "must be 1 or more"),
+        ("tta", "maybe", "not a valid true or false"),
+        ("augment.flip", "altrnating", "(did you mean 'alternating'?)"),
+        ("network.widths", "8,x", "not a valid int"),
+        ("network.widths", "", "network.widths"),
+        ("network.widths", "0,8", "network.widths"),
+        ("train_share", "0", "above 0"),
+        ("train_share", "1.1", "at most 1"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(key: str, value: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_recipe("tiny").with_values({key: value})
+    assert message in str(caught.value)
+
+
+def test_muon_needs_its_network() -> None:
+    values = find_recipe("tiny").to_dict() | {"network": {"kind": "ResNet9"}}
+    with pytest.raises(UsageError, match="Use SGD"):
+        Recipe.from_dict(values)
+
+
+def test_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'tiny'"):
+        find_recipe("tinny")
+
+
+def test_assignments() -> None:
+    assert parse_assignments(["epochs=4", "optimizer.lr = 0.1"]) == {"epochs": "4", "optimizer.lr": "0.1"}
+    for text in ("epochs", "=4"):
+        with pytest.raises(UsageError, match="KEY=VALUE"):
+            parse_assignments([text])
+
+
+def test_toml_file_changes_its_base(tmp_path: Path) -> None:
+    path = tmp_path / "longer.toml"
+    path.write_text('base = "airbench94"\nepochs = 16\n[optimizer]\nlr = 0.2\n[network]\nwidths = [8, 8]\n')
+    recipe = find_recipe(str(path))
+    assert recipe.name == "longer"
+    expected = {"epochs": 16, "optimizer.lr": 0.2, "network.widths": (8, 8)}
+    assert recipe.sha256 == find_recipe("airbench94").with_values(expected).sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs = 3\n", "needs a line base"),
+        ('base = "nope"\n', "needs a line base"),
+        ('base = "tiny"\nepohcs = 3\n', "did you mean 'epochs'"),
+        ("base = [", "not valid TOML"),
+    ],
+)
+def test_wrong_toml_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_toml(path, RECIPES)
+    assert message in str(caught.value)
+
+
+def test_missing_toml_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        find_recipe(str(tmp_path / "r.toml"))

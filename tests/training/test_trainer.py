@@ -1,0 +1,128 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from airbench_var.data.dataset import Dataset, Split
+from airbench_var.errors import UsageError
+from airbench_var.recipe import Recipe
+from airbench_var.recipes import find_recipe
+from airbench_var.seeds import Seeds
+from airbench_var.store.rows import RunResult
+from airbench_var.training import Settings, Trainer, train
+
+SEEDS = Seeds(init=1, order=2, aug=2**64 - 1)
+
+
+def quick(name: str = "tiny", **changes: object) -> Recipe:
+    small = {"batch_size": 100, "epochs": 1} | ({"network.widths": (16, 32, 32)} if name == "tiny" else {})
+    return find_recipe(name).with_values(small | changes)
+
+
+def bits(result: RunResult) -> list[bytes]:
+    return [array.tobytes() for p in result.predictions.values() for array in (p.correct, p.predicted)]
+
+
+@pytest.fixture(scope="module")
+def trainer(small_data: Dataset) -> Trainer:
+    return Trainer(quick(), small_data, Settings())
+
+
+def test_learns(small_data: Dataset) -> None:
+    result = train(quick(epochs=2), SEEDS, small_data)
+    predictions = result.predictions["small"]
+    accuracy = np.mean(predictions.predicted == small_data.test.labels_N)
+    assert accuracy > 0.5  # chance is 0.1
+    assert np.isfinite(result.loss)
+    assert not result.diverged
+
+
+def test_bits_say_which_predictions_are_right(trainer: Trainer, small_data: Dataset) -> None:
+    predictions = trainer(SEEDS).predictions["small"]
+    right_N = np.unpackbits(predictions.correct, count=203, bitorder="little")
+    assert np.array_equal(right_N, predictions.predicted == small_data.test.labels_N)
+    assert len(predictions.correct) == 26
+
+
+def test_a_run_is_a_function_of_its_seeds(trainer: Trainer, small_data: Dataset) -> None:
+    """The same bits again, after other runs, and in another trainer: nothing is left over from a run."""
+    first = trainer(SEEDS)
+    trainer(Seeds(init=9, order=9, aug=9))
+    again, elsewhere = trainer(SEEDS), train(quick(), SEEDS, small_data)
+    assert bits(first) == bits(again) == bits(elsewhere)
+    assert first.loss == again.loss == elsewhere.loss
+
+
+@pytest.mark.parametrize("stream", ["init", "order", "aug"])
+def test_every_seed_matters(trainer: Trainer, stream: str) -> None:
+    assert bits(trainer(replace(SEEDS, **{stream: 77}))) != bits(trainer(SEEDS))
+
+
+def test_global_random_numbers_are_left_alone(trainer: Trainer) -> None:
+    state = torch.get_rng_state()
+    before, (_, keys, position, *_) = state.clone(), np.random.get_state()  # noqa: NPY002 (the global one is meant)
+    trainer(SEEDS)
+    assert torch.equal(before, torch.get_rng_state())
+    _, keys_after, position_after, *_ = np.random.get_state()  # noqa: NPY002
+    assert np.array_equal(keys, keys_after)
+    assert position == position_after
+
+
+def test_zero_epochs_leave_the_initial_network(small_data: Dataset) -> None:
+    trainer = Trainer(quick(epochs=0), small_data, Settings())
+    first, other_order = trainer(SEEDS), trainer(replace(SEEDS, order=5, aug=5))
+    assert bits(first) == bits(other_order)
+    assert np.isnan(first.loss)
+    assert not first.diverged
+
+
+def test_parts_of_an_epoch_are_whole_steps(small_data: Dataset) -> None:
+    by_epochs = {epochs: train(quick(epochs=epochs), SEEDS, small_data).loss for epochs in (0.25, 0.2, 1)}
+    assert by_epochs[0.25] == by_epochs[0.2]  # 12 steps an epoch: both are 3
+    assert by_epochs[0.25] > by_epochs[1]
+
+
+def test_divergence_is_recorded_not_raised(small_data: Dataset) -> None:
+    recipe = quick("resnet9", **{"network.width": 4, "optimizer.lr": 1e30})
+    result = train(recipe, SEEDS, small_data)
+    assert result.diverged
+    assert len(result.predictions["small"].predicted) == 203
+
+
+def test_train_share_uses_the_first_examples_only(small_data: Dataset) -> None:
+    images_NHWC = small_data.train.images_NHWC.copy()
+    images_NHWC[600:] = 0
+    spoilt = replace(small_data, train=Split(images_NHWC=images_NHWC, labels_N=small_data.train.labels_N))
+    half = quick(train_share=0.5)
+    assert bits(train(half, SEEDS, small_data)) == bits(train(half, SEEDS, spoilt))
+    assert bits(train(quick(), SEEDS, small_data)) != bits(train(quick(), SEEDS, spoilt))
+
+
+def test_batch_larger_than_the_data_is_refused(small_data: Dataset) -> None:
+    with pytest.raises(UsageError, match="batch_size"):
+        Trainer(quick(batch_size=1201), small_data, Settings())
+
+
+def test_tta_is_a_second_test_set_and_changes_nothing_else(small_data: Dataset) -> None:
+    plain, both = train(quick(), SEEDS, small_data), train(quick(tta=True), SEEDS, small_data)
+    assert list(both.predictions) == ["small", "small-tta"]
+    assert bits(plain) == bits(both)[:2] != bits(both)[2:]
+
+
+@pytest.mark.parametrize("name", ["airbench94", "resnet9", "linear"])
+def test_every_recipe_trains(name: str, small_data: Dataset) -> None:
+    width = {"airbench94": {"network.widths": (16, 32, 32)}, "resnet9": {"network.width": 4}, "linear": {}}[
+        name
+    ]
+    result = train(quick(name, **width), SEEDS, small_data)
+    assert np.isfinite(result.loss)
+    assert not result.diverged
+
+
+def test_compiled_step_trains_the_same_network(small_data: Dataset) -> None:
+    """Another order of rounding, the same computation: losses agree as far as bfloat16's 3 digits."""
+    recipe = quick(epochs=0.25)
+    eager = Trainer(recipe, small_data, Settings())(SEEDS)
+    compiled = Trainer(recipe, small_data, Settings(compile=True))(SEEDS)
+    assert compiled.loss == pytest.approx(eager.loss, rel=0.02)
