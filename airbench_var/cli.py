@@ -148,6 +148,8 @@ def train(options: argparse.Namespace) -> int:
 
     device, why_device = choose_device(options.device)
     compiled, why_compiled = choose_compile(options.compile, device)
+    if options.loader == "ffcv":
+        import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
     settings = Settings(device=device, threads=options.threads, compile=compiled, loader=options.loader)
     workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
     dataset = data.load(options.data, options.data_dir)

@@ -69,6 +69,8 @@ class RunsFailedError(AirbenchVarError):
 class InterruptedCampaignError(AirbenchVarError):
     """The campaign was stopped by a signal; everything committed is kept."""
 
+    exit_code = 130
+
     def __init__(self, message: str, exit_code: int = 130) -> None:
         super().__init__(message)
         self.exit_code = exit_code

@@ -55,7 +55,7 @@ def flat(text: str) -> str:
         (["--runs", "1", "--data-dir", "EMPTY"], 3, "--data synthetic"),
         (["analyze"], 2, "required: STORE"),
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
-        (["analyze", "EMPTY"], 5, "is not a store"),
+        (["analyze", "EMPTY"], 5, "is no store"),
     ],
 )
 def test_mistakes(

@@ -85,6 +85,8 @@ def process_pool(
                     if outcome:
                         yield outcome
                     continue
+                if isinstance(message, AirbenchVarError):
+                    raise message
                 if isinstance(message, str):
                     raise WorkerError(f"worker {worker.number} raised an exception:\n{message}")
                 worker.ready = True
@@ -122,7 +124,7 @@ def _mourn(worker: _Worker, queue: deque[RunSpec], deaths_at_start: int) -> Outc
 
 
 def _work(connection: Connection, make_train: MakeTrain) -> None:
-    """Say None when ready, then answer every spec with a result; an exception is answered as text."""
+    """Say None when ready, then answer every spec with a result, or with what was raised."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole process group; the campaign decides
@@ -135,6 +137,8 @@ def _work(connection: Connection, make_train: MakeTrain) -> None:
             connection.send(train(spec.seeds))
     except (EOFError, BrokenPipeError):
         return
+    except AirbenchVarError as error:  # its message is for the user as it is
+        connection.send(error)
     except Exception:
         connection.send(traceback.format_exc())
 

@@ -81,7 +81,8 @@ class RowFile:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         file = cls(path, dtype, row_shape, fd, 0)
         try:
-            file.grow(capacity)
+            file.reserve(capacity)
+            file.promise(capacity)
         except BaseException:
             file.close()
             raise
@@ -93,10 +94,17 @@ class RowFile:
         rows = count_rows(path, dtype, row_shape)
         return cls(path, dtype, row_shape, os.open(path, os.O_RDWR), rows)
 
-    def grow(self, capacity: int) -> None:
-        """Reserve the longer file first, then let the header promise it; never shrink."""
+    def reserve(self, capacity: int) -> None:
+        """Lengthen the file to hold so many rows of zeros; readers do not look at them yet."""
         os.posix_fallocate(self._fd, 0, HEADER_BYTES + capacity * self._row_bytes)
         os.fsync(self._fd)
+
+    def release(self) -> None:
+        """Give back what was reserved and not promised: no reader has mapped it."""
+        os.ftruncate(self._fd, HEADER_BYTES + self.capacity * self._row_bytes)
+
+    def promise(self, capacity: int) -> None:
+        """Say in the header that the file has so many rows, which `reserve` made; never fewer than before."""
         write_all(self._fd, encode_header(self.dtype, (capacity, *self.row_shape)), 0)
         os.fsync(self._fd)
         self.capacity = capacity

@@ -48,7 +48,7 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Open a store, reading headers only.
+        """Open a store, reading manifest, headers and labels; no row is verified yet.
 
         Raises: UsageError when there is none, StoreRefusedError for a newer format or another's folder,
         StoreDamagedError when a file is missing, short, or of another shape.
@@ -66,7 +66,7 @@ class Store:
         return cls(store, Manifest.load(store))
 
     def refresh(self) -> None:
-        """Map the files anew: shows the rows that a writer added since."""
+        """Map the files anew, with the rows that a writer made room for since; older maps stay valid."""
         # The writer lengthens runs.npy last, so the matrices mapped after it have at least its rows.
         self._runs = self._map_runs()
         self._matrices = {matrix: self._map(matrix) for matrix in self.manifest.matrices}

@@ -124,11 +124,18 @@ class StoreWriter:
 
         Raises: StorageError; the writer is then closed, and the store as it was.
         """
+        # Readers take the capacity from runs.npy, so its header is the last.
+        growing = [file for file in (*self._matrices, self._runs) if file.capacity < capacity]
         with self._all_or_closed("making room for more runs"):
-            # Readers take the capacity from runs.npy, so it grows last.
-            for file in (*self._matrices, self._runs):
-                if file.capacity < capacity:
-                    file.grow(capacity)
+            try:
+                for file in growing:
+                    file.reserve(capacity)
+            except OSError:
+                for file in growing:
+                    file.release()
+                raise
+            for file in growing:
+                file.promise(capacity)
             self.store.refresh()
 
     def commit(self, outcomes: Sequence[Outcome]) -> None:

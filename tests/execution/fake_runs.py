@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from airbench_var.errors import DeviceError
 from airbench_var.seeds import Seeds
 from airbench_var.store import Predictions, RunResult
 
@@ -69,3 +70,8 @@ def dies_while_preparing() -> Callable[[Seeds], RunResult]:
 def raises_while_preparing() -> Callable[[Seeds], RunResult]:
     """Stand for preparation that fails."""
     raise ZeroDivisionError("preparation is wrong")
+
+
+def lacks_its_device() -> Callable[[Seeds], RunResult]:
+    """Stand for preparation that meets a mistake of the user's."""
+    raise DeviceError("no such device here")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from airbench_var.errors import DeviceError
 from airbench_var.execution import Executor, in_process, process_pool
 from airbench_var.execution.pool import WorkerError
 from airbench_var.seeds import seeds_of_run
@@ -15,6 +16,7 @@ from tests.execution.fake_runs import (
     KillsItsWorker,
     Raises,
     dies_while_preparing,
+    lacks_its_device,
     raises_while_preparing,
 )
 
@@ -105,3 +107,9 @@ def test_workers_that_die_before_their_first_run_are_not_replaced_for_ever() -> 
 def test_preparation_that_raises_is_told_with_its_traceback() -> None:
     with pytest.raises(WorkerError, match="preparation is wrong"):
         outcomes(POOL, raises_while_preparing, 4)
+
+
+@EXECUTORS
+def test_a_mistake_of_the_user_keeps_its_message_and_exit_code(execute: Executor) -> None:
+    with pytest.raises(DeviceError, match=r"^no such device here$"):
+        outcomes(execute, lacks_its_device, 4)

@@ -13,7 +13,7 @@ from airbench_var.errors import StorageError, StoreRefusedError
 from airbench_var.store import Store
 
 from . import faults
-from .fake_campaign import matrix_bytes, open_writer, outcome, run_campaign
+from .fake_campaign import MATRICES, matrix_bytes, open_writer, outcome, run_campaign
 
 HERE = Path(__file__).parent
 
@@ -82,17 +82,20 @@ def test_growth_that_fails_keeps_what_is_there_and_can_be_repeated(tmp_path: Pat
     run_campaign(tmp_path / "counted", 4)
     with open_writer(tmp_path / "counted", 4) as writer, faults.counting(faults.no_space, 0) as calls:
         writer.ensure_capacity(9)
-    assert calls == ["posix_fallocate", "fsync", "pwrite", "fsync"] * 5
+    assert calls == ["posix_fallocate", "fsync"] * 5 + ["pwrite", "fsync"] * 5
     for at in range(1, len(calls) + 1):
         path = tmp_path / f"store{at}"
         run_campaign(path, 4)
         reader = Store.open(path)
+        sizes = {file: (path / file).stat().st_size for file in ("runs.npy", *MATRICES)}
         with (
             open_writer(path, 4) as writer,
             faults.counting(faults.no_space, at),
             pytest.raises(StorageError, match="making room for more runs"),
         ):
             writer.ensure_capacity(9)
+        if calls[at - 1] == "posix_fallocate":
+            assert all((path / file).stat().st_size == size for file, size in sizes.items()), "space is kept"
         reader.refresh()
         assert reader.committed_ids().tolist() == [0, 1, 2, 3]
         run_campaign(path, 9)
@@ -133,6 +136,13 @@ def test_an_interrupt_in_a_commit_closes_the_writer(tmp_path: Path) -> None:
             writer.commit([outcome(0)])
         with pytest.raises(StorageError, match="the writer is closed"):
             writer.commit([outcome(0)])
+
+
+def test_records_that_a_killed_writer_left_are_synced_before_they_count(tmp_path: Path) -> None:
+    run_campaign(tmp_path / "store", 2)
+    with faults.counting(faults.kill, 0) as calls:
+        open_writer(tmp_path / "store", 2).close()
+    assert calls.count("fdatasync") == 1
 
 
 def test_a_writer_that_was_killed_lets_the_next_one_in(tmp_path: Path) -> None:

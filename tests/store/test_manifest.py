@@ -78,6 +78,15 @@ def test_every_bit_of_the_file_is_vouched_for(tmp_path: Path, manifest: Manifest
             Manifest.load(tmp_path)
 
 
+def test_the_same_values_in_other_bytes_are_damage(tmp_path: Path) -> None:
+    text = Manifest.new(IDENTITY, {"host": "é"}).encode()
+    for changed in (text + b"\n", text.replace(b"u00e9", b"u00E9")):
+        assert json.loads(changed) == json.loads(text)
+        (tmp_path / MANIFEST).write_bytes(changed)
+        with pytest.raises(StoreDamagedError, match="its bytes differ"):
+            Manifest.load(tmp_path)
+
+
 @pytest.mark.parametrize("end", [0, 1, 200, -2])
 def test_half_a_manifest_is_damage(tmp_path: Path, manifest: Manifest, end: int) -> None:
     (tmp_path / MANIFEST).write_bytes(manifest.encode()[:end])

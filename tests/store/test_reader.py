@@ -7,6 +7,7 @@ import pytest
 
 from airbench_var.errors import StoreDamagedError, UsageError
 from airbench_var.store import Store, reader
+from airbench_var.store.npy import encode_header
 
 from .fake_campaign import (
     IDENTITY,
@@ -179,6 +180,12 @@ def test_a_matrix_of_another_shape_or_dtype_is_named(path: Path, file: str) -> N
         np.save(path / file, other)
         with pytest.raises(StoreDamagedError, match=f"{file}: "):
             Store.open(path)
+
+
+def test_a_matrix_with_fewer_rows_than_there_are_runs_is_named(path: Path) -> None:
+    overwrite(path / "alpha/correct.npy", encode_header(np.dtype("u1"), (N_RUNS - 1, 2)))
+    with pytest.raises(StoreDamagedError, match=r"alpha/correct\.npy: 2 rows, but runs\.npy has 3"):
+        Store.open(path)
 
 
 def test_records_beyond_the_header_are_damage_but_a_growth_cut_short_is_not(path: Path) -> None:
