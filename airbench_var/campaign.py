@@ -76,7 +76,7 @@ class Campaign:
             "versions": {name: _version(name) for name in ("airbench_var", "torch", "triton", "numpy")},
             "python": platform.python_version(),
             "commit": _commit(),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -86,7 +86,7 @@ def default_workers(settings: Settings) -> tuple[int, str]:
     if not settings.on_cpu:
         return 1, "one process on a GPU"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // settings.threads), f"{cores} cores, {settings.threads} threads a run"
+    return max(1, cores // settings.threads), f"{cores} CPU cores, {settings.threads} for each run"
 
 
 def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | None = None) -> Analysis:

@@ -155,12 +155,16 @@ def train(options: argparse.Namespace) -> int:
     dataset = data.load(options.data, options.data_dir)
     out = options.out or Path("runs") / f"{recipe.name}-{dataset.name}"
     if not (options.quiet or options.json):
-        print(
-            f"{recipe.name} ({recipe.sha256[:8]}) on {dataset.title} from {dataset.source}\n"
-            f"device {device} ({why_device}), compile {'on' if compiled else 'off'} ({why_compiled}), "
-            f"workers {workers} ({why_workers}), store {out}",
-            file=sys.stderr,
-        )
+        choices = {
+            "recipe": f"{recipe.name} ({recipe.sha256[:8]})",
+            "data": f"{dataset.title}, {dataset.source}",
+            "device": f"{device}: {why_device}",
+            "compile": f"{'on' if compiled else 'off'}: {why_compiled}",
+            "workers": f"{workers}: {why_workers}",
+            "store": str(out),
+        }
+        for name, choice in choices.items():
+            print(f"{name:8} {choice}", file=sys.stderr)
     campaign = Campaign(
         recipe=recipe,
         data=dataset,

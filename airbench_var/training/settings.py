@@ -81,7 +81,7 @@ def choose_compile(asked: CompileMode, device: str) -> tuple[bool, str]:
         return asked == "on", "asked for"
     if torch.device(device).type == "cuda":
         return True, "fewer kernel launches on a GPU"
-    return False, "on a CPU eager is faster for these networks: `python -m bench step`"
+    return False, "eager is faster on a CPU, see `python -m bench step`"
 
 
 def _cpu_name() -> str:

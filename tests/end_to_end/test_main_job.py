@@ -1,16 +1,17 @@
 """The whole tool as a user runs it: real networks, real processes, real kills."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from airbench_var.store import Store
+from tests.end_to_end.by_numpy import estimates_by_numpy, printed_estimates
 
 #: A tenth of an epoch: 4 steps of real training, enough for bits that depend on everything.
 RECIPE = ["--recipe", "tiny", "--set", "epochs=0.1", "--set", "network.widths=16,16", "--data", "synthetic"]
@@ -33,6 +34,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def is_running(process: str) -> bool:
+    """Whether a process exists and is more than an exit code waiting to be read."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_killed_and_run_again_gives_the_same_matrices(whole: Path, tmp_path: Path) -> None:
     """SIGKILL to the campaign in the middle, with two workers; the same command finishes the work."""
     out = tmp_path / "store"
@@ -43,9 +52,15 @@ def test_killed_and_run_again_gives_the_same_matrices(whole: Path, tmp_path: Pat
     for line in campaign.stderr:  # the first progress line comes after the first commit
         if "networks per hour" in line or " of 6 runs" in line:
             break
+    workers = Path(f"/proc/{campaign.pid}/task/{campaign.pid}/children").read_text().split()
+    assert len(workers) >= 2
     campaign.send_signal(signal.SIGKILL)
     campaign.wait()
     campaign.stderr.close()
+    deadline_s = time.monotonic() + 60
+    while any(is_running(worker) for worker in workers):  # a killed campaign leaves no one training on
+        assert time.monotonic() < deadline_s, f"orphans: {workers}"
+        time.sleep(0.1)
     before = Store.open(out).committed_ids().tolist()
     assert 1 <= len(before) < 6
 
@@ -88,34 +103,12 @@ def test_ffcv_gives_the_same_bits(whole: Path, tmp_path: Path) -> None:
 
 
 def test_numpy_alone_reproduces_every_estimate(whole: Path) -> None:
-    """The formulas of the paper, written out on the plain files, give what `analyze --json` prints."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "airbench_var", "analyze", str(whole), "--json"],
-        check=True,
-        capture_output=True,
-    )
-    estimates = json.loads(printed.stdout)["test_sets"]["synthetic"]["estimates"]
+    ours, printed = estimates_by_numpy(whole, "synthetic"), printed_estimates(whole, "synthetic")
+    assert printed == pytest.approx(ours, rel=1e-9)  # sums of 10,000 float64: far below
 
+
+def test_bits_agree_with_classes_and_labels(whole: Path) -> None:
     labels_N = np.load(whole / "synthetic/labels.npy")
-    runs, n = 6, len(labels_N)
-    packed_Rb = np.load(whole / "synthetic/correct.npy", mmap_mode="r")[:runs]
-    correct_RN = np.unpackbits(packed_Rb, axis=1, count=n, bitorder="little").astype(float)
-    assert np.array_equal(correct_RN, np.load(whole / "synthetic/predicted.npy")[:runs] == labels_N)
-
-    accuracy_R = correct_RN.mean(1)
-    test_set = accuracy_R.var(ddof=1)
-    independent = correct_RN.var(0, ddof=1).sum() / n**2
-    distribution = n / (n - 1) * (test_set - independent)
-    expected = {
-        "mean_accuracy": accuracy_R.mean(),
-        "test_set_variance": test_set,
-        "test_set_std": test_set**0.5,
-        "independent_errors_variance": independent,
-        "independent_errors_std": independent**0.5,
-        "excess_variance": distribution,
-        "distribution_wise_variance": distribution,
-        "distribution_wise_std": max(0, distribution) ** 0.5,
-    }
-    for name, value in expected.items():
-        assert estimates[name]["value"] == pytest.approx(value, rel=1e-9), name
-    assert estimates["mean_accuracy"]["standard_error_test_set"] == pytest.approx((test_set / runs) ** 0.5)
+    packed_Rb = np.load(whole / "synthetic/correct.npy", mmap_mode="r")
+    right_RN = np.unpackbits(packed_Rb, axis=1, count=len(labels_N), bitorder="little")
+    assert np.array_equal(right_RN, np.load(whole / "synthetic/predicted.npy") == labels_N)
