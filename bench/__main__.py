@@ -1,4 +1,4 @@
-"""`python -m bench [kernels] [--device cuda] [--threads 1] [--repeats 30] [--json rows.jsonl]`."""
+"""`python -m bench [kernels | step] [--device cuda] [--threads 1] [--repeats 30] [--json rows.jsonl]`."""
 
 import argparse
 import json
@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from bench import kernels
+from bench import kernels, step
 from bench.schema import measure, print_table
 
-GROUPS = {"kernels": kernels.cases}
+GROUPS = {"kernels": kernels.cases, "step": step.cases}
 
 
 def main() -> None:
@@ -21,6 +21,9 @@ def main() -> None:
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of PyTorch (default: 1)")
     parser.add_argument("--repeats", type=int, default=30, help="timed calls of each variant (default: 30)")
+    parser.add_argument(
+        "--limit", type=float, default=120, help="seconds a case, if that allows three repeats (default: 120)"
+    )
     parser.add_argument("--json", type=Path, help="append one JSON object a row to this file")
     arguments = parser.parse_args()
     if arguments.repeats < 1 or arguments.threads < 1:
@@ -30,7 +33,7 @@ def main() -> None:
     console = Console()
     for group in [arguments.group] if arguments.group else sorted(GROUPS):
         for case in GROUPS[group](arguments.device):
-            rows = measure(case, arguments.device, arguments.repeats)
+            rows = measure(case, arguments.device, arguments.repeats, limit_s=arguments.limit)
             print_table(rows, console)
             if arguments.json:
                 with arguments.json.open("a", encoding="utf-8") as file:

@@ -7,7 +7,7 @@ import torch
 from airbench_var.kernels.augment import augment
 from airbench_var.kernels.augment.reference import Settings, draw
 from airbench_var.kernels.correctness import correctness
-from bench.schema import OURS, Case
+from bench.schema import OURS, Case, copying
 
 MEAN, STD = (125.307, 122.95, 113.865), (62.993, 62.089, 66.705)  # CIFAR-10, units of 0 ... 255
 N, SIZE, TRANSLATE = 10_000, 32, 2
@@ -40,7 +40,8 @@ def _augment_case(batch: int, dtype: torch.dtype, device: torch.device) -> Case:
     if device.type == "cpu":
         variants["reference"] = lambda: run("reference")
     name = f"augment, {batch} x {SIZE} x {SIZE} x 3 to {dtype}".replace("torch.", "")
-    return Case(name=name, variants=variants, bytes_moved=batch * SIZE * SIZE * 3 * (1 + dtype.itemsize))
+    moved = batch * SIZE * SIZE * 3 * (1 + dtype.itemsize)
+    return Case(name=name, variants=variants, bytes_moved=moved, ceiling=copying(moved, device))
 
 
 class PlainAugmentation:
@@ -95,4 +96,5 @@ def _correctness_case(dtype: torch.dtype, device: torch.device) -> Case:
     if device.type == "cpu":
         variants["reference"] = lambda: correctness(logits_NK, labels_N, backend="reference")
     moved = n * (classes * dtype.itemsize + labels_N.itemsize + 1) + n // 8
-    return Case(name=f"correctness, {n} x {classes}", variants=variants, bytes_moved=moved)
+    ceiling = copying(moved, device)
+    return Case(name=f"correctness, {n} x {classes}", variants=variants, bytes_moved=moved, ceiling=ceiling)

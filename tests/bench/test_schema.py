@@ -2,17 +2,25 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from rich.console import Console
 
 from bench.kernels import cases
-from bench.schema import Case, measure, print_table
+from bench.schema import Case, Ceiling, Result, copying, measure, multiplying, print_table
 
 CPU = torch.device("cpu")
 
-Variant = Callable[[], tuple[torch.Tensor, ...]]
+Variant = Callable[[], Result]
+
+
+def case_of(
+    variants: dict[str, Variant], tolerances: tuple[float, ...] = (), ceiling: Ceiling | None = None
+) -> Case:
+    ceiling = ceiling or copying(1000, CPU)
+    return Case(name="a case", variants=variants, bytes_moved=1000, ceiling=ceiling, tolerances=tolerances)
 
 
 def test_variants_take_turns_and_every_row_has_its_quantiles_in_order() -> None:
@@ -21,30 +29,76 @@ def test_variants_take_turns_and_every_row_has_its_quantiles_in_order() -> None:
     def variant(name: str) -> Variant:
         return lambda: (calls.append(name) or torch.ones(2),)  # type: ignore[func-returns-value]
 
-    case = Case(name="a case", variants={"ours": variant("a"), "other": variant("b")}, bytes_moved=1000)
-    rows = measure(case, CPU, repeats=5, warm_up=1)
-    assert "".join(calls).removeprefix("aab") == "ab" * 6  # first the check of equality
+    rows = measure(case_of({"ours": variant("a"), "other": variant("b")}), CPU, repeats=5, warm_up=1)
+    assert "".join(calls) == "ab" * 7  # first the check of equality, then the warm-up
     assert [row.variant for row in rows] == ["ours", "other", "copy"]
     for row in rows:
         assert (row.n, row.unit, row.bytes_moved) == (5, "ms", 1000)
+        assert row.first > 0
         assert 0 < row.min <= row.p20 <= row.p50 <= row.p80 <= row.p95
     assert rows[-1].share_of_ceiling == 1
     assert rows[0].share_of_ceiling == pytest.approx(rows[-1].p50 / rows[0].p50)
 
 
-def test_a_variant_that_differs_gets_no_number() -> None:
-    variants: dict[str, Variant] = {"ours": lambda: (torch.ones(2),), "other": lambda: (torch.zeros(2),)}
+def test_a_slow_case_is_repeated_three_times_and_no_more() -> None:
+    rows = measure(case_of({"ours": lambda: (torch.ones(2),)}), CPU, repeats=100, limit_s=0)
+    assert [row.n for row in rows] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    "other", [torch.zeros(2), torch.ones(3), torch.ones(2, 1), torch.ones(2, dtype=torch.float64)]
+)
+def test_a_variant_that_differs_gets_no_number(other: torch.Tensor) -> None:
+    case = case_of({"ours": lambda: (torch.ones(2),), "other": lambda: (other,)})
     with pytest.raises(ValueError, match="a case: other and ours differ"):
-        measure(Case(name="a case", variants=variants, bytes_moved=8), CPU, repeats=1)
+        measure(case, CPU, repeats=1)
 
 
-def test_the_table_shows_ratios_to_ours() -> None:
+def test_a_tolerance_is_a_relative_norm_over_all_tensors_of_a_part() -> None:
+    ours = (torch.ones(1), (torch.tensor([3.0]), torch.tensor([0.0, 4.0])))
+    other = (torch.ones(1), (torch.tensor([3.3]), torch.tensor([0.4, 4.0])))  # 0.5 of 5
+    variants: dict[str, Variant] = {"ours": lambda: ours, "other": lambda: other}
+    assert measure(case_of(variants, (0.0, 0.101)), CPU, repeats=1)
+    for tolerances in ((0.0, 0.099), ()):
+        with pytest.raises(ValueError, match="differ"):
+            measure(case_of(variants, tolerances), CPU, repeats=1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("bad", ["ours", "other", "both"])
+def test_what_is_not_a_number_agrees_with_nothing(value: float, bad: str) -> None:
+    def variant(name: str) -> Variant:
+        return lambda: (torch.tensor([1.0, value if bad in (name, "both") else 1.0]),)
+
+    for tolerances in ((), (0.5,)):
+        with pytest.raises(ValueError, match="other and ours differ"):
+            measure(case_of({name: variant(name) for name in ("ours", "other")}, tolerances), CPU, repeats=1)
+
+
+def test_a_ceiling_of_other_size_is_scaled_to_the_case() -> None:
+    variants: dict[str, Variant] = {"ours": lambda: (torch.ones(2),)}
+    ceiling = Ceiling(name="nothing", run=lambda: None, scale=1e9)
+    ours, best = measure(case_of(variants, ceiling=ceiling), CPU, repeats=3)
+    assert (ours.ceiling, best.variant, best.share_of_ceiling) == ("nothing", "nothing", 1)
+    assert best.p50 > 1e3 * ours.p50
+    assert ours.share_of_ceiling == pytest.approx(best.p50 / ours.p50)
+
+
+@pytest.mark.parametrize(("operations", "side"), [(10, 64), (2 * 200**3, 192), (2 * 10**13, 4096)])
+def test_a_product_has_the_operations_of_the_case(operations: int, side: int) -> None:
+    ceiling = multiplying(operations, torch.bfloat16, torch.device("meta"))
+    assert ceiling.run().shape == (side, side)  # type: ignore[attr-defined]
+    assert ceiling.scale * 2 * side**3 == pytest.approx(operations)
+
+
+def test_the_table_shows_ratios_to_ours_what_the_ceiling_is_and_the_first_calls() -> None:
     variants: dict[str, Variant] = {"ours": lambda: (torch.ones(2),), "other": lambda: (torch.ones(2),)}
-    rows = measure(Case(name="a case", variants=variants, bytes_moved=8), CPU, repeats=3)
+    ours, other, best = measure(case_of(variants), CPU, repeats=3)
     text = io.StringIO()
-    print_table(rows, Console(file=text, width=200))
-    assert "a case" in text.getvalue()
-    assert f"{rows[1].p50 / rows[0].p50:.2f}" in text.getvalue()
+    print_table([ours, replace(other, p50=1234 * ours.p50, first=21_700), best], Console(file=text, width=80))
+    for shown in ("a case", "1234.00", "of copy", "other 21.70 s"):
+        assert shown in text.getvalue()
+    assert "…" not in text.getvalue()
 
 
 def test_what_users_write_agrees_with_ours_in_every_case() -> None:
