@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -70,7 +71,13 @@ def images_on(device: torch.device, split: Split) -> Tensor:
 
 def augment_key(seeds: Seeds, epoch: int, device: torch.device) -> Tensor:
     """Return the kernel's counter key, int64 (2,): the bit pattern of the augmentation seed, the epoch."""
-    return torch.from_numpy(np.array([seeds.aug, epoch], np.uint64).view(np.int64)).to(device)
+    return upload(np.array([seeds.aug, epoch], np.uint64).view(np.int64), device)
+
+
+def upload(array: npt.NDArray[np.int64], device: torch.device) -> Tensor:
+    """Return the array on the device; from pinned memory, so that the host waits for nothing queued there."""
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -105,7 +112,7 @@ class ResidentLoader:
     def epoch(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of an epoch, see `Loader`."""
         device = self._images_NHWC.device
-        order_N = torch.from_numpy(epoch_order(seeds.order, epoch, len(self._labels_N))).to(device)
+        order_N = upload(epoch_order(seeds.order, epoch, len(self._labels_N)), device)
         key = augment_key(seeds, epoch, device)
         for step in range(self.steps_per_epoch):
             rows_B = order_N[step * self._batch_size : (step + 1) * self._batch_size]

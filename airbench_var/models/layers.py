@@ -29,6 +29,7 @@ class Conv(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation with a trained bias and, if asked, a trained scale; its statistics are float32."""
 
+    scale: Tensor
     mean: Tensor
     var: Tensor
 
@@ -38,15 +39,17 @@ class BatchNorm(nn.Module):
         super().__init__()
         self.momentum, self.eps = momentum, eps
         self.bias = nn.Parameter(torch.empty(channels))
-        self.scale = nn.Parameter(torch.empty(channels)) if scale else None
+        if scale:
+            self.scale = nn.Parameter(torch.empty(channels))
+        else:  # ones, not None: without a scale, CUDA's channels-last kernel gives the bias no gradient
+            self.register_buffer("scale", torch.empty(channels))
         self.register_buffer("mean", torch.empty(channels))
         self.register_buffer("var", torch.empty(channels))
 
     def reset(self, generator: torch.Generator) -> None:
         """Set bias and running mean to 0, scale and running variance to 1."""
         for tensor, value in ((self.bias, 0.0), (self.scale, 1.0), (self.mean, 0.0), (self.var, 1.0)):
-            if tensor is not None:
-                tensor.data.fill_(value)
+            tensor.data.fill_(value)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Normalise by the batch when training, by the running statistics otherwise."""
