@@ -17,7 +17,7 @@ from torch import Tensor
 from airbench_var.data import beton
 from airbench_var.data.cache import user_cache
 from airbench_var.data.dataset import Split
-from airbench_var.data.loaders import Channels, Pixels, augment_key, steps_per_epoch
+from airbench_var.data.loaders import Channels, Pixels, augment_key, steps_per_epoch, upload
 from airbench_var.errors import DeviceError
 from airbench_var.recipe import Augment
 from airbench_var.seeds import Seeds, epoch_order
@@ -86,7 +86,7 @@ class FfcvLoader:
         self._order.order_N, self._reader.num_workers = order_N, _workers()
         key = augment_key(seeds, epoch, self._device)
         rows_B = torch.arange(self._batch_size, device=self._device)
-        examples_N = torch.from_numpy(order_N).to(self._device)
+        examples_N = upload(order_N, self._device)
         batches = iter(self._reader)
         try:
             for step, (images_NHWC, labels_B1) in enumerate(batches):

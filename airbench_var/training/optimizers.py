@@ -103,8 +103,11 @@ class Optimizers:
         for scheduled in self.scheduled:
             scheduled.set_rate(step)
 
-    def step(self) -> None:
-        """Apply and clear the gradients."""
+    def step(self, loss_scale: float = 1.0) -> None:
+        """Apply and clear the gradients, which are those of the loss times `loss_scale`."""
+        if loss_scale != 1:
+            parameters = [p for scheduled in self.scheduled for p in scheduled.group["params"]]
+            torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], 1 / loss_scale)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

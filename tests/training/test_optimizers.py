@@ -109,3 +109,17 @@ def test_a_new_run_thaws_what_the_last_froze() -> None:
     assert not model.whiten_bias.requires_grad
     Optimizers(model, config, steps=4, steps_per_epoch=1).set_rates(0)
     assert model.whiten_bias.requires_grad
+
+
+def test_a_scaled_loss_moves_weights_as_the_loss_itself() -> None:
+    """1024 is a power of two, so scaling and unscaling float32 gradients loses nothing: equal, not close."""
+    weights = []
+    for scale in (1.0, 1024.0):
+        model, config = airbench()
+        optimizers = Optimizers(model, config, steps=4, steps_per_epoch=1)
+        for step in range(2):
+            optimizers.set_rates(step)
+            (model(random(4, 3, 32, 32, seed=step)).square().sum() * scale).backward()
+            optimizers.step(scale)
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(*weights)

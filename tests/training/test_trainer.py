@@ -120,6 +120,19 @@ def test_every_recipe_trains(name: str, small_data: Dataset) -> None:
     assert not result.diverged
 
 
+@pytest.mark.parametrize(
+    ("name", "device", "scale"),
+    [("resnet9", "meta", 1024), ("airbench94", "meta", 1), ("linear", "meta", 1), ("resnet9", "cpu", 1)],
+)
+def test_only_a_mean_loss_in_float16_is_scaled(
+    name: str, device: str, scale: float, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # "meta" stands for CUDA: no arithmetic, the same choice of number format.
+    monkeypatch.setattr("airbench_var.training.trainer.make_loader", lambda *_: None)
+    monkeypatch.setattr("airbench_var.training.trainer.Evaluation", lambda *_: None)
+    assert Trainer(quick(name), small_data, Settings(device=device)).loss_scale == scale
+
+
 def test_compiled_step_trains_the_same_network(small_data: Dataset) -> None:
     """Another order of rounding, the same computation: losses agree as far as bfloat16's 3 digits."""
     recipe = quick(epochs=0.25)
