@@ -3,7 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHARED := $(wildcard ../shared/data/make_cifar10.py)
-FFCV_PACKAGES := libopencv-dev libturbojpeg0-dev pkg-config
+FFCV_PACKAGES := g++ libopencv-dev libturbojpeg0-dev pkg-config
+export AIRBENCH_VAR_DATA ?= $(CURDIR)/data
 
 .PHONY: demo test check statistics bench clean
 
@@ -11,7 +12,7 @@ demo: .venv/installed
 	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
 
 test: .venv/installed-dev check data/cifar-10-batches-py
-	AIRBENCH_VAR_DATA=$$( [ -d data/cifar-10-batches-py ] && pwd )/data $(BIN)/python -m pytest -m "not statistics and not faults"
+	$(BIN)/python -m pytest -rs -m "not statistics"
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -34,7 +35,7 @@ clean:
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	@pkg-config --exists opencv4 libturbojpeg || { \
+	@command -v g++ >/dev/null && pkg-config --exists opencv4 libturbojpeg || { \
 	  echo "Installing the system packages that FFCV is built with: $(FFCV_PACKAGES)"; \
 	  apt-get update -qq && apt-get install -y -qq $(FFCV_PACKAGES) >/dev/null; }
 	$(BIN)/pip install --quiet --editable ".[dev,ffcv]"

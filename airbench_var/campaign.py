@@ -3,29 +3,27 @@
 import os
 import platform
 import shlex
-import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from airbench_var.analysis import Analysis, LiveStatistics
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
 from airbench_var.execution import Executor, MakeTrain, in_process, process_pool
+from airbench_var.interrupt import Interrupt
 from airbench_var.recipe import Recipe
 from airbench_var.report.live import LiveView, Mode
 from airbench_var.seeds import STREAMS, seeds_of_run
 from airbench_var.store import Outcome, RunSpec, StoreWriter, describe_test_set
-from airbench_var.training import Settings, make_trainer, test_sets_of
+from airbench_var.training import Settings, Trainer, refuse_misfit, test_sets_of
 
 #: Rows are committed when this many wait, or when the last commit is this long ago.
 BATCH_ROWS, BATCH_S = 64, 1.0
@@ -92,49 +90,59 @@ def default_workers(settings: Settings) -> tuple[int, str]:
 def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | None = None) -> Analysis:
     """Train what is missing, commit row by row, and return the estimates of the finished store.
 
-    `mode` says how progress is shown. `execute` is by default chosen by `campaign.workers`.
+    `mode` says how progress is shown. `execute` is by default chosen by `campaign.workers`. What is missing
+    are the runs that were never tried, and then, once more, those that failed before.
 
     Raises:
+        UsageError: the recipe does not fit the data; no store was made.
         StoreRefusedError: the store is of another campaign, in use, or has more runs already.
         StorageError: the disk is full or failing; what was shown as done is safe.
-        InterruptedCampaignError: a signal came; runs under way were finished and committed.
+        InterruptedCampaignError: a signal came with work left; what was finished is committed.
         RunsFailedError: some runs killed their worker three times; all others are committed.
     """
+    refuse_misfit(campaign.recipe, campaign.data)
     labels_N = campaign.data.test.labels_N
+    provenance = campaign.provenance()
     with StoreWriter.open(
         campaign.out,
         identity=campaign.identity(),
         labels=dict.fromkeys(test_sets_of(campaign.recipe, campaign.data.name), labels_N),
-        provenance=campaign.provenance(),
+        provenance=provenance,
         capacity=campaign.runs,
     ) as writer:
-        done = writer.committed_count
-        if done > campaign.runs:
+        last = writer.store.committed_ids().max(initial=-1)
+        if last >= campaign.runs:
             raise StoreRefusedError(
-                f"{campaign.out} already has {done} committed runs, more than --runs {campaign.runs}, "
-                "which is the total. Ask for at least as many, or choose another --out."
+                f"{campaign.out} already has committed runs up to number {last + 1}, more than --runs "
+                f"{campaign.runs}, which is the total. Ask for at least as many, or choose another --out."
             )
+        done = writer.committed_count
         statistics = LiveStatistics.of_store(writer.store)
-        open_ids = writer.open_ids(campaign.runs)
-        if open_ids:
-            writer.event("start", runs=campaign.runs, committed=done, **campaign.provenance())
+        work = [*writer.open_ids(campaign.runs), *_failed_ids(writer, campaign.runs)]
+        if work:
+            writer.event("start", runs=campaign.runs, committed=done, **provenance)
             title = f"{campaign.recipe.name} on {campaign.data.title}"
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
-                _train(campaign, writer, statistics, view, interrupt, open_ids, execute)
-            writer.event("stop", committed=writer.committed_count, signal=interrupt.name)
-            if interrupt.name:
+                tried = _train(campaign, writer, statistics, view, interrupt, work, execute)
+            came = interrupt.signal
+            writer.event("stop", committed=writer.committed_count, signal=came and came.name)
+            if came and tried < len(work):
                 raise InterruptedCampaignError(
-                    f"stopped by {interrupt.name} with {writer.committed_count} of {campaign.runs} runs "
+                    f"stopped by {came.name} with {writer.committed_count} of {campaign.runs} runs "
                     f"committed in {campaign.out}. The same command goes on from there.",
-                    exit_code=128 + signal.Signals[interrupt.name],
+                    exit_code=128 + came,
                 )
-        failed = writer.store.failed_ids()
-    if len(failed):
+        failed = _failed_ids(writer, campaign.runs)
+    if failed:
         raise RunsFailedError(
-            f"{len(failed)} of {campaign.runs} runs failed for good, the first is run {failed[0]}; all "
-            f"others are committed in {campaign.out}. Its events.jsonl says why."
+            f"{len(failed)} of {campaign.runs} runs failed, the first is run {failed[0]}; all others are "
+            f"committed in {campaign.out}. Its events.jsonl says why; the same command tries them again."
         )
     return statistics.analysis()
+
+
+def _failed_ids(writer: StoreWriter, runs: int) -> list[int]:
+    return [run_id for run_id in writer.store.failed_ids().tolist() if run_id < runs]
 
 
 def _train(
@@ -142,72 +150,52 @@ def _train(
     writer: StoreWriter,
     statistics: LiveStatistics,
     view: LiveView,
-    interrupt: "Interrupt",
-    open_ids: list[int],
+    interrupt: Interrupt,
+    work: list[int],
     execute: Executor | None,
-) -> None:
-    """Run every open id and commit what comes back; only what is committed is counted and shown."""
-    make_train: MakeTrain = partial(make_trainer, campaign.recipe, campaign.data, campaign.settings)
-    specs = [RunSpec(run_id=i, seeds=seeds_of_run(campaign.seed, i, campaign.vary)) for i in open_ids]
+) -> int:
+    """Run these ids, commit, count and show what comes back, and return how many did."""
+    make_train: MakeTrain = partial(Trainer, campaign.recipe, campaign.data, campaign.settings)
+    specs = [RunSpec(run_id=i, seeds=seeds_of_run(campaign.seed, i, campaign.vary)) for i in work]
     execute = execute or (
         in_process if campaign.workers == 1 else partial(process_pool, workers=campaign.workers)
     )
+    tried = 0
     for batch in in_batches(execute(make_train, specs, interrupt.requested)):
         writer.commit(batch)
         for outcome in batch:
             if outcome.result is None:
                 writer.event("failed", run_id=outcome.spec.run_id, why=outcome.failure)
-                view.message(f"run {outcome.spec.run_id} failed for good: {outcome.failure}")
+                view.message(f"run {outcome.spec.run_id} failed: {outcome.failure}")
         statistics.update(batch)
         view.update(statistics.analysis())
+        tried += len(batch)
+    return tried
 
 
 def in_batches(
     outcomes: Iterable[Outcome | None], clock: Callable[[], float] = time.monotonic
-) -> Iterator[list[Outcome]]:
+) -> Generator[list[Outcome], None, None]:
     """Yield outcomes in batches of up to BATCH_ROWS, or whatever is there BATCH_S after the last batch.
 
-    A None among the outcomes is an executor's sign that it is waiting: time to look at the clock.
+    A None among the outcomes is an executor's sign that it is waiting: time to look at the clock. When an
+    error or a second Ctrl-C ends the outcomes early, what has finished is yielded before it is raised.
     """
     batch: list[Outcome] = []
     last_s = clock()
-    for outcome in outcomes:
-        if outcome is not None:
-            batch.append(outcome)
-        if len(batch) >= BATCH_ROWS or (batch and clock() - last_s >= BATCH_S):
+    try:
+        for outcome in outcomes:
+            if outcome is not None:
+                batch.append(outcome)
+            if len(batch) >= BATCH_ROWS or (batch and clock() - last_s >= BATCH_S):
+                yield batch
+                batch, last_s = [], clock()
+    except (Exception, KeyboardInterrupt):
+        if batch:
             yield batch
-            batch, last_s = [], clock()
+        raise
     if batch:
         yield batch
-
-
-class Interrupt:
-    """Within this context the first SIGINT or SIGTERM asks for an orderly end, the second ends at once."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.name = ""  #: of the signal that came
-        self._say = say
-        self._previous: dict[signal.Signals, Any] = {}
-
-    def requested(self) -> bool:
-        """Whether a signal came."""
-        return bool(self.name)
-
-    def __enter__(self) -> "Interrupt":
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.name:
-            raise KeyboardInterrupt
-        self.name = signal.Signals(number).name
-        self._say(f"{self.name}: finishing the runs under way; once more stops at once.")
 
 
 def _version(package: str) -> str | None:
@@ -219,14 +207,13 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str | None:
     """Return the commit of the checkout this package is imported from, with '+' when it has changes."""
-    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        )
-        dirty = subprocess.run(
-            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10
-        )
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # a venv may lie in another's checkout
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None  # no git, or an installed package
-    return head.stdout.strip() + ("+" if dirty.stdout else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

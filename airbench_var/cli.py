@@ -2,13 +2,20 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airbench_var import __version__
-from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, RunsFailedError
+from airbench_var.errors import (
+    AirbenchVarError,
+    InterruptedCampaignError,
+    RunsFailedError,
+    UsageError,
+    nearest,
+)
 
 if TYPE_CHECKING:
     from airbench_var.analysis import Analysis
@@ -29,15 +36,22 @@ Train the same network many times and measure how much the runs differ, and why.
 EPILOG = """\
 --runs N means that the store ends with exactly N committed runs: the same command again goes on where it
 stopped, or does nothing. Exit codes: 0 done, 2 wrong command or recipe, 3 data, 4 damaged store, 5 store of
-another campaign or writer, 6 disk, 7 device or missing package, 8 failed runs, 130/143 interrupted.
+another campaign or writer, 6 disk, 7 device, memory or missing package, 8 failed runs, 130/143 interrupted.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a known error is one message on stderr."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    command = given.pop(0) if given and given[0] in COMMANDS else "train"
     try:
+        command = "train"
+        if given and not given[0].startswith("-"):
+            command = given.pop(0)
+        if command not in COMMANDS:
+            raise UsageError(
+                f"unknown command {command!r}{nearest(command, COMMANDS)}. Commands: {', '.join(COMMANDS)}; "
+                "without one, `python -m airbench_var --runs N` trains."
+            )
         if command == "analyze":
             return analyze(analyze_parser().parse_args(given))
         return train(train_parser().parse_args(given))
@@ -50,9 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return InterruptedCampaignError.exit_code
-    except BrokenPipeError:  # the reader of our output left, as `| head` does
-        sys.stderr.close()
-        return 1
 
 
 def train_parser() -> argparse.ArgumentParser:
@@ -91,7 +102,7 @@ def train_parser() -> argparse.ArgumentParser:
         "--vary",
         default="init,order,aug",
         metavar="LIST",
-        help="sources of randomness that differ between runs",
+        help="what differs between runs (default init,order,aug)",
     )
     how = parser.add_argument_group("how")
     how.add_argument("--out", type=Path, metavar="STORE", help="the store (default runs/RECIPE-DATA)")
@@ -198,23 +209,27 @@ def analyze(options: argparse.Namespace) -> int:
 def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
     """Print the estimates with what they are of: a table for people, or one JSON object."""
     identity, provenance = store.manifest.identity, store.manifest.provenance
-    if as_json:
-        head = {
-            "store": str(store.path),
-            "recipe": provenance["recipe_name"],
-            "recipe_sha256": identity["recipe_sha256"],
-            "data": provenance["data_title"],
-            "seed": identity["seed"],
-            "vary": identity["vary"],
-            "device": provenance["device"],
-        }
-        print(json.dumps(head | analysis.to_json(), indent=2, allow_nan=False))
-        return
-    from airbench_var.report.table import print_analysis
-
     name, data, device = (provenance[key] for key in ("recipe_name", "data_title", "device"))
-    print(f"{name} on {data}, {device}, store {store.path}")
-    print_analysis(analysis)
+    try:
+        if as_json:
+            head = {
+                "store": str(store.path),
+                "recipe": name,
+                "recipe_sha256": identity["recipe_sha256"],
+                "data": data,
+                "seed": identity["seed"],
+                "vary": identity["vary"],
+                "device": device,
+            }
+            print(json.dumps(head | analysis.to_json(), indent=2, allow_nan=False))
+        else:
+            from airbench_var.report.table import print_analysis
+
+            print(f"{name} on {data}, {device}, store {store.path}")
+            print_analysis(analysis)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader left, as `| head` does; the runs are in the store
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _positive(text: str) -> int:

@@ -9,8 +9,8 @@
 | 4 | the store is damaged |
 | 5 | the store belongs to something else, or to another writer |
 | 6 | the disk is full, read-only, or failing |
-| 7 | no such device, or an optional package is missing |
-| 8 | some runs failed for good |
+| 7 | no such device, too little memory for the workers, or an optional package is missing |
+| 8 | some runs failed |
 | 130, 143 | interrupted; everything committed is kept |
 """
 
@@ -61,7 +61,7 @@ class DeviceError(AirbenchVarError):
 
 
 class RunsFailedError(AirbenchVarError):
-    """Some runs failed for good; the others are committed."""
+    """Some runs killed their worker every time; the others are committed."""
 
     exit_code = 8
 

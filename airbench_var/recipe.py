@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -37,7 +37,7 @@ class AirbenchNet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResNet9:
+class ResNet9Net:
     """The ResNet-9 of the paper (channel counts are multiples of `width`)."""
 
     width: int = 64
@@ -71,13 +71,42 @@ class Muon:
     sgd_momentum: float
     bias_lr: float
     head_lr: float
-    weight_decay: float  #: share of a bias or head weight removed a step, whatever its lr
+    weight_decay: float  #: the gradient of a bias or head weight w gains weight_decay / (its lr) * w
     whiten_bias_epochs: float  #: the whitening bias is trained this long, its lr falling to 0
 
 
-Network = AirbenchNet | ResNet9 | LinearNet
+Network = AirbenchNet | ResNet9Net | LinearNet
 Optimizer = SGD | Muon
-_KINDS = {kind.__name__: kind for kind in (Augment, AirbenchNet, ResNet9, LinearNet, SGD, Muon)}
+_KINDS = {kind.__name__: kind for kind in (Augment, AirbenchNet, ResNet9Net, LinearNet, SGD, Muon)}
+
+
+#: Keys, what must hold for their value, and that in words.
+_RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (("batch_size", "network.width", "network.whiten_stride"), lambda v: v >= 1, "1 or more"),
+    (("network.widths",), lambda v: bool(v) and min(v) >= 1, "one or more channel counts"),
+    (
+        (
+            "epochs",
+            "augment.translate",
+            "augment.cutout",
+            "network.whiten_eps",
+            "network.norm_eps",
+            "network.init_std",
+            "optimizer.weight_decay",
+            "optimizer.newton_schulz_steps",
+            "optimizer.whiten_bias_epochs",
+        ),
+        lambda v: v >= 0,
+        "0 or more",
+    ),
+    (("optimizer.lr", "optimizer.bias_lr", "optimizer.head_lr"), lambda v: v > 0, "above 0"),
+    (
+        ("label_smoothing", "network.norm_momentum", "optimizer.momentum", "optimizer.sgd_momentum"),
+        lambda v: 0 <= v < 1,
+        "in [0, 1)",
+    ),
+    (("train_share",), lambda v: 0 < v <= 1, "above 0, at most 1"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,14 +129,13 @@ class Recipe:
         for where, node in (("", self), *((f"{f.name}.", getattr(self, f.name)) for f in fields(self))):
             if is_dataclass(node):
                 _check_choices(where, node)
-        _require(self.epochs >= 0, "epochs", self.epochs, "0 or more")
-        _require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
-        _require(0 < self.train_share <= 1, "train_share", self.train_share, "above 0, at most 1")
-        _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "in [0, 1)")
-        _require(self.augment.translate >= 0, "augment.translate", self.augment.translate, "0 or more")
-        _require(self.augment.cutout >= 0, "augment.cutout", self.augment.cutout, "0 or more")
-        widths = self.network.widths if isinstance(self.network, AirbenchNet) else (1,)
-        _require(bool(widths) and min(widths) >= 1, "network.widths", widths, "one or more channel counts")
+        for key in _keys(self):
+            value = self
+            for name in key.split("."):
+                value = getattr(value, name)
+            for names, holds, range_text in _RANGES:
+                if key in names and not holds(value):
+                    raise UsageError(f"recipe key {key!r} is {value}; it must be {range_text}.")
         if isinstance(self.optimizer, Muon) and not isinstance(self.network, AirbenchNet):
             raise UsageError(
                 f"recipe {self.name!r}: Muon is written for AirbenchNet's parameters, not for "
@@ -163,7 +191,7 @@ def load_toml(path: Path, named: Mapping[str, Any]) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe file {path} is not valid TOML: {error}.") from error
     base = values.pop("base", None)
-    if base not in named:
+    if not isinstance(base, str) or base not in named:
         raise UsageError(f'recipe file {path}: needs a line base = "NAME" with one of {", ".join(named)}.')
     values.setdefault("name", path.stem)
     recipe: Recipe = named[base]()
@@ -181,11 +209,6 @@ def parse_assignments(texts: list[str]) -> dict[str, str]:
     return changes
 
 
-def _require(holds: bool, key: str, value: object, range_text: str) -> None:
-    if not holds:
-        raise UsageError(f"recipe key {key!r} is {value}; it must be {range_text}.")
-
-
 def _encode(node: Any) -> dict[str, Any]:
     """A number has one spelling, its field's type: epochs = 8 and epochs = 8.0 are one recipe, one hash."""
     hints, encoded = get_type_hints(type(node)), {}
@@ -200,10 +223,12 @@ def _encode(node: Any) -> dict[str, Any]:
 
 
 def _check_choices(where: str, node: Any) -> None:
-    """Literal fields hold one of their choices, numbers are finite and of the declared type."""
+    """Every value has the declared type, numbers are finite, choices among those that there are."""
     hints = get_type_hints(type(node))
     for f in fields(node):
         hint, value = hints[f.name], getattr(node, f.name)
+        if not (is_dataclass(value) or _has_type(value, hint)):
+            raise UsageError(f"recipe key {where + f.name!r}: {value!r} is not a valid {_TYPE_NAMES[hint]}.")
         if get_origin(hint) is Literal and value not in get_args(hint):
             choices = [str(c) for c in get_args(hint)]
             raise UsageError(
@@ -212,6 +237,23 @@ def _check_choices(where: str, node: Any) -> None:
             )
         if hint is float and not abs(value) < float("inf"):
             raise UsageError(f"recipe key {where + f.name!r} is {value}; it must be a finite number.")
+
+
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    tuple[int, ...]: "list of whole numbers",
+}
+
+
+def _has_type(value: Any, hint: Any) -> bool:
+    if hint == tuple[int, ...]:
+        return isinstance(value, tuple) and all(_has_type(item, int) for item in value)
+    if hint in (int, float):  # a whole number is a number; true is not
+        return isinstance(value, (int, float) if hint is float else int) and not isinstance(value, bool)
+    return get_origin(hint) is Literal or isinstance(value, hint)
 
 
 def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
@@ -279,6 +321,5 @@ def _parse(hint: Any, value: Any, key: str) -> Any:
         if hint is str or get_origin(hint) is Literal:
             return str(value)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        kind = "true or false" if hint is bool else getattr(hint, "__name__", str(hint))
-        raise UsageError(f"recipe key {key!r}: {value!r} is not a valid {kind}.") from error
+        raise UsageError(f"recipe key {key!r}: {value!r} is not a valid {_TYPE_NAMES[hint]}.") from error
     raise UsageError(f"recipe key {key!r} cannot be set to a single value.")

@@ -49,6 +49,15 @@ def seeds_of_run(campaign_seed: int, run_id: int, vary: tuple[str, ...] = STREAM
     return Seeds(**values)
 
 
+def init_generator(init_seed: int) -> np.random.Generator:
+    """Return the generator of a run's initial weights.
+
+    NumPy's Philox takes all 64 bits of the seed; torch's CPU generator would silently use the low 32, so that
+    among 60,000 runs one in three campaigns would have two runs with the same initial weights.
+    """
+    return np.random.Generator(np.random.Philox(key=init_seed))
+
+
 def epoch_order(order_seed: int, epoch: int, n: int) -> npt.NDArray[np.int64]:
     """Return the order of n examples in an epoch, int64 (n,): a stable argsort of 64-bit Philox keys.
 

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import airbench_var.campaign
 from airbench_var.analysis import analyze
 from airbench_var.campaign import BATCH_ROWS, Campaign, in_batches, run_campaign
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
 from airbench_var.execution import MakeTrain, Stop
+from airbench_var.interrupt import Interrupt
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec, Store
@@ -27,7 +31,12 @@ class Fake:
     """An executor whose runs are fake; it can reorder, fail a run, or do something before one."""
 
     def __init__(
-        self, labels_N: np.ndarray, *, reverse: bool = False, fails: int = -1, signals: int = -1
+        self,
+        labels_N: np.ndarray,
+        *,
+        reverse: bool = False,
+        fails: Iterable[int] = (),
+        signals: Iterable[int] = (),
     ) -> None:
         self.run, self.reverse, self.fails, self.signals = FakeRun(labels_N), reverse, fails, signals
         self.ran: list[int] = []
@@ -38,10 +47,10 @@ class Fake:
         for spec in sorted(specs, key=lambda s: s.run_id, reverse=self.reverse):
             if stop():
                 return
-            if spec.run_id == self.signals:
+            if spec.run_id in self.signals:
                 os.kill(os.getpid(), signal.SIGTERM)
             self.ran.append(spec.run_id)
-            if spec.run_id == self.fails:
+            if spec.run_id in self.fails:
                 yield Outcome(spec=spec, worker=0, failure="its worker died 3 times (signal SIGKILL)")
             else:
                 yield Outcome(spec=spec, worker=0, result=self.run(spec.seeds))
@@ -83,7 +92,17 @@ def test_runs_is_the_total_and_the_same_command_does_nothing(campaign: Campaign)
 
 def test_fewer_runs_than_there_are_is_refused(campaign: Campaign) -> None:
     run_campaign(campaign, execute=fake(campaign))
-    with pytest.raises(StoreRefusedError, match="already has 10 committed runs"):
+    with pytest.raises(
+        StoreRefusedError, match="already has committed runs up to number 10, more than --runs 9"
+    ):
+        run_campaign(replace(campaign, runs=9), execute=fake(campaign))
+
+
+def test_a_smaller_total_is_refused_when_a_later_run_is_there(campaign: Campaign) -> None:
+    """Workers finish out of order: nine runs may be committed, and the last of them be number 10."""
+    with pytest.raises(InterruptedCampaignError):
+        run_campaign(campaign, execute=fake(campaign, reverse=True, signals={1}))
+    with pytest.raises(StoreRefusedError, match="up to number 10"):
         run_campaign(replace(campaign, runs=9), execute=fake(campaign))
 
 
@@ -115,7 +134,7 @@ def test_order_of_completion_does_not_change_the_matrices(campaign: Campaign, tm
 
 def test_a_signal_ends_in_order_and_the_same_command_goes_on(campaign: Campaign, tmp_path: Path) -> None:
     with pytest.raises(InterruptedCampaignError, match="SIGTERM with 5 of 10 runs") as caught:
-        run_campaign(campaign, execute=fake(campaign, signals=4))
+        run_campaign(campaign, execute=fake(campaign, signals=[4]))
     assert caught.value.exit_code == 143
     assert Store.open(campaign.out).committed_ids().tolist() == [0, 1, 2, 3, 4]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -130,10 +149,85 @@ def test_a_signal_ends_in_order_and_the_same_command_goes_on(campaign: Campaign,
 
 def test_a_run_that_fails_for_good_is_reported_and_the_rest_committed(campaign: Campaign) -> None:
     with pytest.raises(RunsFailedError, match="the first is run 3"):
-        run_campaign(campaign, execute=fake(campaign, fails=3))
+        run_campaign(campaign, execute=fake(campaign, fails=[3]))
     assert Store.open(campaign.out).committed_ids().tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     events = [json.loads(line) for line in (campaign.out / "events.jsonl").read_text().splitlines()]
     assert [(e["kind"], e.get("run_id")) for e in events] == [("start", None), ("failed", 3), ("stop", None)]
+
+
+def test_the_same_command_tries_failed_runs_again(campaign: Campaign, tmp_path: Path) -> None:
+    with pytest.raises(RunsFailedError, match="the same command tries them again"):
+        run_campaign(campaign, execute=fake(campaign, fails=[3, 7]))
+    with pytest.raises(RunsFailedError, match="1 of 10 runs failed, the first is run 7"):
+        run_campaign(campaign, execute=fake(campaign, fails=[7]))
+    last = fake(campaign)
+    analysis = run_campaign(campaign, execute=last)
+    assert last.ran == [7]
+    assert (analysis.runs, analysis.failed) == (10, 0)
+    whole = replace(campaign, out=tmp_path / "whole")
+    run_campaign(whole, execute=fake(campaign))
+    assert matrices(campaign.out) == matrices(whole.out)
+
+
+def test_a_failed_run_beyond_the_total_is_no_concern(campaign: Campaign) -> None:
+    with pytest.raises(InterruptedCampaignError):
+        run_campaign(campaign, execute=fake(campaign, reverse=True, fails=[9], signals=[9]))
+    assert run_campaign(replace(campaign, runs=5), execute=fake(campaign)).runs == 5
+
+
+def test_a_signal_during_the_last_run_stops_nothing(campaign: Campaign) -> None:
+    assert run_campaign(campaign, execute=fake(campaign, signals=[9])).runs == 10
+
+
+def test_a_signal_leaves_failed_runs_to_be_tried_again(campaign: Campaign) -> None:
+    """Work left is what this session did not try, not what has no record."""
+    with pytest.raises(RunsFailedError):
+        run_campaign(campaign, execute=fake(campaign, fails=[3, 7]))
+    with pytest.raises(InterruptedCampaignError, match="9 of 10 runs"):
+        run_campaign(campaign, execute=fake(campaign, signals=[3]))
+
+
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_stops_at_once_and_keeps_what_is_finished(
+    campaign: Campaign, second: signal.Signals, code: int
+) -> None:
+    def signalled_twice(
+        make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop
+    ) -> Iterator[Outcome | None]:
+        for outcome in fake(campaign)(make_train, specs, lambda: False):
+            yield outcome
+            if outcome and outcome.spec.run_id == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+                assert stop()
+                os.kill(os.getpid(), second)
+                raise AssertionError("nothing comes after the second signal")
+
+    with pytest.raises(InterruptedCampaignError, match=f"at once by {second.name}") as caught:
+        run_campaign(campaign, execute=signalled_twice)
+    assert caught.value.exit_code == code
+    assert Store.open(campaign.out).committed_ids().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_signal_handler_says_nothing_itself() -> None:
+    """It may have cut into a print, and a second one inside raises; `requested` says it, once."""
+    said: list[str] = []
+    with Interrupt(said.append) as interrupt:
+        assert not interrupt.requested()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert said == []
+        assert interrupt.requested()
+        assert interrupt.requested()
+        assert len(said) == 1
+
+
+def test_an_executor_that_raises_loses_no_finished_run(campaign: Campaign) -> None:
+    def breaks(make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop) -> Iterator[Outcome | None]:
+        yield from fake(campaign)(make_train, list(specs)[:5], stop)
+        raise ZeroDivisionError("the run itself is wrong")
+
+    with pytest.raises(ZeroDivisionError):
+        run_campaign(campaign, execute=breaks)
+    assert Store.open(campaign.out).committed_ids().tolist() == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -186,3 +280,45 @@ def test_batches_are_full_or_due() -> None:
     times = iter([0.0, 0.4, 0.8, 1.1, 1.1, 2.5, 2.5])
     slow = list(in_batches([outcome(0), outcome(1), None, outcome(2)], clock=lambda: next(times)))
     assert [[o.spec.run_id for o in batch] for batch in slow] == [[0, 1], [2]]
+
+
+def test_batches_end_when_their_reader_leaves() -> None:
+    """The reader met a full disk, say: a batch it did not get to is not pushed on it."""
+    batches = in_batches(outcome(i) for i in range(2 * BATCH_ROWS))
+    next(batches)
+    batches.close()
+
+
+def test_provenance_names_the_commit_of_a_tracked_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, campaign: Campaign
+) -> None:
+    """A virtual environment in somebody else's checkout does not make their commit ours."""
+    module = tmp_path / "checkout" / "campaign.py"
+    module.parent.mkdir()
+    shutil.copy(airbench_var.campaign.__file__, module)
+    monkeypatch.setattr("airbench_var.campaign.__file__", str(module))
+
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(module.parent), *who, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "theirs")
+    assert campaign.provenance()["commit"] is None
+    git("add", "campaign.py")
+    git("commit", "-q", "-m", "ours")
+    assert campaign.provenance()["commit"] == git("rev-parse", "HEAD")
+    module.write_text("changed")
+    assert campaign.provenance()["commit"] == git("rev-parse", "HEAD") + "+"
+
+
+def test_the_store_and_its_first_event_tell_of_the_same_provenance(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = iter(["first look", "second look"])
+    monkeypatch.setattr("airbench_var.campaign._commit", lambda: next(commits))
+    run_campaign(campaign, execute=fake(campaign))
+    start = json.loads((campaign.out / "events.jsonl").read_text().splitlines()[0])
+    provenance = Store.open(campaign.out).manifest.provenance
+    assert {key: start[key] for key in provenance} == dict(provenance)

@@ -1,6 +1,7 @@
 """The command line: each mistake gets one message, its exit code, and an untouched disk."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def flat(text: str) -> str:
         (["--runs", "1", "--data", "cifar100"], 2, "no such data set (did you mean 'cifar10'?)"),
         (["--runs", "1", "--device", "tpu9"], 2, "Choose auto, cpu, cuda"),
         (["--runs", "1", "--data-dir", "EMPTY"], 3, "--data synthetic"),
+        (["analyse", "EMPTY"], 2, "unknown command 'analyse' (did you mean 'analyze'?)"),
         (["analyze"], 2, "required: STORE"),
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
         (["analyze", "EMPTY"], 5, "is no store"),
@@ -126,6 +128,30 @@ def test_analyze_prints_a_table(store: Path, capsys: pytest.CaptureFixture[str])
     assert "10 runs" in shown.out
     assert "Mean accuracy" in shown.out
     assert shown.err == ""
+
+
+def test_a_reader_that_leaves_is_no_error(store: Path) -> None:
+    command = f"{sys.executable} -m airbench_var analyze {store} --json | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["{", "0"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "values", [["batch_size=100000"], ["augment.translate=40"], ["network.widths=8,8,8,8,8,8"]]
+)
+def test_a_recipe_that_does_not_fit_leaves_no_store(
+    values: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    small_data: Dataset,
+) -> None:
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
+    out = tmp_path / "store"
+    assert exit_code(["--runs", "1", "--recipe", "tiny", "--out", str(out), "--set", *values]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
@@ -62,15 +62,19 @@ def test_values_are_parsed_by_the_type_of_their_field() -> None:
         ("lr", "3", "unknown recipe key 'lr'"),
         ("optimizer", "3", "unknown recipe key 'optimizer'"),
         ("epochs.x", "3", "unknown recipe key 'epochs.x'"),
-        ("epochs", "many", "'many' is not a valid float"),
+        ("epochs", "many", "'many' is not a valid number"),
         ("epochs", "-1", "must be 0 or more"),
         ("epochs", "nan", "finite"),
         ("optimizer.lr", "inf", "finite"),
-        ("batch_size", "1.5", "'1.5' is not a valid int"),
+        ("batch_size", "1.5", "'1.5' is not a valid whole number"),
         ("batch_size", "0", "must be 1 or more"),
+        ("optimizer.lr", "0", "must be above 0"),
+        ("optimizer.momentum", "1", "must be in [0, 1)"),
+        ("optimizer.whiten_bias_epochs", "-1", "must be 0 or more"),
+        ("network.whiten_stride", "0", "must be 1 or more"),
         ("tta", "maybe", "not a valid true or false"),
         ("augment.flip", "altrnating", "(did you mean 'alternating'?)"),
-        ("network.widths", "8,x", "not a valid int"),
+        ("network.widths", "8,x", "'x' is not a valid whole number"),
         ("network.widths", "", "network.widths"),
         ("network.widths", "0,8", "network.widths"),
         ("train_share", "0", "above 0"),
@@ -83,8 +87,16 @@ def test_wrong_values_are_refused_by_name(key: str, value: str, message: str) ->
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("batch_size", 1.5), ("epochs", "3"), ("epochs", True), ("name", 3), ("tta", 1)]
+)
+def test_values_given_in_python_have_the_declared_type(key: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"{key}.*not a valid"):
+        replace(find_recipe("tiny"), **{key: value})
+
+
 def test_muon_needs_its_network() -> None:
-    values = find_recipe("tiny").to_dict() | {"network": {"kind": "ResNet9"}}
+    values = find_recipe("tiny").to_dict() | {"network": {"kind": "ResNet9Net"}}
     with pytest.raises(UsageError, match="Use SGD"):
         Recipe.from_dict(values)
 
@@ -115,6 +127,7 @@ def test_toml_file_changes_its_base(tmp_path: Path) -> None:
     [
         ("epochs = 3\n", "needs a line base"),
         ('base = "nope"\n', "needs a line base"),
+        ('base = ["tiny"]\n', "needs a line base"),
         ('base = "tiny"\nepohcs = 3\n', "did you mean 'epochs'"),
         ("base = [", "not valid TOML"),
     ],

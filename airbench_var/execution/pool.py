@@ -4,6 +4,7 @@ Not concurrent.futures.ProcessPoolExecutor: there one dead worker breaks the poo
 under way; here it costs its own run, which is tried again.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -13,12 +14,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from airbench_var.errors import AirbenchVarError
+from airbench_var.errors import AirbenchVarError, DeviceError
 from airbench_var.execution.contract import MAX_ATTEMPTS, MakeTrain, Stop
-from airbench_var.store.rows import Outcome, RunSpec
+from airbench_var.store.rows import Outcome, RunResult, RunSpec
 
 #: How often a waiting pool looks at `stop()`.
 POLL_S = 0.2
@@ -30,7 +32,11 @@ class WorkerError(AirbenchVarError):
     """An exception in a worker process, with its traceback."""
 
 
-@dataclass
+class WorkerStartError(DeviceError):
+    """Workers are killed before their first run, most often because the machine lacks the memory."""
+
+
+@dataclass(eq=False)
 class _Worker:
     number: int
     process: SpawnProcess
@@ -39,14 +45,37 @@ class _Worker:
     ready: bool = False
 
     @classmethod
-    def start(cls, number: int, make_train: MakeTrain) -> "_Worker":
+    def start(cls, number: int) -> "_Worker":
+        """Start a process that waits for its make_train.
+
+        It gets nothing but its end of the pipe as an argument: multiprocessing writes arguments to a pipe
+        that it also holds open for reading, so large ones for a child that dies would block for ever.
+        """
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(
-            target=_work, args=(theirs, make_train), name=f"worker-{number}", daemon=True
-        )
-        process.start()
+        process = _CONTEXT.Process(target=_work, args=(theirs,), name=f"worker-{number}", daemon=True)
+        # Ctrl-C, or a scheduler's SIGTERM, reaches the whole process group, but the campaign decides what
+        # becomes of the runs under way. A child inherits what is blocked, so it is safe from its birth on.
+        resource_tracker.ensure_running()  # here, because starting it unblocks both signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        atexit.register(process.kill)  # multiprocessing would send SIGTERM, which is blocked, and wait
         theirs.close()  # so that the worker's death is an end of file here
         return cls(number, process, ours)
+
+    def send(self, message: MakeTrain | RunSpec) -> None:
+        with suppress(OSError):  # it just died: the end of file on receiving tells
+            self.connection.send(message)
+
+    def receive(self) -> RunResult | None:
+        message: RunResult | AirbenchVarError | str | None = self.connection.recv()
+        if isinstance(message, AirbenchVarError):
+            raise message
+        if isinstance(message, str):
+            raise WorkerError(f"worker {self.number} raised an exception:\n{message}")
+        return message
 
 
 def process_pool(
@@ -55,19 +84,23 @@ def process_pool(
     """Yield outcomes in order of completion from `workers` processes, and None when none came for a while.
 
     Raises:
-        WorkerError: a run or the preparation raised, or workers die before they are ready.
+        WorkerError: a run or the preparation raised.
+        WorkerStartError: workers die before they are ready.
     """
     queue = deque(specs)
-    pool = [_Worker.start(number, make_train) for number in range(min(workers, len(queue)))]
+    pool: list[_Worker] = []
     deaths_at_start = 0
     try:
+        for number in range(min(workers, len(queue))):
+            pool.append(_Worker.start(number))
+        for worker in pool:  # not above: this waits for the worker to import, and all can do so at once
+            worker.send(make_train)
         while True:
             stopping = stop()
             for worker in pool:
                 if worker.ready and worker.spec is None and queue and not stopping:
                     worker.spec = queue.popleft()
-                    with suppress(BrokenPipeError):  # it just died: the end of file below tells
-                        worker.connection.send(worker.spec)
+                    worker.send(worker.spec)
             starting = not stopping and queue and any(not worker.ready for worker in pool)
             if not starting and all(worker.spec is None for worker in pool):
                 return
@@ -77,28 +110,26 @@ def process_pool(
             for connection in messages:
                 worker = next(worker for worker in pool if worker.connection is connection)
                 try:
-                    message = worker.connection.recv()
-                except (EOFError, ConnectionResetError):
+                    result = worker.receive()
+                except (EOFError, OSError):  # between messages, or in the middle of one
                     deaths_at_start = 0 if worker.ready else deaths_at_start + 1
                     outcome = _mourn(worker, queue, deaths_at_start)
-                    pool[pool.index(worker)] = _Worker.start(worker.number, make_train)
+                    pool.remove(worker)
+                    if queue and not stop():
+                        pool.append(_Worker.start(worker.number))
+                        pool[-1].send(make_train)
                     if outcome:
                         yield outcome
                     continue
-                if isinstance(message, AirbenchVarError):
-                    raise message
-                if isinstance(message, str):
-                    raise WorkerError(f"worker {worker.number} raised an exception:\n{message}")
                 worker.ready = True
-                if message is not None:
+                if result is not None:
                     assert worker.spec is not None
                     done, worker.spec = worker.spec, None
-                    yield Outcome(spec=done, worker=worker.number, result=message)
+                    yield Outcome(spec=done, worker=worker.number, result=result)
     finally:
         for worker in pool:
-            worker.connection.close()  # a worker between runs leaves by itself
+            worker.process.kill()
         for worker in pool:
-            worker.process.terminate()
             worker.process.join()
 
 
@@ -108,7 +139,7 @@ def _mourn(worker: _Worker, queue: deque[RunSpec], deaths_at_start: int) -> Outc
     code = worker.process.exitcode
     how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
     if not worker.ready and deaths_at_start >= MAX_ATTEMPTS:
-        raise WorkerError(
+        raise WorkerStartError(
             f"{deaths_at_start} workers in a row died before their first run ({how}). "
             f"Is there enough memory for one copy of the data in each worker? Try fewer --workers."
         )
@@ -123,24 +154,19 @@ def _mourn(worker: _Worker, queue: deque[RunSpec], deaths_at_start: int) -> Outc
     return None
 
 
-def _work(connection: Connection, make_train: MakeTrain) -> None:
-    """Say None when ready, then answer every spec with a result, or with what was raised."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole process group; the campaign decides
+def _work(connection: Connection) -> None:
+    """Receive make_train, say None when ready, then answer specs with results, or with what was raised."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
-        train = make_train()
+        train = connection.recv()()
         connection.send(None)
         while True:
             spec: RunSpec = connection.recv()
             connection.send(train(spec.seeds))
-    except (EOFError, BrokenPipeError):
-        return
-    except AirbenchVarError as error:  # its message is for the user as it is
-        connection.send(error)
-    except Exception:
-        connection.send(traceback.format_exc())
+    except Exception as error:
+        with suppress(OSError):  # the campaign has left, and nobody listens
+            # The message of a named error is for the user as it is.
+            connection.send(error if isinstance(error, AirbenchVarError) else traceback.format_exc())
 
 
 def _leave_with_parent() -> None:

@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airbench_var.models.layers import BatchNorm, Conv, global_max_pool, uniform_fan_in_
+from airbench_var.models.layers import BatchNorm, Conv, global_max_pool, uniform_, uniform_fan_in_
 from airbench_var.recipe import AirbenchNet
 
 #: The whitening convolution sees 2x2 patches: 3 * 2 * 2 = 12 directions, each with both signs.
@@ -25,7 +26,7 @@ class Group(nn.Module):
         self.norm2 = BatchNorm(c_out, momentum=config.norm_momentum, eps=config.norm_eps, scale=False)
         self.activation = getattr(F, config.activation)
 
-    def reset(self, generator: torch.Generator) -> None:
+    def reset(self, generator: np.random.Generator) -> None:
         """Draw the convolutions anew; their first input-many filters start as the identity."""
         for module in (self.conv1, self.norm1, self.conv2, self.norm2):
             module.reset(generator)
@@ -64,10 +65,9 @@ class Airbench(nn.Module):
         filters = (eigenvectors / (eigenvalues + self.config.whiten_eps).sqrt()).T
         self.whitening.copy_(torch.cat((filters, -filters)).reshape(self.whitening.shape))
 
-    def reset(self, generator: torch.Generator) -> None:
+    def reset(self, generator: np.random.Generator) -> None:
         """Draw every trained weight anew; the head is scaled to unit standard deviation."""
-        bound = (3 * PATCH * PATCH) ** -0.5
-        self.whiten_bias.data.copy_(torch.empty(WHITENED).uniform_(-bound, bound, generator=generator))
+        uniform_(self.whiten_bias, (3 * PATCH * PATCH) ** -0.5, generator)
         for group in self.groups:
             group.reset(generator)  # type: ignore[operator]
         uniform_fan_in_(self.head, generator)

@@ -4,6 +4,7 @@ The trainer feeds half-precision images; each layer casts its weights to the typ
 That is automatic mixed precision without hidden state, the same on CPU and CUDA.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ class Conv(nn.Module):
         self.weight = nn.Parameter(torch.empty(c_out, c_in, size, size))
         self.stride, self.padding = stride, padding
 
-    def reset(self, generator: torch.Generator) -> None:
+    def reset(self, generator: np.random.Generator) -> None:
         """Draw the weights anew."""
         uniform_fan_in_(self.weight, generator)
 
@@ -46,7 +47,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("mean", torch.empty(channels))
         self.register_buffer("var", torch.empty(channels))
 
-    def reset(self, generator: torch.Generator) -> None:
+    def reset(self, generator: np.random.Generator) -> None:
         """Set bias and running mean to 0, scale and running variance to 1."""
         for tensor, value in ((self.bias, 0.0), (self.scale, 1.0), (self.mean, 0.0), (self.var, 1.0)):
             tensor.data.fill_(value)
@@ -67,10 +68,12 @@ def global_max_pool(x_BCHW: Tensor) -> Tensor:
     return F.max_pool2d(x_BCHW, (x_BCHW.size(2), x_BCHW.size(3))).flatten(1)
 
 
-def uniform_fan_in_(weight: nn.Parameter, generator: torch.Generator) -> None:
-    """Fill with U(-b, b), b = 1/sqrt(fan in), the default of torch.nn.Conv2d and Linear.
+def uniform_(weight: nn.Parameter, bound: float, generator: np.random.Generator) -> None:
+    """Fill with U(-bound, bound), in index order: the same weights on every device and in every layout."""
+    drawn = bound * (2 * generator.random(tuple(weight.shape), dtype=np.float32) - 1)
+    weight.data.copy_(torch.from_numpy(drawn))
 
-    Drawn on the CPU in index order, so that a seed gives the same weights on every device and layout.
-    """
-    bound = (weight[0].numel()) ** -0.5
-    weight.data.copy_(torch.empty(weight.shape).uniform_(-bound, bound, generator=generator))
+
+def uniform_fan_in_(weight: nn.Parameter, generator: np.random.Generator) -> None:
+    """Fill with U(-b, b), b = 1/sqrt(fan in), the default of torch.nn.Conv2d and Linear."""
+    uniform_(weight, weight[0].numel() ** -0.5, generator)

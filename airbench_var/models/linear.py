@@ -1,5 +1,6 @@
 """A linear model of the pixels, for the paper's Fig 7 (left)."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,9 +17,10 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.empty(classes))
         self.init_std = config.init_std
 
-    def reset(self, generator: torch.Generator) -> None:
+    def reset(self, generator: np.random.Generator) -> None:
         """Draw the weights anew; the bias starts at 0."""
-        self.weight.data.copy_(torch.empty(self.weight.shape).normal_(0, self.init_std, generator=generator))
+        drawn = self.init_std * generator.standard_normal(tuple(self.weight.shape), dtype=np.float32)
+        self.weight.data.copy_(torch.from_numpy(drawn))
         self.bias.data.zero_()
 
     def forward(self, x_BCHW: Tensor) -> Tensor:

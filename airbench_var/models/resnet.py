@@ -1,11 +1,12 @@
 """The paper's ResNet-9. Source: paper, Appendix A; github.com/KellerJordan/ffcv-cifar, model.py."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airbench_var.models.layers import BatchNorm, Conv, global_max_pool, uniform_fan_in_
-from airbench_var.recipe import ResNet9 as Config
+from airbench_var.recipe import ResNet9Net
 
 
 class ConvBlock(nn.Module):
@@ -24,7 +25,7 @@ class ConvBlock(nn.Module):
 class ResNet9(nn.Module):
     """Eight convolutions and a linear head; two pairs of convolutions are residual."""
 
-    def __init__(self, config: Config, classes: int) -> None:
+    def __init__(self, config: ResNet9Net, classes: int) -> None:
         super().__init__()
         w = config.width
         self.stem = nn.Sequential(ConvBlock(3, w), ConvBlock(w, 2 * w, 5, stride=2, padding=2))
@@ -35,7 +36,7 @@ class ResNet9(nn.Module):
         self.head = nn.Parameter(torch.empty(classes, 2 * w))
         self.output_scale = config.output_scale
 
-    def reset(self, generator: torch.Generator) -> None:
+    def reset(self, generator: np.random.Generator) -> None:
         """Draw every weight anew."""
         for module in self.modules():
             if isinstance(module, Conv | BatchNorm):

@@ -2,6 +2,6 @@
 
 from airbench_var.training.evaluation import test_sets_of
 from airbench_var.training.settings import Settings, choose_compile, choose_device
-from airbench_var.training.trainer import Trainer, make_trainer, train
+from airbench_var.training.trainer import Trainer, refuse_misfit, train
 
-__all__ = ["Settings", "Trainer", "choose_compile", "choose_device", "make_trainer", "test_sets_of", "train"]
+__all__ = ["Settings", "Trainer", "choose_compile", "choose_device", "refuse_misfit", "test_sets_of", "train"]

@@ -67,7 +67,7 @@ class Scheduled:
 
     def set_rate(self, step: int) -> None:
         """Set the rate of a step; when the schedule is over, its parameters no longer take gradients."""
-        self.group["lr"] = self.lr * max(0.0, 1 - step / self.steps)
+        self.group["lr"] = self.lr * (1 - step / self.steps) if step < self.steps else 0.0
         for parameter in self.group["params"]:
             parameter.requires_grad_(step < self.steps)
 
@@ -77,7 +77,8 @@ class Optimizers:
 
     def __init__(self, model: Model, config: Optimizer, *, steps: int, steps_per_epoch: int) -> None:
         if isinstance(config, SGD):
-            sgd = _sgd(model.parameters(), config.momentum, config.nesterov, config.lr, config.weight_decay)
+            everything = {"params": model.parameters(), "lr": config.lr, "weight_decay": config.weight_decay}
+            sgd = _sgd([everything], config.momentum, config.nesterov)
             self.optimizers: list[torch.optim.Optimizer] = [sgd]
             self.scheduled = [Scheduled(sgd.param_groups[0], config.lr, steps)]
             return
@@ -113,9 +114,5 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
 
-def _sgd(
-    params: Any, momentum: float, nesterov: bool, lr: float = 0.0, weight_decay: float = 0.0
-) -> torch.optim.SGD:
-    return torch.optim.SGD(
-        params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, fused=True
-    )
+def _sgd(groups: list[dict[str, Any]], momentum: float, nesterov: bool) -> torch.optim.SGD:
+    return torch.optim.SGD(groups, momentum=momentum, nesterov=nesterov, fused=True)

@@ -1,6 +1,8 @@
 """How runs are computed: device, threads, compiling, loader; each choice with its reason."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +40,17 @@ class Settings:
             "threads": self.threads if self.on_cpu else None,
             "compile": self.compile,
         }
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Within this context torch computes as the settings say; afterwards it is as it was."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+                yield
+        finally:
+            torch.set_num_threads(threads)
 
     @property
     def on_cpu(self) -> bool:

@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from airbench_var.data.dataset import Dataset, Split
-from airbench_var.data.loaders import Loader, ResidentLoader, normalised
+from airbench_var.data.loaders import Loader, ResidentLoader, normalised, steps_per_epoch
+from airbench_var.errors import UsageError
 from airbench_var.models import build
 from airbench_var.models.airbench import Airbench
 from airbench_var.recipe import Recipe
-from airbench_var.seeds import Seeds
+from airbench_var.seeds import Seeds, init_generator
 from airbench_var.store.rows import RunResult
 from airbench_var.training.evaluation import Evaluation
 from airbench_var.training.optimizers import Optimizers
@@ -41,28 +42,31 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe, data: Dataset, settings: Settings) -> None:
-        self.recipe = recipe
-        self.device = torch.device(settings.device)
-        dtype = settings.activation_dtype(recipe)
-        train = data.train.first(round(len(data.train) * recipe.train_share))
-        self.loader = make_loader(recipe, data, train, settings, dtype)
-        model = build(recipe.network, classes=len(data.classes), pixels=train.images_NHWC[0].size)
-        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if isinstance(self.model, Airbench):
-            first, cpu = train.first(WHITENING_IMAGES), torch.device("cpu")
-            self.model.prepare(
-                normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
-            )
-        self.loss = torch.compile(self._loss) if settings.compile else self._loss
-        self.loss_scale = LOSS_SCALE if (dtype, recipe.loss_reduction) == (torch.float16, "mean") else 1.0
-        self.evaluation = Evaluation(data, recipe, self.device, dtype)
+        self.recipe, self.settings, self.device = recipe, settings, torch.device(settings.device)
+        dtype, train = settings.activation_dtype(recipe), training_split(recipe, data)
+        with settings.in_force():
+            self.loader = make_loader(recipe, data, train, settings, dtype)
+            model = build(recipe.network, classes=len(data.classes), pixels=train.images_NHWC[0].size)
+            self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if isinstance(self.model, Airbench):
+                first, cpu = train.first(WHITENING_IMAGES), torch.device("cpu")
+                self.model.prepare(
+                    normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
+                )
+            self.loss = torch.compile(self._loss, fullgraph=True) if settings.compile else self._loss
+            self.loss_scale = LOSS_SCALE if (dtype, recipe.loss_reduction) == (torch.float16, "mean") else 1.0
+            self.evaluation = Evaluation(data, recipe, self.device, dtype)
 
     def __call__(self, seeds: Seeds) -> RunResult:
         """Train one network and return its predictions on every test set."""
-        model, steps_per_epoch = self.model, self.loader.steps_per_epoch
-        steps = ceil(self.recipe.epochs * steps_per_epoch)
-        model.reset(torch.Generator().manual_seed(seeds.init))
-        optimizers = Optimizers(model, self.recipe.optimizer, steps=steps, steps_per_epoch=steps_per_epoch)
+        with self.settings.in_force():
+            return self._run(seeds)
+
+    def _run(self, seeds: Seeds) -> RunResult:
+        recipe, model, per_epoch = self.recipe, self.model, self.loader.steps_per_epoch
+        steps = ceil(recipe.epochs * per_epoch)
+        model.reset(init_generator(seeds.init))
+        optimizers = Optimizers(model, recipe.optimizer, steps=steps, steps_per_epoch=per_epoch)
         losses = torch.full((steps,), torch.nan, device=self.device)
 
         start_s = time.perf_counter()
@@ -73,14 +77,13 @@ class Trainer:
             (loss * self.loss_scale).backward()
             optimizers.step(self.loss_scale)
             losses[step] = loss.detach()
-        mean_loss, losses_finite = losses[-steps_per_epoch:].mean(), losses.isfinite().all()
+        mean_loss, losses_finite = losses[-per_epoch:].mean(), losses.isfinite().all()
         model.eval()
         predictions, logits_finite = self.evaluation(model)
 
-        examples_per_loss = self.recipe.batch_size if self.recipe.loss_reduction == "sum" else 1
         return RunResult(
             predictions=predictions,
-            loss=mean_loss.item() / examples_per_loss,
+            loss=mean_loss.item() / (recipe.batch_size if recipe.loss_reduction == "sum" else 1),
             diverged=not (logits_finite and bool(losses_finite)),
             train_s=time.perf_counter() - start_s,
         )
@@ -102,12 +105,30 @@ def train(recipe: Recipe, seeds: Seeds, data: Dataset, device: str = "cpu") -> R
     return Trainer(recipe, data, Settings(device=device))(seeds)
 
 
-def make_trainer(recipe: Recipe, data: Dataset, settings: Settings) -> Trainer:
-    """Set this process up for training and return its trainer: what an executor calls in each worker."""
-    torch.set_num_threads(settings.threads)
-    torch.backends.cudnn.deterministic = True  # a run has the same bits in every process
-    torch.backends.cudnn.benchmark = False
-    return Trainer(recipe, data, settings)
+def refuse_misfit(recipe: Recipe, data: Dataset) -> None:
+    """Raise UsageError when this recipe cannot train on this data; allocates and computes nothing."""
+    train = training_split(recipe, data)
+    steps_per_epoch(train, recipe.batch_size)
+    height, width, channels = train.images_NHWC.shape[1:]
+    for key, most in (("translate", min(height, width) - 1), ("cutout", min(height, width))):
+        if (pixels := getattr(recipe.augment, key)) > most:
+            raise UsageError(
+                f"recipe key 'augment.{key}' is {pixels}; images of {height} x {width} allow at most {most}."
+            )
+    try:
+        with torch.device("meta"):
+            model = build(recipe.network, classes=len(data.classes), pixels=height * width * channels)
+            model(torch.empty(2, channels, height, width))
+    except RuntimeError as error:
+        raise UsageError(
+            f"recipe {recipe.name!r}: its network is too deep for images of {height} x {width} ({error}). "
+            "Use fewer groups in network.widths, or a smaller network.whiten_stride."
+        ) from error
+
+
+def training_split(recipe: Recipe, data: Dataset) -> Split:
+    """Return the part of the training set that the recipe uses."""
+    return data.train.first(round(len(data.train) * recipe.train_share))
 
 
 def make_loader(

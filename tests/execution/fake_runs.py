@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +49,34 @@ class KillsItsWorker(FakeRun):
         return super().__call__(seeds)
 
 
+class DiesWhileSending(KillsItsWorker):
+    """Sends half of the result of one init seed and dies by SIGKILL, the first time."""
+
+    def __init__(self, init_seed: int, folder: Path) -> None:
+        super().__init__(init_seed, 0, folder)
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        if seeds.init == self.init_seed and not list(self.folder.iterdir()):
+            (self.folder / str(os.getpid())).touch()
+            Connection._send = _send_half  # type: ignore[attr-defined]
+        return super().__call__(seeds)
+
+
+def _send_half(connection: Connection, message: bytes) -> None:
+    os.write(connection.fileno(), message[: len(message) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Raises(FakeRun):
     """Raises on one init seed."""
 
-    def __init__(self, init_seed: int) -> None:
+    def __init__(self, init_seed: int, error: type[Exception] = ZeroDivisionError) -> None:
         super().__init__()
-        self.init_seed = init_seed
+        self.init_seed, self.error = init_seed, error
 
     def __call__(self, seeds: Seeds) -> RunResult:
         if seeds.init == self.init_seed:
-            raise ZeroDivisionError("the run itself is wrong")
+            raise self.error("the run itself is wrong")
         return super().__call__(seeds)
 
 

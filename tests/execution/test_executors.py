@@ -1,17 +1,24 @@
 """The contract of every executor, and what only a pool can do."""
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
 
 from airbench_var.errors import DeviceError
 from airbench_var.execution import Executor, in_process, process_pool
-from airbench_var.execution.pool import WorkerError
+from airbench_var.execution.pool import WorkerError, WorkerStartError
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec
 from tests.execution.fake_runs import (
+    DiesWhileSending,
     FakeRun,
     KillsItsWorker,
     Raises,
@@ -50,7 +57,7 @@ def test_every_spec_once_with_the_result_of_its_seeds(execute: Executor) -> None
 
 @EXECUTORS
 def test_no_specs_no_work(execute: Executor) -> None:
-    assert outcomes(execute, raises_while_preparing if execute is POOL else FakeRun, 0) == []
+    assert outcomes(execute, raises_while_preparing, 0) == []
 
 
 @EXECUTORS
@@ -98,8 +105,36 @@ def test_a_run_that_kills_three_workers_is_given_up(tmp_path: Path) -> None:
     assert all(done[i].result is not None for i in (0, 2, 3))
 
 
+def test_a_worker_that_dies_in_the_middle_of_a_message_costs_only_its_run(tmp_path: Path) -> None:
+    done = outcomes(POOL, partial(DiesWhileSending, specs(4)[1].seeds.init, tmp_path), 4)
+    assert {o.spec.run_id: o.spec.attempt for o in done} == {0: 1, 1: 2, 2: 1, 3: 1}
+    assert all(o.result is not None for o in done)
+
+
+def test_a_dead_worker_is_not_replaced_once_asked_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    original = SpawnProcess.start
+
+    def start(process: SpawnProcess) -> None:
+        started.append(process.name)
+        original(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start)
+    make_train = partial(KillsItsWorker, specs(3)[0].seeds.init, 99, tmp_path)
+    done = process_pool(make_train, specs(3), lambda: any(tmp_path.iterdir()), workers=1)
+    assert [o for o in done if o is not None] == []
+    assert started == ["worker-0"]
+
+
+def test_an_end_of_file_in_a_run_is_not_taken_for_the_end_of_the_campaign() -> None:
+    with pytest.raises(WorkerError, match="EOFError: the run itself is wrong"):
+        outcomes(POOL, partial(Raises, specs(3)[1].seeds.init, EOFError), 3)
+
+
 def test_workers_that_die_before_their_first_run_are_not_replaced_for_ever() -> None:
-    with pytest.raises(WorkerError, match=r"before their first run \(signal SIGKILL\)"):
+    with pytest.raises(WorkerStartError, match=r"before their first run \(signal SIGKILL\)"):
         outcomes(POOL, dies_while_preparing, 4)
     assert multiprocessing.active_children() == []
 
@@ -113,3 +148,44 @@ def test_preparation_that_raises_is_told_with_its_traceback() -> None:
 def test_a_mistake_of_the_user_keeps_its_message_and_exit_code(execute: Executor) -> None:
     with pytest.raises(DeviceError, match=r"^no such device here$"):
         outcomes(execute, lacks_its_device, 4)
+
+
+START = [sys.executable, "-m", "tests.execution.starts"]
+ROOT = Path(__file__).parents[2]
+HANGS_AFTER_S = 100
+
+
+def test_much_data_for_a_worker_that_is_killed_before_it_reads() -> None:
+    killed = subprocess.run(
+        [*START, "killed"], cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER_S
+    )
+    assert "3 workers in a row died before their first run (signal SIGKILL)" in killed.stderr
+    assert killed.returncode == DeviceError.exit_code
+
+
+def test_a_pool_left_open_does_not_keep_the_program_from_ending() -> None:
+    subprocess.run([*START, "abandoned"], cwd=ROOT, check=True, timeout=HANGS_AFTER_S)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_process_group_spares_workers_that_start(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        [*START, "held", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as campaign:
+        try:
+            while len(list(tmp_path.iterdir())) < 2 and campaign.poll() is None:
+                time.sleep(0.01)
+            os.killpg(campaign.pid, number)
+            (tmp_path / "go").touch()
+            out, err = campaign.communicate(timeout=HANGS_AFTER_S)
+        finally:
+            campaign.kill()
+    assert (out, err, campaign.returncode) == ("4\n", "", 0)
+    assert len([path for path in tmp_path.iterdir() if path.name != "go"]) == 2  # none was replaced

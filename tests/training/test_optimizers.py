@@ -5,6 +5,7 @@ from torch import nn
 from airbench_var.models import Airbench, build
 from airbench_var.recipe import Optimizer
 from airbench_var.recipes import find_recipe
+from airbench_var.seeds import init_generator
 from airbench_var.training.optimizers import Muon, Optimizers, orthogonalise
 
 
@@ -50,7 +51,7 @@ def airbench() -> tuple[Airbench, Optimizer]:
     recipe = find_recipe("tiny").with_values({"network.widths": (8, 8)})
     model = build(recipe.network, classes=10, pixels=3072)
     assert isinstance(model, Airbench)
-    model.reset(torch.Generator().manual_seed(0))
+    model.reset(init_generator(0))
     return model, recipe.optimizer
 
 
@@ -90,7 +91,7 @@ def test_frozen_whitening_bias_no_longer_moves() -> None:
     assert torch.equal(history[2], history[3])
 
 
-def test_weight_decay_is_a_share_of_the_weight_whatever_the_rate() -> None:
+def test_weight_decay_is_divided_by_the_rate() -> None:
     """With no gradient the first step removes (1 + momentum) * share, for head and biases alike."""
     model, config = airbench()
     optimizers = Optimizers(model, config, steps=10, steps_per_epoch=2)

@@ -10,7 +10,7 @@ from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import Seeds
 from airbench_var.store.rows import RunResult
-from airbench_var.training import Settings, Trainer, train
+from airbench_var.training import Settings, Trainer, refuse_misfit, train
 
 SEEDS = Seeds(init=1, order=2, aug=2**64 - 1)
 
@@ -99,11 +99,6 @@ def test_train_share_uses_the_first_examples_only(small_data: Dataset) -> None:
     assert bits(train(quick(), SEEDS, small_data)) != bits(train(quick(), SEEDS, spoilt))
 
 
-def test_batch_larger_than_the_data_is_refused(small_data: Dataset) -> None:
-    with pytest.raises(UsageError, match="batch_size"):
-        Trainer(quick(batch_size=1201), small_data, Settings())
-
-
 def test_tta_is_a_second_test_set_and_changes_nothing_else(small_data: Dataset) -> None:
     plain, both = train(quick(), SEEDS, small_data), train(quick(tta=True), SEEDS, small_data)
     assert list(both.predictions) == ["small", "small-tta"]
@@ -118,6 +113,41 @@ def test_every_recipe_trains(name: str, small_data: Dataset) -> None:
     result = train(quick(name, **width), SEEDS, small_data)
     assert np.isfinite(result.loss)
     assert not result.diverged
+
+
+def test_threads_are_those_of_the_settings_and_restored(small_data: Dataset) -> None:
+    """The bits of a run must not depend on what the caller's process happens to be set to."""
+    recipe = quick(epochs=0.25)
+    expected = bits(train(recipe, SEEDS, small_data))
+    torch.set_num_threads(2)
+    try:
+        assert bits(train(recipe, SEEDS, small_data)) == expected
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 1201}, "batch_size"),
+        ({"train_share": 0.01}, "batch_size"),
+        ({"augment.translate": 32}, "'augment.translate' is 32; images of 32 x 32 allow at most 31"),
+        ({"augment.cutout": 33}, "'augment.cutout' is 33"),
+        ({"network.widths": (8,) * 6}, "too deep for images of 32 x 32"),
+    ],
+)
+def test_recipes_that_do_not_fit_the_data_are_refused(
+    changes: dict[str, object], message: str, small_data: Dataset
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_misfit(quick(**changes), small_data)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["airbench94", "resnet9", "tiny", "linear"])
+def test_named_recipes_fit(name: str, small_data: Dataset) -> None:
+    refuse_misfit(quick(name), small_data)
 
 
 @pytest.mark.parametrize(
