@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHARED := $(wildcard ../shared/data/make_cifar10.py)
 FFCV_PACKAGES := g++ libopencv-dev libturbojpeg0-dev pkg-config
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 export AIRBENCH_VAR_DATA ?= $(CURDIR)/data
 
 .PHONY: demo test check statistics bench clean
@@ -37,7 +38,7 @@ clean:
 .venv/installed-dev: .venv/installed
 	@command -v g++ >/dev/null && pkg-config --exists opencv4 libturbojpeg || { \
 	  echo "Installing the system packages that FFCV is built with: $(FFCV_PACKAGES)"; \
-	  apt-get update -qq && apt-get install -y -qq $(FFCV_PACKAGES) >/dev/null; }
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(FFCV_PACKAGES) >/dev/null; }
 	$(BIN)/pip install --quiet --editable ".[dev,ffcv]"
 	@touch $@
 

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -123,6 +123,8 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
             writer.event("start", runs=campaign.runs, committed=done, **provenance)
             title = f"{campaign.recipe.name} on {campaign.data.title}"
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
+                for line in _changes_of_origin(writer.manifest.provenance, provenance):
+                    view.message(line)
                 tried = _train(campaign, writer, statistics, view, interrupt, work, execute)
             came = interrupt.signal
             writer.event("stop", committed=writer.committed_count, signal=came and came.name)
@@ -139,6 +141,13 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
             f"committed in {campaign.out}. Its events.jsonl says why; the same command tries them again."
         )
     return statistics.analysis()
+
+
+def _changes_of_origin(made: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what differs between the session that made the store and this one and may change bits."""
+    for key in ("device", "versions", "commit"):
+        if made.get(key) != now[key]:
+            yield f"note: {key} of the store is {made.get(key)}, of this session {now[key]}"
 
 
 def _failed_ids(writer: StoreWriter, runs: int) -> list[int]:

@@ -208,24 +208,24 @@ def analyze(options: argparse.Namespace) -> int:
 
 def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
     """Print the estimates with what they are of: a table for people, or one JSON object."""
-    identity, provenance = store.manifest.identity, store.manifest.provenance
-    name, data, device = (provenance[key] for key in ("recipe_name", "data_title", "device"))
+    identity, created_by = store.manifest.identity, store.manifest.provenance
+    name, data, device = (created_by.get(key, "unknown") for key in ("recipe_name", "data_title", "device"))
     try:
         if as_json:
             head = {
                 "store": str(store.path),
                 "recipe": name,
-                "recipe_sha256": identity["recipe_sha256"],
+                "recipe_sha256": identity.get("recipe_sha256"),
                 "data": data,
-                "seed": identity["seed"],
-                "vary": identity["vary"],
-                "device": device,
+                "seed": identity.get("seed"),
+                "vary": identity.get("vary"),
+                "created_by": created_by,  # of the session that made the store; events.jsonl has the others
             }
             print(json.dumps(head | analysis.to_json(), indent=2, allow_nan=False))
         else:
             from airbench_var.report.table import print_analysis
 
-            print(f"{name} on {data}, {device}, store {store.path}")
+            print(f"{name} on {data}, made on {device}, store {store.path}")
             print_analysis(analysis)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader left, as `| head` does; the runs are in the store

@@ -24,14 +24,18 @@ class Seeds:
 STREAMS = tuple(field.name for field in fields(Seeds))
 
 
+_CHOOSE = f"Choose from {', '.join(STREAMS)}, separated by commas."
+
+
 def parse_vary(text: str) -> tuple[str, ...]:
     """Return the streams named in 'init,order,aug', in canonical order; raise UsageError for another name."""
     names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--vary {text!r} names nothing, so that all runs would be equal: {_CHOOSE}")
     for name in names:
         if name not in STREAMS:
             raise UsageError(
-                f"--vary {text}: {name!r} is no source of randomness{nearest(name, STREAMS)}. "
-                f"Choose from {', '.join(STREAMS)}, separated by commas."
+                f"--vary {text}: {name!r} is no source of randomness{nearest(name, STREAMS)}. {_CHOOSE}"
             )
     return tuple(name for name in STREAMS if name in names)
 

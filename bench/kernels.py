@@ -63,7 +63,7 @@ class PlainAugmentation:
         images_NCHW = ((images_NHWC - mean) * inv_std).to(dtype).permute(0, 3, 1, 2)
         border = (TRANSLATE,) * 4
         self.padded_NCHW = torch.nn.functional.pad(images_NCHW, border, mode="reflect").to(device)
-        settings = Settings("alternating", TRANSLATE, "reflect", 0, MEAN, STD, dtype)
+        settings = Settings("alternating", TRANSLATE, "reflect", 0, MEAN, tuple(1 / s for s in STD), dtype)
         drawn = draw(key, rows_B, settings, SIZE, SIZE)
         self.rows_B = rows_B.to(device)
         self.flip_B, self.dy_B, self.dx_B = (torch.from_numpy(part).to(device) for part in drawn[:3])

@@ -106,6 +106,16 @@ def test_a_smaller_total_is_refused_when_a_later_run_is_there(campaign: Campaign
         run_campaign(replace(campaign, runs=9), execute=fake(campaign))
 
 
+def test_a_session_on_other_versions_says_so(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bits may differ from there on; the store cannot know, the reader should."""
+    run_campaign(campaign, execute=fake(campaign))
+    monkeypatch.setattr("airbench_var.campaign._version", lambda package: "99")
+    run_campaign(replace(campaign, runs=12), "plain", execute=fake(campaign))
+    assert "note: versions of the store is" in capsys.readouterr().err
+
+
 def test_seeds_follow_from_campaign_seed_and_run_id(campaign: Campaign) -> None:
     run_campaign(replace(campaign, seed=5, vary=("order",)), execute=fake(campaign))
     runs = Store.open(campaign.out).runs

@@ -45,7 +45,9 @@ def test_run_0_is_the_same_whatever_varies() -> None:
 
 def test_parse_vary_orders_and_refuses() -> None:
     assert parse_vary("aug, init") == ("init", "aug")
-    assert parse_vary("") == ()
+    for nothing in ("", " , "):
+        with pytest.raises(UsageError, match="all runs would be equal"):
+            parse_vary(nothing)
     with pytest.raises(UsageError, match=r"'ordr' is no source of randomness.*did you mean 'order'"):
         parse_vary("ordr")
 

@@ -39,7 +39,7 @@ def accuracy_standard_errors(counts: CorrectnessCounts) -> Interval:
 
 def accuracy_interval(counts: CorrectnessCounts, level: float) -> Interval:
     """Return the interval of the mean accuracy on this test set, infinitely many runs; Student's t, R - 1."""
-    return _around(_mean(counts), accuracy_standard_errors(counts)[0], counts.R - 1, level)
+    return _accuracy_around(_mean(counts), accuracy_standard_errors(counts)[0], counts.R - 1, level)
 
 
 def distribution_wise_accuracy_interval(counts: CorrectnessCounts, level: float) -> Interval:
@@ -50,7 +50,7 @@ def distribution_wise_accuracy_interval(counts: CorrectnessCounts, level: float)
     of_runs, of_examples = _accuracy_error_parts(counts)
     squares = of_runs**2 / (counts.R - 1) + of_examples**2 / (counts.n - 1)
     freedom = (of_runs + of_examples) ** 2 / squares if squares else counts.R - 1
-    return _around(_mean(counts), accuracy_standard_errors(counts)[1], freedom, level)
+    return _accuracy_around(_mean(counts), accuracy_standard_errors(counts)[1], freedom, level)
 
 
 def test_set_variance_interval(counts: CorrectnessCounts, level: float) -> Interval:
@@ -137,6 +137,11 @@ def _mean(counts: CorrectnessCounts) -> float:
 def _around(value: float, standard_error: float, freedom: float, level: float) -> Interval:
     reach = float(stdtrit(freedom, (1 + level) / 2)) * standard_error
     return value - reach, value + reach
+
+
+def _accuracy_around(value: float, standard_error: float, freedom: float, level: float) -> Interval:
+    low, high = _around(value, standard_error, freedom, level)
+    return max(0.0, low), min(1.0, high)  # no accuracy lies outside, so this loses no coverage
 
 
 def _accuracy_error_parts(counts: CorrectnessCounts) -> Interval:

@@ -112,8 +112,9 @@ def _warnings(counts: CorrectnessCounts, diverged: frozenset[int]) -> Iterator[s
     repeated = [ids for ids in counts.repeated_rows() if not diverged.issuperset(ids)]
     if repeated:
         copies, (first, second) = sum(len(ids) - 1 for ids in repeated), repeated[0][:2]
+        equal = "run equals" if copies == 1 else "runs equal"
         yield (
-            f"{copies} runs equal an earlier run bit for bit (run {second} equals run {first}): unless "
+            f"{copies} {equal} an earlier run bit for bit (run {second} equals run {first}): unless "
             "nothing random differed between them, runs were counted twice, and no variance can be trusted"
         )
 

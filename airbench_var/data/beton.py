@@ -68,7 +68,7 @@ def write(split: Split, path: Path) -> None:
 def is_complete(path: Path, n: int) -> bool:
     """Whether path is a .beton of n examples that was written to its end.
 
-    FFCV writes the header last, so a file that its writer left half-done has alloc_table_ptr 0.
+    `write` lets a file appear only when it is whole; one that FFCV left half-done has alloc_table_ptr 0.
     """
     if not path.is_file() or path.stat().st_size < _HEADER.itemsize:
         return False

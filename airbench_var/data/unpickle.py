@@ -63,7 +63,9 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _text(value: str | bytes) -> str:
+def _text(value: object) -> str:
+    if not isinstance(value, str | bytes):
+        raise ValueError(f"a dtype named {value!r}, expected text")
     return value.decode("ascii") if isinstance(value, bytes) else value
 
 

@@ -75,6 +75,13 @@ def _reading(summary: TestSetSummary) -> str:
             f"{most:.0f} %) is noise of a test set of {examples}. The rest is real: on unlimited fresh "
             f"examples runs of this recipe would still differ, with a std of {value_text(real)}."
         )
+    excess = summary.estimates["excess_variance"].interval
+    if excess and excess[0] > 0:
+        return (
+            f"On this test set of {examples} runs differ by more ({spread}) than chance would make them "
+            f"({by_chance}). Too few examples show it to say so of the distribution: on unlimited fresh "
+            f"examples the std of runs is at most {upper_text(real)}."
+        )
     if high > 0:
         return (
             f"The spread of {spread} is within the error of the {by_chance} that a test set of {examples} "
@@ -86,12 +93,11 @@ def _reading(summary: TestSetSummary) -> str:
 
 def _notes(summary: TestSetSummary) -> Iterator[str]:
     yield from summary.warnings
-    negative = summary.estimates["distribution_wise_variance"].value
-    if negative is not None and negative < 0:
-        yield (
-            f"the variance on the distribution is estimated at {negative:.2g}, which happens by chance when "
-            "the true one is small; its std is given as 0"
-        )
+    real = summary.estimates["distribution_wise_variance"]
+    if real.value is not None and real.value < 0:
+        by_chance = real.interval is not None and real.interval[1] >= 0
+        why = ", which happens by chance when the true one is small" if by_chance else ""
+        yield f"the variance on the distribution is estimated at {real.value:.2g}{why}; its std is given as 0"
     for estimate in summary.estimates.values():
         yield from (warning for warning in estimate.warnings if warning != NEGATIVE)
 

@@ -38,10 +38,14 @@ def refuse_strangers(store: Path) -> None:
         )
 
 
+#: Beyond it, the sizes of the files leave 63 bits for test sets of a million examples.
+MOST_RUNS = 10**12
+
+
 def refuse_impossible(manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
     """Raise before anything is written when no store can be made of these."""
-    if capacity < 1:
-        raise UsageError(f"a store has room for at least one run, not {capacity}.")
+    if not 1 <= capacity <= MOST_RUNS:
+        raise UsageError(f"a store has room for 1 to {MOST_RUNS:,} runs, not {capacity}.")
     record_dtype(manifest)
     for test_set in manifest.test_sets:
         given = describe_test_set(test_set.name, labels[test_set.name], ())

@@ -216,15 +216,17 @@ class Store:
 
     def _verified(self, ids: RunIds, matrices: Sequence[Matrix]) -> tuple[Records, list[Bytes]]:
         """Copy rows, then check the copies, so that what was checked is what is used."""
-        for last_look in (False, True):
+        before = None
+        while True:
             records = self._runs[ids]
             rows = [self._matrices[matrix][ids] for matrix in matrices]
             fault = self._first_fault(ids, records, matrices, rows)
-            if fault is None or last_look:
+            if fault is None:
+                return records, rows
+            if fault == before:  # another fault than before is another row being committed
                 break
+            before = fault
             time.sleep(RECHECK_S)
-        if fault is None:
-            return records, rows
         file, run_id = fault
         raise StoreDamagedError(
             f"{self.path / file}: run {run_id} is not what was committed: its checksum differs. "

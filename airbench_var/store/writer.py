@@ -1,5 +1,6 @@
 """Write a store: one process, rows committed in batches, nothing acknowledged that is not on the disk."""
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from airbench_var.errors import StorageError, StoreRefusedError
 from airbench_var.store.create import create_store, refuse_impossible, refuse_strangers, writable_folder
@@ -106,11 +106,6 @@ class StoreWriter:
         """Number of committed runs."""
         return int(np.count_nonzero(self.store.runs["state"] == COMMITTED))
 
-    @property
-    def attempts(self) -> npt.NDArray[np.uint16]:
-        """The attempt that each run's record is of, uint16 (capacity,); 0 for an open run."""
-        return self.store.runs["attempt"].copy()
-
     def open_ids(self, n_runs: int) -> list[int]:
         """Return the ids among 0 ... n_runs - 1 without a record, ascending: the work still to be done.
 
@@ -174,7 +169,8 @@ class StoreWriter:
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **fields}
         text = json.dumps(line).encode() + b"\n"
         with self._all_or_closed("writing an event"):
-            os.write(self._events, text)
+            if os.write(self._events, text) < len(text):
+                raise OSError(errno.ENOSPC, "only a part of the line was written")
 
     def _is_news(self, row: Row, earlier: Row | None) -> bool:
         """Return whether a row is to be written over what the batch or the disk has of its run."""

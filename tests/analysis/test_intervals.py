@@ -129,6 +129,15 @@ def test_independent_errors_interval_follows_the_influence_of_each_run() -> None
     assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 11) * math.sqrt(variance_of_sum) / n**2)
 
 
+def test_accuracies_stay_between_0_and_1() -> None:
+    """Two runs of 95 and 90 right of 100: Student's t with one degree of freedom reaches far beyond 1."""
+    counts = count(np.arange(100) < np.array([[95], [90]]))
+    for interval in (intervals.accuracy_interval, intervals.distribution_wise_accuracy_interval):
+        low, high = interval(counts, 0.95)
+        assert 0 <= low < 0.9
+        assert high == 1
+
+
 def test_a_wider_level_contains_a_narrower_one() -> None:
     state = simulate(np.random.default_rng(24), n=300, runs=40, distribution_wise_std=0.01).counts
     for interval_of in (

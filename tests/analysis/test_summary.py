@@ -133,7 +133,7 @@ def test_repeated_rows_are_a_warning_unless_the_runs_diverged() -> None:
     correct_RN = np.random.default_rng(3).random((6, 50)) < 0.8
     correct_RN[4] = correct_RN[1]
     [warning] = summarize("cifar10", count(correct_RN)).warnings
-    assert warning.startswith("1 runs equal an earlier run bit for bit (run 4 equals run 1)")
+    assert warning.startswith("1 run equals an earlier run bit for bit (run 4 equals run 1)")
     [only_diverged] = summarize("cifar10", count(correct_RN), diverged=frozenset({1, 4})).warnings
     assert only_diverged == "2 of 6 runs diverged; diverged runs are part of every estimate"
     assert summarize("cifar10", count(correct_RN[:4])).warnings == ()

@@ -95,6 +95,11 @@ def test_an_array_of_anything_but_integers_is_a_value_error(data: np.ndarray) ->
         array.values()
 
 
+def test_a_dtype_that_is_no_text_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="a dtype named 5, expected text"):
+        unpickle(pickle.dumps(Calls(np.dtype, 5), protocol=2))
+
+
 def test_an_array_that_lies_about_its_size_is_a_value_error() -> None:
     honest = python2_pickle(np.zeros((4, 4), np.uint8))
     array = unpickle(honest.replace(b"J\x04\x00\x00\x00", b"J\x05\x00\x00\x00", 1))

@@ -78,6 +78,16 @@ def test_no_difference_shown() -> None:
     assert "The rest is real" not in text
 
 
+def test_a_difference_that_only_few_examples_show() -> None:
+    """Runs fail or pass on the same 8 of 200 examples: true of these examples, not shown of the distribution."""
+    generator = np.random.default_rng(0)
+    correct_RN = generator.random((2000, 200)) < 0.5
+    correct_RN[:, :8] = (generator.random(2000) < 0.5)[:, None]
+    text = words(printed(count(correct_RN)))
+    assert "On this test set of 200 examples runs differ by more" in text
+    assert "no real difference" not in text
+
+
 def test_under_dispersed_runs() -> None:
     half_RN = np.random.default_rng(1).random((60, 500)) < 0.8
     correct_RN = np.concatenate([half_RN, ~half_RN], axis=1)

@@ -110,9 +110,10 @@ def test_more_test_sets_than_a_record_holds_are_refused(tmp_path: Path) -> None:
     assert everything_in(tmp_path) == {}
 
 
-def test_no_room_for_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="room for at least one run, not 0"):
-        open_writer(tmp_path / "store", 0)
+@pytest.mark.parametrize("capacity", [-1, 0, 10**22])
+def test_an_impossible_number_of_runs_is_refused(tmp_path: Path, capacity: int) -> None:
+    with pytest.raises(UsageError, match=f"room for 1 to 1,000,000,000,000 runs, not {capacity}"):
+        open_writer(tmp_path / "store", capacity)
     assert everything_in(tmp_path) == {}
 
 

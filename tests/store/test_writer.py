@@ -28,7 +28,7 @@ def test_open_ids_are_the_work_left(tmp_path: Path) -> None:
         assert writer.open_ids(3) == [2]
         assert writer.open_ids(0) == []
         assert writer.committed_count == 2
-        assert writer.attempts.tolist() == [1, 3, 0, 0, 1, 0]
+        assert writer.store.runs["attempt"].tolist() == [1, 3, 0, 0, 1, 0]
         assert writer.store.failed_ids().tolist() == [1]
     with open_writer(tmp_path, 6) as writer:
         assert writer.open_ids(6) == [2, 3, 5]
