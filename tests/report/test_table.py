@@ -79,7 +79,7 @@ def test_no_difference_shown() -> None:
 
 
 def test_a_difference_that_only_few_examples_show() -> None:
-    """Runs fail or pass on the same 8 of 200 examples: true of these examples, not shown of the distribution."""
+    """Runs fail or pass on the same 8 of 200 examples: a fact of this test set, not of the distribution."""
     generator = np.random.default_rng(0)
     correct_RN = generator.random((2000, 200)) < 0.5
     correct_RN[:, :8] = (generator.random(2000) < 0.5)[:, None]
