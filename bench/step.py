@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from airbench_var.data import synthetic
 from airbench_var.recipe import AirbenchNet, Recipe
 from airbench_var.recipes.airbench import airbench94, tiny
-from airbench_var.seeds import Seeds
+from airbench_var.seeds import Seeds, init_generator
 from airbench_var.training import Settings, Trainer, choose_compile
 from airbench_var.training.optimizers import Optimizers
 from bench.schema import OURS, Case, Result, multiplying
@@ -64,7 +64,7 @@ class Step:
         images_BCHW, self.labels_B = next(trainer.loader.epoch(0, SEEDS))
         self.images_BCHW = images_BCHW.contiguous(memory_format=memory_format)
         self.model = trainer.model.to(memory_format=memory_format)
-        self.model.reset(torch.Generator().manual_seed(SEEDS.init))
+        self.model.reset(init_generator(SEEDS.init))
         self.model.train()
         self.loss = trainer.loss
         self.optimizers = Optimizers(self.model, recipe.optimizer, steps=1, steps_per_epoch=1)
