@@ -48,7 +48,7 @@ class ResNet9Net:
 class LinearNet:
     """One linear map from pixels to logits, initialised at a normal with this standard deviation."""
 
-    init_std: float = 0.01
+    init_std: float = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)

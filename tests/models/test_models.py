@@ -127,7 +127,7 @@ def test_initial_weights_have_the_spread_of_their_layer() -> None:
     assert weight.abs().max().item() <= bound
     assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.01)
     assert weight.mean().item() == pytest.approx(0, abs=bound / 200)
-    linear = fresh("linear").weight
+    linear = fresh("linear", init_std=0.01).weight
     assert linear.std().item() == pytest.approx(0.01, rel=0.02)
 
 
