@@ -1,6 +1,7 @@
 """The command line: each mistake gets one message, its exit code, and an untouched disk."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -130,11 +131,13 @@ def test_analyze_prints_a_table(store: Path, capsys: pytest.CaptureFixture[str])
     assert shown.err == ""
 
 
-def test_a_reader_that_leaves_is_no_error(store: Path) -> None:
-    command = f"{sys.executable} -m airbench_var analyze {store} --json | head -1; echo ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["{", "0"]
-    assert done.stderr == ""
+def test_a_reader_that_left_is_no_error(store: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "airbench_var", "analyze", str(store), "--json"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,15 @@ def test_parts_of_an_epoch_are_whole_steps(small_data: Dataset) -> None:
     assert by_epochs[0.25] > by_epochs[1]
 
 
+def test_the_loss_is_per_example_however_it_is_reduced(small_data: Dataset) -> None:
+    """The first step sees the same network: a sum over 100 examples, reported as their mean."""
+    losses = [
+        train(quick(epochs=1 / 12, loss_reduction=reduction), SEEDS, small_data).loss
+        for reduction in ("sum", "mean")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # float32
+
+
 def test_divergence_is_recorded_not_raised(small_data: Dataset) -> None:
     recipe = quick("resnet9", **{"network.width": 4, "optimizer.lr": 1e30})
     result = train(recipe, SEEDS, small_data)
