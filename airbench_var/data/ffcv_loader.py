@@ -17,9 +17,8 @@ from torch import Tensor
 from airbench_var.data import beton
 from airbench_var.data.cache import user_cache
 from airbench_var.data.dataset import Split
-from airbench_var.data.loaders import Channels, Pixels, augment_key, steps_per_epoch, upload
+from airbench_var.data.loaders import Pixels, augment_key, steps_per_epoch, upload
 from airbench_var.errors import DeviceError
-from airbench_var.recipe import Augment
 from airbench_var.seeds import Seeds, epoch_order
 
 _threads = torch.get_num_threads()
@@ -60,17 +59,12 @@ class FfcvLoader:
         self,
         split: Split,
         batch_size: int,
-        augment: Augment,
-        *,
-        mean: Channels,
-        std: Channels,
+        pixels: Pixels,
         device: torch.device,
-        dtype: torch.dtype,
         cache_dir: Path | None = None,
     ) -> None:
         self.steps_per_epoch = steps_per_epoch(split, batch_size)
-        self._batch_size, self._device = batch_size, device
-        self._pixels = Pixels(augment=augment, mean=mean, std=std, dtype=dtype)
+        self._batch_size, self._pixels, self._device = batch_size, pixels, device
         self._order = _SeededOrder(np.arange(len(split)))
         self._reader = FfcvReader(
             str(written(split, cache_dir or user_cache() / "ffcv")),

@@ -92,20 +92,9 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 class ResidentLoader:
     """All images live on the device as bytes, and each batch is gathered and augmented there in one pass."""
 
-    def __init__(
-        self,
-        split: Split,
-        batch_size: int,
-        augment: Augment,
-        *,
-        mean: Channels,
-        std: Channels,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, split: Split, batch_size: int, pixels: Pixels, device: torch.device) -> None:
         self.steps_per_epoch = steps_per_epoch(split, batch_size)
-        self._batch_size = batch_size
-        self._pixels = Pixels(augment=augment, mean=mean, std=std, dtype=dtype)
+        self._batch_size, self._pixels = batch_size, pixels
         self._images_NHWC = images_on(device, split)
         self._labels_N = torch.from_numpy(split.labels_N.astype(np.int64)).to(device)
 

@@ -5,8 +5,7 @@ device between the first step and the end of the evaluation.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import chain, count, islice
 from math import ceil
 
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from airbench_var.data.dataset import Dataset, Split
-from airbench_var.data.loaders import Loader, ResidentLoader, normalised, steps_per_epoch
+from airbench_var.data.loaders import Loader, Pixels, ResidentLoader, normalised, steps_per_epoch
 from airbench_var.errors import UsageError
 from airbench_var.models import build
 from airbench_var.models.airbench import Airbench
@@ -45,7 +44,7 @@ class Trainer:
         self.recipe, self.settings, self.device = recipe, settings, torch.device(settings.device)
         dtype, train = settings.activation_dtype(recipe), training_split(recipe, data)
         with settings.in_force():
-            self.loader = make_loader(recipe, data, train, settings, dtype)
+            self.loader = make_loader(recipe, data, settings)
             model = build(recipe.network, classes=len(data.classes), pixels=train.images_NHWC[0].size)
             self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             if isinstance(self.model, Airbench):
@@ -131,21 +130,13 @@ def training_split(recipe: Recipe, data: Dataset) -> Split:
     return data.train.first(round(len(data.train) * recipe.train_share))
 
 
-def make_loader(
-    recipe: Recipe, data: Dataset, train: Split, settings: Settings, dtype: torch.dtype
-) -> Loader:
+def make_loader(recipe: Recipe, data: Dataset, settings: Settings) -> Loader:
     """Return the loader that the settings name; both give the same batches for the same seeds."""
-    make: Callable[..., Loader] = ResidentLoader
+    dtype, device = settings.activation_dtype(recipe), torch.device(settings.device)
+    pixels = Pixels(augment=recipe.augment, mean=data.mean, std=data.std, dtype=dtype)
+    train = training_split(recipe, data)
     if settings.loader == "ffcv":
         from airbench_var.data.ffcv_loader import FfcvLoader  # optional dependency, slow to import
 
-        make = partial(FfcvLoader, cache_dir=settings.cache_dir)
-    return make(
-        train,
-        recipe.batch_size,
-        recipe.augment,
-        mean=data.mean,
-        std=data.std,
-        device=torch.device(settings.device),
-        dtype=dtype,
-    )
+        return FfcvLoader(train, recipe.batch_size, pixels, device, settings.cache_dir)
+    return ResidentLoader(train, recipe.batch_size, pixels, device)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ import torch
 
 from airbench_var.data import beton, synthetic
 from airbench_var.data.dataset import Split
-from airbench_var.data.loaders import ResidentLoader
+from airbench_var.data.loaders import Pixels, ResidentLoader
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.recipe import Augment
 from airbench_var.seeds import Seeds
@@ -23,13 +22,13 @@ pytest.importorskip("ffcv", reason="FFCV is not installed: pip install 'airbench
 from airbench_var.data.ffcv_loader import FfcvLoader, written
 
 SEEDS = Seeds(init=0, order=2**63 + 1, aug=2**64 - 1)
-AUGMENT = Augment(flip="alternating", translate=2, cutout=5)
-SETTINGS: dict[str, Any] = {
-    "mean": (120.0, 121.0, 122.0),
-    "std": (60.0, 61.0, 62.0),
-    "device": torch.device("cpu"),
-    "dtype": torch.bfloat16,
-}
+CPU = torch.device("cpu")
+PIXELS = Pixels(
+    augment=Augment(flip="alternating", translate=2, cutout=5),
+    mean=(120.0, 121.0, 122.0),
+    std=(60.0, 61.0, 62.0),
+    dtype=torch.bfloat16,
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loader(split: Split, cache: Path) -> FfcvLoader:
-    return FfcvLoader(split, 128, AUGMENT, **SETTINGS, cache_dir=cache)
+    return FfcvLoader(split, 128, PIXELS, CPU, cache_dir=cache)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +54,7 @@ def _no_thread_outlives_an_epoch() -> Iterator[None]:
 
 
 def test_both_loaders_give_the_same_bits(split: Split, loader: FfcvLoader) -> None:
-    resident = ResidentLoader(split, 128, AUGMENT, **SETTINGS)
+    resident = ResidentLoader(split, 128, PIXELS, CPU)
     assert loader.steps_per_epoch == resident.steps_per_epoch == 23
     for epoch, seeds in ((0, SEEDS), (1, SEEDS), (0, Seeds(init=0, order=3, aug=4)), (0, SEEDS)):
         pairs = list(zip(loader.epoch(epoch, seeds), resident.epoch(epoch, seeds), strict=True))
@@ -104,7 +103,7 @@ def test_more_threads_than_ffcv_can_have_are_refused(
 
 def test_global_generators_are_neither_read_nor_moved(split: Split, cache: Path) -> None:
     torch_state, numpy_state = torch.get_rng_state(), repr(np.random.get_state())  # noqa: NPY002
-    list(FfcvLoader(split, 1000, AUGMENT, **SETTINGS, cache_dir=cache).epoch(0, SEEDS))
+    list(FfcvLoader(split, 1000, PIXELS, CPU, cache_dir=cache).epoch(0, SEEDS))
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert repr(np.random.get_state()) == numpy_state  # noqa: NPY002
 
@@ -139,7 +138,7 @@ def test_the_default_place_is_the_user_cache(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    FfcvLoader(split, 1000, AUGMENT, **SETTINGS)
+    FfcvLoader(split, 1000, PIXELS, CPU)
     assert [p.parent.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.beton")] == [
         "airbench_var/ffcv"
     ]
@@ -149,7 +148,7 @@ def test_a_batch_size_that_gives_no_batch_is_refused_before_anything_is_written(
     split: Split, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="batch_size = 3001"):
-        FfcvLoader(split, 3001, AUGMENT, **SETTINGS, cache_dir=tmp_path)
+        FfcvLoader(split, 3001, PIXELS, CPU, cache_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from airbench_var.data.dataset import Split
-from airbench_var.data.loaders import ResidentLoader, normalised
+from airbench_var.data.loaders import Pixels, ResidentLoader, normalised
 from airbench_var.errors import UsageError
 from airbench_var.kernels.augment import augment as augment_kernel
 from airbench_var.recipe import Augment
@@ -26,7 +26,7 @@ def split() -> Split:
 def loader(
     split: Split, augment: Augment, batch_size: int = 5, dtype: torch.dtype = torch.float32
 ) -> ResidentLoader:
-    return ResidentLoader(split, batch_size, augment, mean=MEAN, std=STD, device=CPU, dtype=dtype)
+    return ResidentLoader(split, batch_size, Pixels(augment=augment, mean=MEAN, std=STD, dtype=dtype), CPU)
 
 
 def test_without_augmentation_batches_are_the_normalised_images_in_seeded_order(split: Split) -> None:
