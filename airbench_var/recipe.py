@@ -126,16 +126,7 @@ class Recipe:
     train_share: float = 1.0  #: the first share of the training set that is used
 
     def __post_init__(self) -> None:
-        for where, node in (("", self), *((f"{f.name}.", getattr(self, f.name)) for f in fields(self))):
-            if is_dataclass(node):
-                _check_choices(where, node)
-        for key in _keys(self):
-            value = self
-            for name in key.split("."):
-                value = getattr(value, name)
-            for names, holds, range_text in _RANGES:
-                if key in names and not holds(value):
-                    raise UsageError(f"recipe key {key!r} is {value}; it must be {range_text}.")
+        _check("", self)
         if isinstance(self.optimizer, Muon) and not isinstance(self.network, AirbenchNet):
             raise UsageError(
                 f"recipe {self.name!r}: Muon is written for AirbenchNet's parameters, not for "
@@ -222,21 +213,27 @@ def _encode(node: Any) -> dict[str, Any]:
     return encoded
 
 
-def _check_choices(where: str, node: Any) -> None:
-    """Every value has the declared type, numbers are finite, choices among those that there are."""
+def _check(where: str, node: Any) -> None:
+    """Every value has the declared type, is finite, among the choices, and in its range."""
     hints = get_type_hints(type(node))
     for f in fields(node):
-        hint, value = hints[f.name], getattr(node, f.name)
-        if not (is_dataclass(value) or _has_type(value, hint)):
-            raise UsageError(f"recipe key {where + f.name!r}: {value!r} is not a valid {_TYPE_NAMES[hint]}.")
+        key, hint, value = where + f.name, hints[f.name], getattr(node, f.name)
+        if is_dataclass(value):
+            _check(f"{key}.", value)
+            continue
+        if not _has_type(value, hint):
+            raise UsageError(f"recipe key {key!r}: {value!r} is not a valid {_TYPE_NAMES[hint]}.")
         if get_origin(hint) is Literal and value not in get_args(hint):
             choices = [str(c) for c in get_args(hint)]
             raise UsageError(
-                f"recipe key {where + f.name!r} is {value!r}{nearest(str(value), choices)}; "
+                f"recipe key {key!r} is {value!r}{nearest(str(value), choices)}; "
                 f"choose from {', '.join(choices)}."
             )
         if hint is float and not abs(value) < float("inf"):
-            raise UsageError(f"recipe key {where + f.name!r} is {value}; it must be a finite number.")
+            raise UsageError(f"recipe key {key!r} is {value}; it must be a finite number.")
+        for keys, holds, range_text in _RANGES:
+            if key in keys and not holds(value):
+                raise UsageError(f"recipe key {key!r} is {value}; it must be {range_text}.")
 
 
 _TYPE_NAMES = {
