@@ -190,7 +190,7 @@ def train(options: argparse.Namespace) -> int:
     try:
         analysis = run_campaign(campaign, mode)
     except (InterruptedCampaignError, RunsFailedError):
-        analyze(argparse.Namespace(store=out, json=options.json))  # what is there is worth showing
+        _show_store(out, as_json=options.json)  # what is there is worth showing
         raise
     _show(Store.open(out), analysis, as_json=options.json)
     return 0
@@ -198,12 +198,17 @@ def train(options: argparse.Namespace) -> int:
 
 def analyze(options: argparse.Namespace) -> int:
     """Print what the committed runs of a store say."""
+    _show_store(options.store, as_json=options.json)
+    return 0
+
+
+def _show_store(path: Path, *, as_json: bool) -> None:
+    """Read all committed runs, and print what they say."""
     from airbench_var.analysis import analyze
     from airbench_var.store import Store
 
-    store = Store.open(options.store)
-    _show(store, analyze(store), as_json=options.json)
-    return 0
+    store = Store.open(path)
+    _show(store, analyze(store), as_json=as_json)
 
 
 def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from airbench_var.training import Settings
+
 #: The variant that all are compared with.
 OURS = "ours"
 
@@ -195,10 +197,8 @@ def _row(
 
 
 def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"CPU {platform.machine()}, {threads} thread{'s' if threads > 1 else ''}"
+    name, threads = Settings(device=str(device)).device_name(), torch.get_num_threads()
+    return name if device.type == "cuda" else f"{name}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 @cache
