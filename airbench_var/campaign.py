@@ -22,7 +22,14 @@ from airbench_var.interrupt import Interrupt
 from airbench_var.recipe import Recipe
 from airbench_var.report.live import LiveView, Mode
 from airbench_var.seeds import STREAMS, seeds_of_run
-from airbench_var.store import Outcome, RunSpec, StoreWriter, describe_test_set
+from airbench_var.store import (
+    Outcome,
+    RunSpec,
+    StoreWriter,
+    describe_test_set,
+    filesystem_of,
+    network_warning,
+)
 from airbench_var.training import Settings, Trainer, refuse_misfit, test_sets_of
 
 #: Rows are committed when this many wait, or when the last commit is this long ago.
@@ -71,7 +78,10 @@ class Campaign:
             "loader": self.settings.loader,
             "workers": self.workers,
             "device": self.settings.device_name(),
-            "versions": {name: _version(name) for name in ("airbench_var", "torch", "triton", "numpy")},
+            "driver": self.settings.driver(),
+            "filesystem": filesystem_of(self.out),
+            "versions": {name: _version(name) for name in ("airbench_var", "torch", "triton", "numpy")}
+            | self.settings.gpu_libraries(),
             "python": platform.python_version(),
             "commit": _commit(),
             "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
@@ -110,19 +120,21 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
         provenance=provenance,
         capacity=campaign.runs,
     ) as writer:
-        last = writer.store.committed_ids().max(initial=-1)
-        if last >= campaign.runs:
+        beyond = writer.committed_ids()[-1:]
+        if beyond and beyond[0] >= campaign.runs:
             raise StoreRefusedError(
-                f"{campaign.out} already has committed runs up to number {last + 1}, more than --runs "
+                f"{campaign.out} already has committed runs up to number {beyond[0] + 1}, more than --runs "
                 f"{campaign.runs}, which is the total. Ask for at least as many, or choose another --out."
             )
         done = writer.committed_count
         statistics = LiveStatistics.of_store(writer.store)
-        work = [*writer.open_ids(campaign.runs), *_failed_ids(writer, campaign.runs)]
+        work = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]
         if work:
             writer.event("start", runs=campaign.runs, committed=done, **provenance)
             title = f"{campaign.recipe.name} on {campaign.data.title}"
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
+                if warning := network_warning(campaign.out):
+                    view.message(f"warning: {warning}")
                 for line in _changes_of_origin(writer.manifest.provenance, provenance):
                     view.message(line)
                 tried = _train(campaign, writer, statistics, view, interrupt, work, execute)
@@ -134,7 +146,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                     f"committed in {campaign.out}. The same command goes on from there.",
                     exit_code=128 + came,
                 )
-        failed = _failed_ids(writer, campaign.runs)
+        failed = writer.failed_ids(campaign.runs)
     if failed:
         raise RunsFailedError(
             f"{len(failed)} of {campaign.runs} runs failed, the first is run {failed[0]}; all others are "
@@ -145,13 +157,9 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
 
 def _changes_of_origin(made: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield what differs between the session that made the store and this one and may change bits."""
-    for key in ("device", "versions", "commit"):
+    for key in ("device", "driver", "versions", "commit"):
         if made.get(key) != now[key]:
             yield f"note: {key} of the store is {made.get(key)}, of this session {now[key]}"
-
-
-def _failed_ids(writer: StoreWriter, runs: int) -> list[int]:
-    return [run_id for run_id in writer.store.failed_ids().tolist() if run_id < runs]
 
 
 def _train(

@@ -4,15 +4,17 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airbench_var import __version__
 from airbench_var.errors import (
     AirbenchVarError,
     InterruptedCampaignError,
     RunsFailedError,
+    StoreDamagedError,
     UsageError,
     nearest,
 )
@@ -20,9 +22,7 @@ from airbench_var.errors import (
 if TYPE_CHECKING:
     from airbench_var.analysis import Analysis
     from airbench_var.report.live import Mode
-    from airbench_var.store import Store
-
-COMMANDS = ("train", "analyze")
+    from airbench_var.store import Repair, Store, StoreInfo, Verification
 
 DESCRIPTION = """\
 Train the same network many times and measure how much the runs differ, and why.
@@ -31,6 +31,9 @@ Train the same network many times and measure how much the runs differ, and why.
   python -m airbench_var --runs 200 --recipe tiny --data-dir data --out runs/tiny --seed 1
   python -m airbench_var --runs 20 --recipe tiny --data synthetic   needs no data
   python -m airbench_var analyze runs/tiny                  what its runs say
+  python -m airbench_var info runs/tiny                     what it is of, how far it is
+  python -m airbench_var verify runs/tiny                   read all of it, name every fault
+  python -m airbench_var repair runs/tiny                   set damage aside, open those runs again
 """
 
 EPILOG = """\
@@ -47,14 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = "train"
         if given and not given[0].startswith("-"):
             command = given.pop(0)
-        if command not in COMMANDS:
+        if command == "train":
+            return train(train_parser().parse_args(given))
+        if command not in STORE_COMMANDS:
             raise UsageError(
-                f"unknown command {command!r}{nearest(command, COMMANDS)}. Commands: {', '.join(COMMANDS)}; "
+                f"unknown command {command!r}{nearest(command, [*STORE_COMMANDS])}. Commands: train, "
+                f"{', '.join(STORE_COMMANDS)}; "
                 "without one, `python -m airbench_var --runs N` trains."
             )
-        if command == "analyze":
-            return analyze(analyze_parser().parse_args(given))
-        return train(train_parser().parse_args(given))
+        return STORE_COMMANDS[command](store_parser(command).parse_args(given))
     except AirbenchVarError as error:
         print(f"airbench_var: {error}", file=sys.stderr)
         return error.exit_code
@@ -131,11 +135,11 @@ def train_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def analyze_parser() -> argparse.ArgumentParser:
-    """Return the parser of `analyze`."""
+def store_parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that takes a store."""
     parser = argparse.ArgumentParser(
-        prog="python -m airbench_var analyze",
-        description="Print the estimates from all committed runs of a store, also while it is being written.",
+        prog=f"python -m airbench_var {command}",
+        description=(STORE_COMMANDS[command].__doc__ or "").split("\n\n")[0],
         allow_abbrev=False,
     )
     parser.add_argument("store", type=Path, metavar="STORE")
@@ -197,9 +201,52 @@ def train(options: argparse.Namespace) -> int:
 
 
 def analyze(options: argparse.Namespace) -> int:
-    """Print what the committed runs of a store say."""
+    """Print the estimates from all committed runs of a store, also while it is being written."""
     _show_store(options.store, as_json=options.json)
     return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Read all of a store and name every fault by file and run; nothing is written. Exit code 4: damaged."""
+    from airbench_var.report.store import print_verification
+    from airbench_var.store import verify
+
+    found = verify(options.store)
+    _print(found, print_verification, as_json=options.json)
+    if found.faults:
+        raise StoreDamagedError(
+            f"{options.store} is damaged, {len(found.faults):,} fault{'s' if len(found.faults) > 1 else ''}. "
+            "Bring the files back from a copy of the store; or let the damaged runs be trained again: "
+            f"`python -m airbench_var repair {options.store}`."
+        )
+    return 0
+
+
+def repair(options: argparse.Namespace) -> int:
+    """Copy what is damaged to STORE/quarantine and open the damaged runs again; nothing else is changed."""
+    from airbench_var.report.store import print_repair
+    from airbench_var.store import repair
+
+    _print(repair(options.store), print_repair, as_json=options.json)
+    return 0
+
+
+def info(options: argparse.Namespace) -> int:
+    """Print what a store is of, how far it is, and where it came from; no predictions are read."""
+    from airbench_var.report.store import print_info
+    from airbench_var.store import info
+
+    _print(info(options.store), print_info, as_json=options.json)
+    return 0
+
+
+#: Commands that take a store; `train` is the one that makes it.
+STORE_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "analyze": analyze,
+    "info": info,
+    "verify": verify,
+    "repair": repair,
+}
 
 
 def _show_store(path: Path, *, as_json: bool) -> None:
@@ -215,7 +262,7 @@ def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
     """Print the estimates with what they are of: a table for people, or one JSON object."""
     identity, created_by = store.manifest.identity, store.manifest.provenance
     name, data, device = (created_by.get(key, "unknown") for key in ("recipe_name", "data_title", "device"))
-    try:
+    with _reader_may_leave():
         if as_json:
             head = {
                 "store": str(store.path),
@@ -226,14 +273,35 @@ def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
                 "vary": identity.get("vary"),
                 "created_by": created_by,  # of the session that made the store; events.jsonl has the others
             }
-            print(json.dumps(head | analysis.to_json(), indent=2, allow_nan=False))
+            _print_json(head | analysis.to_json())
         else:
             from airbench_var.report.table import print_analysis
 
             print(f"{name} on {data}, made on {device}, store {store.path}")
             print_analysis(analysis)
+
+
+def _print(
+    found: "Repair | StoreInfo | Verification", for_people: Callable[[Any], None], *, as_json: bool
+) -> None:
+    with _reader_may_leave():
+        if as_json:
+            _print_json(found.to_json())
+        else:
+            for_people(found)
+
+
+def _print_json(values: Mapping[str, Any]) -> None:
+    print(json.dumps(values, indent=2, allow_nan=False))
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Print within this context; a reader of our output who left, as `| head` does, is no error."""
+    try:
+        yield
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader left, as `| head` does; the runs are in the store
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

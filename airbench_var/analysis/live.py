@@ -9,7 +9,7 @@ import numpy as np
 
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
 from airbench_var.stats import CorrectnessCounts
-from airbench_var.store import Outcome, Store
+from airbench_var.store import COMMITTED, FAILED, Outcome, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +50,16 @@ class LiveStatistics:
 
         Raises: StoreDamagedError that names file and run.
         """
-        run_ids_R = store.committed_ids()
+        records = store.records()
+        run_ids_R = np.flatnonzero(records["state"] == COMMITTED)
         counts: dict[str, CorrectnessCounts] = {}
         for test_set in store.manifest.test_sets:
             state = CorrectnessCounts.empty(test_set.n, test_set.labels_sha256)
             for block in store.blocks(test_set.name, run_ids_R):
                 state = state.update(block.run_ids, block.rows_Rb)
             counts[test_set.name] = state
-        diverged_R = run_ids_R[store.runs["diverged"][run_ids_R] != 0]
-        return cls(counts, diverged_R.tolist(), store.failed_ids().tolist())
+        diverged_R = run_ids_R[records["diverged"][run_ids_R] != 0]
+        return cls(counts, diverged_R.tolist(), np.flatnonzero(records["state"] == FAILED).tolist())
 
     def update(self, outcomes: Sequence[Outcome]) -> None:
         """Count a batch that was just committed; O(batch x N + R).

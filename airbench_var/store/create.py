@@ -11,17 +11,28 @@ from pathlib import Path
 import numpy as np
 
 from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.store.damage import Fault, damaged
 from airbench_var.store.disk import RowFile, storage_errors, sync_folder, write_new_file
+from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import LOCK, WriterLock
-from airbench_var.store.manifest import COLUMNS, MANIFEST, Manifest, describe_test_set
-from airbench_var.store.npy import encode_header
-from airbench_var.store.records import RUNS, Bytes, record_dtype
-
-UNFINISHED = MANIFEST + ".new"
+from airbench_var.store.manifest import (
+    COLUMNS,
+    MANIFEST,
+    MANIFEST_COPY,
+    UNFINISHED,
+    Manifest,
+    TestSet,
+    describe_test_set,
+    lost_its_manifest,
+)
+from airbench_var.store.records import RUNS, Bytes, record_dtype, runs_layout
 
 
 def refuse_strangers(store: Path) -> None:
-    """Raise StoreRefusedError when the path holds anything but a store, the start of one, or nothing."""
+    """Raise StoreRefusedError when the path holds anything but a store, the start of one, or nothing.
+
+    Raises: StoreDamagedError when it holds a store without its manifest.
+    """
     with storage_errors(store, "opening"):
         try:
             names = {path.name for path in store.iterdir()}
@@ -31,6 +42,8 @@ def refuse_strangers(store: Path) -> None:
             raise StoreRefusedError(
                 f"{store}: this, or a folder on the way to it, is a file. Choose another folder with --out."
             ) from error
+    if lost_its_manifest(names):
+        raise damaged(store, Fault(MANIFEST, None, "the file is missing"))
     if names - {LOCK} and not names & {MANIFEST, UNFINISHED}:
         raise StoreRefusedError(
             f"{store} is not a store and not empty: it holds {', '.join(sorted(names)[:5])}; nothing was "
@@ -64,7 +77,7 @@ def writable_folder(store: Path) -> Iterator[WriterLock]:
                 undo.callback(_remove, folder, Path.rmdir)
                 sync_folder(folder.parent)
         lock = WriterLock.take(store)
-        undo.callback(lock.release)
+        undo.callback(lock.close)
         if missing:
             undo.callback(_remove, store / LOCK, Path.unlink)
         with storage_errors(store / LOCK, "writing"):
@@ -90,6 +103,7 @@ def create_store(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], c
         except BaseException:
             if (store / MANIFEST).exists():  # renamed, but not certainly on the disk
                 (store / MANIFEST).rename(store / UNFINISHED)
+                sync_folder(store)
             _discard(store)
             raise
 
@@ -97,20 +111,25 @@ def create_store(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], c
 def _fill(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
     write_new_file(store / UNFINISHED, manifest.encode())
     sync_folder(store)
+    write_new_file(store / MANIFEST_COPY, manifest.encode())
     for test_set in manifest.test_sets:
-        folder = store / test_set.name
-        folder.mkdir()
-        labels_N = np.ascontiguousarray(labels[test_set.name], np.uint8)
-        header = encode_header(labels_N.dtype, labels_N.shape)
-        write_new_file(folder / "labels.npy", header + labels_N.tobytes())
+        (store / test_set.name).mkdir()
+        write_labels(store, test_set, labels[test_set.name])
     for matrix in manifest.matrices:
-        RowFile.create(store / matrix.file, np.dtype(np.uint8), (matrix.width,), capacity).close()
+        RowFile.create(store, matrix.layout, capacity).close()
     for test_set in manifest.test_sets:
         sync_folder(store / test_set.name)
-    RowFile.create(store / RUNS, record_dtype(manifest), (), capacity).close()
+    RowFile.create(store, runs_layout(manifest), capacity).close()
     sync_folder(store)
     (store / UNFINISHED).rename(store / MANIFEST)
     sync_folder(store)
+
+
+def write_labels(store: Path, test_set: TestSet, labels_N: Bytes) -> None:
+    """Make the file of a test set's labels; its name is on the disk once the folder is synced."""
+    layout = RowLayout(test_set.labels_file, np.dtype(np.uint8))
+    data = np.ascontiguousarray(labels_N, layout.dtype).tobytes()
+    write_new_file(store / layout.file, layout.header(test_set.n) + data)
 
 
 def _discard(store: Path) -> None:
@@ -119,5 +138,8 @@ def _discard(store: Path) -> None:
         for name in ("labels", *COLUMNS):
             (folder / f"{name}.npy").unlink(missing_ok=True)
         folder.rmdir()
-    (store / RUNS).unlink(missing_ok=True)
-    (store / UNFINISHED).unlink(missing_ok=True)
+    for name in (RUNS, MANIFEST_COPY):
+        (store / name).unlink(missing_ok=True)
+    if (store / UNFINISHED).exists():
+        sync_folder(store)  # a power cut must not bring back what the mark stands for, without the mark
+        (store / UNFINISHED).unlink()

@@ -4,17 +4,13 @@ Every system call of the writer that can fail is in this module, in `lock.py`, o
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from airbench_var.errors import StorageError, StoreDamagedError
-from airbench_var.store.npy import HEADER_BYTES, decode_rows, encode_header
+from airbench_var.errors import StorageError
+from airbench_var.store.layout import RowLayout
 
 
 @contextmanager
@@ -68,18 +64,16 @@ def sync_folder(path: Path) -> None:
 
 
 class RowFile:
-    """The writer's side of one .npy file of fixed-width rows, C order: dtype, (capacity, *row_shape)."""
+    """The writer's side of one file of rows."""
 
-    def __init__(self, path: Path, dtype: np.dtype[Any], row_shape: tuple[int, ...], fd: int, capacity: int):
-        self.path, self.dtype, self.row_shape, self.capacity = path, dtype, row_shape, capacity
+    def __init__(self, layout: RowLayout, fd: int, capacity: int) -> None:
+        self.layout, self.capacity = layout, capacity
         self._fd = fd
-        self._row_bytes = row_bytes(dtype, row_shape)
 
     @classmethod
-    def create(cls, path: Path, dtype: np.dtype[Any], row_shape: tuple[int, ...], capacity: int) -> Self:
+    def create(cls, folder: Path, layout: RowLayout, capacity: int) -> Self:
         """Make the file with `capacity` rows of zeros, all of its space reserved and its size on the disk."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-        file = cls(path, dtype, row_shape, fd, 0)
+        file = cls(layout, os.open(folder / layout.file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), 0)
         try:
             file.reserve(capacity)
             file.promise(capacity)
@@ -89,29 +83,28 @@ class RowFile:
         return file
 
     @classmethod
-    def open(cls, path: Path, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> Self:
-        """Open an existing file; raise StoreDamagedError when header or size are wrong."""
-        rows = count_rows(path, dtype, row_shape)
-        return cls(path, dtype, row_shape, os.open(path, os.O_RDWR), rows)
+    def open(cls, folder: Path, layout: RowLayout, capacity: int) -> Self:
+        """Open a file that is there, whose header promises `capacity` rows."""
+        return cls(layout, os.open(folder / layout.file, os.O_RDWR), capacity)
 
     def reserve(self, capacity: int) -> None:
         """Lengthen the file to hold so many rows of zeros; readers do not look at them yet."""
-        os.posix_fallocate(self._fd, 0, HEADER_BYTES + capacity * self._row_bytes)
+        os.posix_fallocate(self._fd, 0, self.layout.offset(capacity))
         os.fsync(self._fd)
 
     def release(self) -> None:
-        """Give back what was reserved and not promised: no reader has mapped it."""
-        os.ftruncate(self._fd, HEADER_BYTES + self.capacity * self._row_bytes)
+        """Give back what lies beyond the promised rows: nobody looks at it."""
+        os.ftruncate(self._fd, self.layout.offset(self.capacity))
 
     def promise(self, capacity: int) -> None:
         """Say in the header that the file has so many rows, which `reserve` made; never fewer than before."""
-        write_all(self._fd, encode_header(self.dtype, (capacity, *self.row_shape)), 0)
+        write_all(self._fd, self.layout.header(capacity), 0)
         os.fsync(self._fd)
         self.capacity = capacity
 
-    def write_row(self, row: int, data: bytes | memoryview) -> None:
-        """Write one row; it is on the disk only after `sync`."""
-        write_all(self._fd, data, HEADER_BYTES + row * self._row_bytes)
+    def write(self, first_row: int, data: bytes | memoryview) -> None:
+        """Write one row or several; they are on the disk only after `sync`."""
+        write_all(self._fd, data, self.layout.offset(first_row))
 
     def sync(self) -> None:
         """Bring all rows written so far to the disk."""
@@ -120,55 +113,3 @@ class RowFile:
     def close(self) -> None:
         """Give the descriptor back; once."""
         os.close(self._fd)
-
-
-def row_bytes(dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> int:
-    """Return the size of one row in bytes."""
-    return int(dtype.itemsize * np.prod(row_shape, dtype=np.int64))
-
-
-def count_rows(path: Path, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> int:
-    """Return the number of rows that the header promises and the file holds.
-
-    A file longer than its header says is a growth that was cut short, or is going on now: no damage.
-
-    Raises: StoreDamagedError when the file is missing, short, or its header is not exactly ours.
-    """
-    remedy = "Restore the file from a copy of the store"
-    with storage_errors(path, "reading"):
-        try:
-            rows = decode_rows(_read_header(path), dtype, row_shape)
-            missing = HEADER_BYTES + rows * row_bytes(dtype, row_shape) - path.stat().st_size
-        except FileNotFoundError as error:
-            raise StoreDamagedError(f"{path}: the file is missing. {remedy}.") from error
-        except ValueError as error:
-            raise StoreDamagedError(f"{path}: {error}. {remedy}.") from error
-    if missing > 0:
-        raise StoreDamagedError(f"{path}: {missing} bytes are missing at its end. {remedy}.")
-    return rows
-
-
-def _read_header(path: Path) -> bytes:
-    """Read the header until two readings agree: a growing writer may be rewriting it."""
-    last = b""
-    while True:
-        with path.open("rb", buffering=0) as file:
-            header = file.read(HEADER_BYTES)
-        if header == last:
-            return header
-        last = header
-        time.sleep(1e-4)
-
-
-def map_rows(path: Path, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Return the rows of a file as a read-only memory map (rows, *row_shape)."""
-    rows = count_rows(path, dtype, row_shape)
-    with storage_errors(path, "mapping"):
-        return np.asarray(np.memmap(path, dtype, "r", HEADER_BYTES, (rows, *row_shape)))
-
-
-def only_zeros_after(path: Path, rows: npt.NDArray[Any]) -> bool:
-    """Return whether nothing was written to the file after these, its mapped rows."""
-    with storage_errors(path, "reading"), path.open("rb") as file:
-        file.seek(HEADER_BYTES + rows.nbytes)
-        return not any(any(piece) for piece in iter(lambda: file.read(1 << 20), b""))

@@ -38,7 +38,7 @@ class WriterLock:
         os.ftruncate(self._fd, 0)
         write_all(self._fd, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let the next writer in; once."""
         os.close(self._fd)
 
@@ -54,3 +54,23 @@ def _lock(fd: int, store: Path) -> None:
             f"{store}: another campaign is writing ({holder}); nothing was written. "
             "Wait until it ends, stop it, or choose another folder with --out."
         ) from error
+
+
+LOCKS = Path("/proc/locks")
+
+
+def lock_holder(store: Path) -> int | None:
+    """Return the pid of the process on this machine that holds the lock, or None; the lock is not touched.
+
+    Source: proc_locks(5): kind, ..., pid, device:inode. Processes of another pid namespace show as 0.
+    """
+    try:
+        status, lines = (store / LOCK).stat(), LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in lines:
+        fields = line.split()
+        if fields[1] == "FLOCK" and fields[5] == file:
+            return int(fields[4])
+    return None

@@ -13,10 +13,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.errors import StoreDamagedError, StoreRefusedError
+from airbench_var.errors import StoreRefusedError
+from airbench_var.store.damage import Fault, FaultError, damaged
 from airbench_var.store.disk import storage_errors
+from airbench_var.store.layout import RowLayout
 
 MANIFEST = "manifest.json"
+#: The same bytes once more: without a manifest no checksum means anything.
+MANIFEST_COPY = "manifest.copy.json"
+#: What a manifest is called until its store is complete.
+UNFINISHED = MANIFEST + ".new"
 FORMAT, FORMAT_VERSION = "airbench_var store", 1
 
 #: The matrices a test set may have, and the bytes of one run in each (uint8) for n examples.
@@ -32,6 +38,11 @@ class TestSet:
     classes: tuple[str, ...]  #: names, in label order
     labels_sha256: str  #: of the label bytes, uint8 (n,)
 
+    @property
+    def labels_file(self) -> str:
+        """The path inside the store."""
+        return f"{self.name}/labels.npy"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Matrix:
@@ -45,6 +56,11 @@ class Matrix:
     def file(self) -> str:
         """The path inside the store."""
         return f"{self.test_set}/{self.column}.npy"
+
+    @property
+    def layout(self) -> RowLayout:
+        """Where its rows lie."""
+        return RowLayout(self.file, np.dtype(np.uint8), (self.width,))
 
 
 def describe_test_set(name: str, labels_N: npt.NDArray[np.uint8], classes: tuple[str, ...]) -> dict[str, Any]:
@@ -104,19 +120,26 @@ class Manifest:
         return (json.dumps(body | {"sha256": _sha256(body)}, indent=2) + "\n").encode("ascii")
 
     @classmethod
-    def load(cls, store: Path) -> Self:
-        """Read STORE/manifest.json.
+    def load(cls, store: Path, file: str = MANIFEST) -> Self:
+        """Read STORE/manifest.json, or its copy.
 
         Raises: StoreDamagedError for half a manifest or a changed one, StoreRefusedError for a newer format
         or a manifest of something else.
         """
-        path = store / MANIFEST
+        path = store / file
+
+        def fault(what: str) -> FaultError:
+            return damaged(store, Fault(file, None, what))
+
         with storage_errors(path, "reading"):
-            text = path.read_bytes()
+            try:
+                text = path.read_bytes()
+            except FileNotFoundError as error:
+                raise fault("the file is missing") from error
         try:
             body = json.loads(text)
         except ValueError as error:
-            raise _damaged(path, "it is not whole") from error
+            raise fault("it is not whole") from error
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise StoreRefusedError(f"{path} is not a store's manifest. Choose another folder with --out.")
         if body.get("format_version") != FORMAT_VERSION:
@@ -126,10 +149,10 @@ class Manifest:
             )
         digest = body.pop("sha256", None)
         if digest != _sha256(body):
-            raise _damaged(path, "it is not what was written: its sha256 differs")
+            raise fault("it is not what was written: its sha256 differs")
         manifest = cls(uuid=uuid.UUID(body["uuid"]), identity=body["identity"], provenance=body["provenance"])
         if manifest.encode() != text:
-            raise _damaged(path, "it is not what was written: its bytes differ")
+            raise fault("it is not what was written: its bytes differ")
         return manifest
 
     def refuse_other_identity(self, store: Path, identity: Mapping[str, Any]) -> None:
@@ -163,8 +186,9 @@ class Manifest:
             )
 
 
-def _damaged(path: Path, what: str) -> StoreDamagedError:
-    return StoreDamagedError(f"{path}: {what}. Restore the file from a copy of the store.")
+def lost_its_manifest(names: set[str]) -> bool:
+    """Whether a folder with these names is a store whose manifest is gone, and not a creation under way."""
+    return MANIFEST_COPY in names and not names & {MANIFEST, UNFINISHED}
 
 
 def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:

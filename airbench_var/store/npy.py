@@ -23,13 +23,8 @@ def encode_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     return _MAGIC + length.to_bytes(2, "little") + text.ljust(length - 1).encode("ascii") + b"\n"
 
 
-def decode_rows(header: bytes, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> int:
-    """Return the number of rows; every other byte of the header must be the one `encode_header` writes.
-
-    Raises: ValueError when it is not.
-    """
+def decode_rows(header: bytes, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> int | None:
+    """Return the number of rows, or None when any byte is not the one that `encode_header` writes."""
     match = re.search(rb"'shape': \((\d{1,15}),", header)
     rows = int(match[1]) if match else 0
-    if rows < 1 or header != encode_header(dtype, (rows, *row_shape)):
-        raise ValueError(f"its header does not say dtype {dtype} and shape {('rows', *row_shape)}")
-    return rows
+    return rows if rows and header == encode_header(dtype, (rows, *row_shape)) else None

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.errors import StoreRefusedError
+from airbench_var.store.layout import RowLayout
 from airbench_var.store.manifest import Manifest
 from airbench_var.store.npy import HEADER_BYTES
 
@@ -51,6 +52,16 @@ def record_dtype(manifest: Manifest) -> np.dtype[np.void]:
     if size > HEADER_BYTES:
         raise StoreRefusedError(f"{t} test sets do not fit one record; divide them between stores.")
     return np.dtype([*fields, ("reserved", "u1", (size - used,))] if used < size else fields)
+
+
+def runs_layout(manifest: Manifest) -> RowLayout:
+    """Return where the records lie."""
+    return RowLayout(RUNS, record_dtype(manifest))
+
+
+def row_layouts(manifest: Manifest) -> tuple[RowLayout, ...]:
+    """Return where the rows of every file lie that has one a run: the records, then the matrices."""
+    return (runs_layout(manifest), *(matrix.layout for matrix in manifest.matrices))
 
 
 def seal(record: Records, payload: Sequence[Bytes], uuid: UUID) -> None:

@@ -1,11 +1,8 @@
 """Write a store: one process, rows committed in batches, nothing acknowledged that is not on the disk."""
 
-import errno
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,16 +10,23 @@ from typing import Any, Self
 import numpy as np
 
 from airbench_var.errors import StorageError, StoreRefusedError
-from airbench_var.store.create import create_store, refuse_impossible, refuse_strangers, writable_folder
-from airbench_var.store.disk import RowFile, storage_errors
+from airbench_var.store.create import (
+    create_store,
+    refuse_impossible,
+    refuse_strangers,
+    writable_folder,
+    write_labels,
+)
+from airbench_var.store.disk import RowFile, storage_errors, sync_folder
 from airbench_var.store.encoding import Row, encode_outcome
+from airbench_var.store.events import EventLog
+from airbench_var.store.extent import extent_of
+from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import WriterLock
 from airbench_var.store.manifest import MANIFEST, Manifest
 from airbench_var.store.reader import Store
-from airbench_var.store.records import COMMITTED, FAILED, OPEN, RUNS, SEEDS, Bytes, record_dtype
+from airbench_var.store.records import COMMITTED, FAILED, OPEN, SEEDS, Bytes, Records, runs_layout
 from airbench_var.store.rows import Outcome
-
-EVENTS = "events.jsonl"
 
 
 class StoreWriter:
@@ -31,19 +35,34 @@ class StoreWriter:
     def __init__(self, path: Path, manifest: Manifest, lock: WriterLock) -> None:
         self.path, self.manifest = path, manifest
         with ExitStack() as opened, storage_errors(path, "opening for writing"):
-            opened.callback(lock.release)
+            opened.callback(lock.close)
             self.store = Store(path, manifest)
+            records = self.store.records()
+            self._states_R = records["state"].copy()
             self._labels = {name: self.store.labels(name) for name in self.store.test_sets}
-            self._matrices = [
-                opened.enter_context(closing(RowFile.open(path / m.file, np.dtype(np.uint8), (m.width,))))
-                for m in manifest.matrices
-            ]
-            self._runs = opened.enter_context(closing(RowFile.open(path / RUNS, record_dtype(manifest), ())))
-            # A killed writer may have left records that are on no disk yet; their payload is.
-            self._runs.sync()
-            self._events = os.open(path / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            opened.callback(os.close, self._events)
+            self._matrices = [self._open_file(opened, m.layout) for m in manifest.matrices]
+            self._runs = self._open_file(opened, runs_layout(manifest))
+            self._vouch_again(records)
+            self._events = opened.enter_context(closing(EventLog(path)))
             self._opened: ExitStack | None = opened.pop_all()
+
+    def _open_file(self, opened: ExitStack, layout: RowLayout) -> RowFile:
+        promised = extent_of(self.path, layout).promised
+        assert promised, "the store was measured just now"
+        return opened.enter_context(closing(RowFile.open(self.path, layout, promised)))
+
+    def _vouch_again(self, records: Records) -> None:
+        """Write once more what is about to count, as it was read.
+
+        A writer before may have been killed with records on no disk yet. And after a sync that failed, Linux
+        shows what no disk holds, and does not write it again by itself (Rebello et al., "Can applications
+        recover from fsync failures?", USENIX ATC 2020). The payload was on the disk before its record.
+        """
+        for file in (*self._matrices, self._runs):
+            file.promise(file.capacity)
+        used = int(np.flatnonzero(self._states_R != OPEN).max(initial=-1)) + 1
+        self._runs.write(0, records[:used].tobytes())
+        self._runs.sync()
 
     @classmethod
     def open(
@@ -60,7 +79,8 @@ class StoreWriter:
         identity: what must match on resume (see `Manifest`); labels: uint8 (n,) by test set name.
 
         Raises: StoreRefusedError for another identity, another writer, or a folder of something else;
-        StoreDamagedError; StorageError when the disk is full, read-only, or failing.
+        StoreDamagedError when any record or whole file is; StorageError when the disk is full, read-only, or
+        failing.
         """
         store = Path(path)
         refuse_strangers(store)
@@ -73,6 +93,7 @@ class StoreWriter:
                 create_store(store, wanted, labels, capacity)
             manifest = Manifest.load(store)
             manifest.refuse_other_identity(store, identity)
+            _restore_labels(store, manifest, labels)
         writer = cls(store, manifest, lock)
         try:
             writer.ensure_capacity(capacity)
@@ -104,15 +125,23 @@ class StoreWriter:
     @property
     def committed_count(self) -> int:
         """Number of committed runs."""
-        return int(np.count_nonzero(self.store.runs["state"] == COMMITTED))
+        return len(self.committed_ids())
+
+    def committed_ids(self) -> list[int]:
+        """Return the ids of the committed runs, ascending."""
+        return np.flatnonzero(self._states_R == COMMITTED).tolist()
 
     def open_ids(self, n_runs: int) -> list[int]:
-        """Return the ids among 0 ... n_runs - 1 without a record, ascending: the work still to be done.
+        """Return the ids among 0 ... n_runs - 1 without a record, ascending: the work still to be done."""
+        return self._ids_among(n_runs, OPEN)
 
-        Raises: StoreDamagedError when any record is not what was written.
-        """
+    def failed_ids(self, n_runs: int) -> list[int]:
+        """Return the ids among 0 ... n_runs - 1 that failed for good, ascending."""
+        return self._ids_among(n_runs, FAILED)
+
+    def _ids_among(self, n_runs: int, state: int) -> list[int]:
         self._refuse_unknown(range(n_runs)[-1:])
-        return np.flatnonzero(self.store.verified_records()["state"][:n_runs] == OPEN).tolist()
+        return np.flatnonzero(self._states_R[:n_runs] == state).tolist()
 
     def ensure_capacity(self, capacity: int) -> None:
         """Make room for at least this many runs; never shrink.
@@ -132,6 +161,7 @@ class StoreWriter:
             for file in growing:
                 file.promise(capacity)
             self.store.refresh()
+            self._states_R = np.pad(self._states_R, (0, self.capacity - len(self._states_R)))
 
     def commit(self, outcomes: Sequence[Outcome]) -> None:
         """Write the rows of these runs; at return they survive a kill and a power cut.
@@ -156,31 +186,30 @@ class StoreWriter:
         with self._all_or_closed("committing runs"):
             for row in batch.values():
                 for file, data in zip(self._matrices, row.payload, strict=True):
-                    file.write_row(row.run_id, data.tobytes())
+                    file.write(row.run_id, data.data)
             for file in self._matrices:
                 file.sync()
             # From here on the payload is on the disk, so a record may vouch for it.
             for row in batch.values():
-                self._runs.write_row(row.run_id, row.record.tobytes())
+                self._runs.write(row.run_id, row.record.tobytes())
             self._runs.sync()
+        self._states_R[list(batch)] = [row.record["state"] for row in batch.values()]
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append one line to events.jsonl: for people, never read back, not synced."""
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, **fields}
-        text = json.dumps(line).encode() + b"\n"
         with self._all_or_closed("writing an event"):
-            if os.write(self._events, text) < len(text):
-                raise OSError(errno.ENOSPC, "only a part of the line was written")
+            self._events.append(kind, **fields)
 
     def _is_news(self, row: Row, earlier: Row | None) -> bool:
         """Return whether a row is to be written over what the batch or the disk has of its run."""
-        old_record = self.store.runs[row.run_id] if earlier is None else earlier.record
-        if old_record["state"] == OPEN:
+        state = self._states_R[row.run_id] if earlier is None else earlier.record["state"]
+        if state == OPEN:
             return True
         if row.record["state"] == FAILED:
             return False
-        if old_record["state"] == FAILED:
+        if state == FAILED:
             return True
+        old_record = self.store.records([row.run_id])[0] if earlier is None else earlier.record
         old_payload = self.store.payload(row.run_id) if earlier is None else earlier.payload
         same = all(map(np.array_equal, row.payload, old_payload))
         if not same or any(row.record[seed] != old_record[seed] for seed in SEEDS):
@@ -215,3 +244,13 @@ class StoreWriter:
         except BaseException:
             self.close()
             raise
+
+
+def _restore_labels(store: Path, manifest: Manifest, labels: Mapping[str, Bytes]) -> None:
+    """Write labels that `repair` has set aside; they are those of the manifest, or the store was refused."""
+    for test_set in manifest.test_sets:
+        path = store / test_set.labels_file
+        with storage_errors(path, "writing"):
+            if path.parent.is_dir() and not path.exists():
+                write_labels(store, test_set, labels[test_set.name])
+                sync_folder(path.parent)

@@ -1,6 +1,7 @@
 """How runs are computed: device, threads, compiling, loader; each choice with its reason."""
 
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,16 @@ class Settings:
         """Return the name of the device, for people."""
         return _cpu_name() if self.on_cpu else torch.cuda.get_device_name(self.device)
 
+    def gpu_libraries(self) -> dict[str, str | None]:
+        """Return the versions of CUDA and cuDNN that torch was built with; empty on a CPU."""
+        if self.on_cpu:
+            return {}
+        return {"cuda": torch.version.cuda, "cudnn": str(torch.backends.cudnn.version())}
+
+    def driver(self) -> str | None:
+        """Return the version of the GPU's driver, for people; None on a CPU."""
+        return None if self.on_cpu else _nvidia_driver()
+
 
 def choose_device(asked: str) -> tuple[str, str]:
     """Return the device for "auto", "cpu", "cuda" or "cuda:I", and the reason.
@@ -95,6 +106,15 @@ def choose_compile(asked: CompileMode, device: str) -> tuple[bool, str]:
     if torch.device(device).type == "cuda":
         return True, "fewer kernel launches on a GPU"
     return False, "eager is faster on a CPU, see `python -m bench step`"
+
+
+_NVIDIA = Path("/proc/driver/nvidia/version")
+
+
+def _nvidia_driver() -> str | None:
+    """Return the version that the kernel module gives of itself, such as 550.54.15."""
+    version = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", _NVIDIA.read_text()) if _NVIDIA.exists() else None
+    return version[0] if version else None
 
 
 def _cpu_name() -> str:

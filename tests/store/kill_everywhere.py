@@ -14,7 +14,7 @@ from pathlib import Path
 import fake_campaign
 import faults
 
-from airbench_var.store import Store
+from airbench_var.store import Store, verify
 
 FIRST_RUNS, ALL_RUNS = 3, 5
 
@@ -47,9 +47,8 @@ def faults_after(store: Path, ledger: Path, expected: dict[str, bytes]) -> list[
     wrong = []
     acknowledged = {int(line) for line in ledger.read_text().split()} if ledger.exists() else set()
     if (store / "manifest.json").exists():
-        reader = Store.open(store)
-        committed = set(reader.committed_ids().tolist())
-        reader.verify_rows(sorted(committed))
+        committed = set(Store.open(store).committed_ids().tolist())
+        wrong += map(str, verify(store).faults)
         wrong += [f"run {run_id} was acknowledged and is lost" for run_id in acknowledged - committed]
     elif acknowledged:
         wrong.append("the store is lost")

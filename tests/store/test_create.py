@@ -48,8 +48,9 @@ def test_a_store_that_lost_its_manifest_is_left_alone(tmp_path: Path) -> None:
     run_campaign(tmp_path / "store", 2)
     (tmp_path / "store" / "manifest.json").unlink()
     before = everything_in(tmp_path)
-    with pytest.raises(StoreRefusedError, match="not a store and not empty"):
-        open_writer(tmp_path / "store", 2)
+    for open_it in (lambda: open_writer(tmp_path / "store", 2), lambda: Store.open(tmp_path / "store")):
+        with pytest.raises(StoreDamagedError, match=r"manifest\.json: the file is missing"):
+            open_it()
     assert everything_in(tmp_path) == before
 
 

@@ -12,8 +12,8 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
     first.sign()
     with pytest.raises(StoreRefusedError, match="another campaign is writing"):
         WriterLock.take(tmp_path)
-    first.release()
-    WriterLock.take(tmp_path).release()
+    first.close()
+    WriterLock.take(tmp_path).close()
 
 
 def test_the_lock_of_a_file_that_is_gone_locks_nothing(

@@ -1,5 +1,4 @@
 import io
-import re
 
 import numpy as np
 import pytest
@@ -34,8 +33,7 @@ def test_numpy_reads_the_header(dtype: np.dtype, shape: tuple[int, ...]) -> None
 )
 def test_another_dtype_or_shape_is_refused(dtype: np.dtype, row_shape: tuple[int, ...]) -> None:
     header = encode_header(np.dtype("u1"), (2, 5))
-    with pytest.raises(ValueError, match=re.escape("its header does not say dtype")):
-        decode_rows(header, dtype, row_shape)
+    assert decode_rows(header, dtype, row_shape) is None
 
 
 def test_no_rows_and_half_a_header_are_refused() -> None:
@@ -46,8 +44,7 @@ def test_no_rows_and_half_a_header_are_refused() -> None:
         header.replace(b"(2, 5)", b"(0, 5)"),
         header.replace(b"(2, 5)", b"(02, 5)")[:512],
     ):
-        with pytest.raises(ValueError, match="its header does not say"):
-            decode_rows(damaged, np.dtype("u1"), (5,))
+        assert decode_rows(damaged, np.dtype("u1"), (5,)) is None
 
 
 def test_a_dtype_too_long_for_the_sector_is_refused() -> None:

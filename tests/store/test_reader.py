@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from airbench_var.errors import StoreDamagedError, UsageError
-from airbench_var.store import Store, reader
+from airbench_var.store import Store, checked
 from airbench_var.store.npy import encode_header
 
 from .fake_campaign import (
@@ -34,13 +34,14 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second look at a damaged row comes at once: these tests look thousands of times."""
-    monkeypatch.setattr(reader, "RECHECK_S", 0)
+    monkeypatch.setattr(checked, "RECHECK_S", 0)
 
 
 def read_all(path: Path) -> None:
     store = Store.open(path)
     assert store.committed_ids().tolist() == list(range(N_RUNS))
-    store.verify_rows(range(N_RUNS))
+    for run_id in range(N_RUNS):
+        store.payload(run_id)
 
 
 def test_what_a_store_says_of_itself(path: Path) -> None:
@@ -90,10 +91,10 @@ def test_a_wrong_question_is_answered(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="was made without the column 'predicted'"):
         store.predicted("alpha")
     with pytest.raises(UsageError, match="run 2 is not committed"):
-        store.verify_rows([1, 2])
+        store.payload(2)
     for outside in (-1, 4):
         with pytest.raises(UsageError, match=f"has no run {outside}: its run ids end at 3"):
-            store.verify_rows([1, outside])
+            store.records([1, outside])
     with pytest.raises(UsageError, match="there is no such store"):
         Store.open(tmp_path / "elsewhere")
 
@@ -135,7 +136,7 @@ def test_the_file_and_the_run_of_a_damaged_row_are_named(path: Path, file: str) 
     store = Store.open(path)
     assert store.committed_ids().tolist() == [0, 1, 2]
     with pytest.raises(StoreDamagedError, match=f"{file}: run 1 is not what was committed"):
-        store.verify_rows(store.committed_ids())
+        store.payload(1)
     test_set, column = file.removesuffix(".npy").split("/")
     blocks = store.blocks(test_set, rows_per_block=1, column=column)
     assert next(blocks).run_ids.tolist() == [0]
@@ -210,5 +211,5 @@ def test_a_row_that_is_whole_at_the_second_look_is_no_damage(
     def finish_the_commit(_: float) -> None:
         runs[1] = whole
 
-    monkeypatch.setattr(reader.time, "sleep", finish_the_commit)
+    monkeypatch.setattr(checked.time, "sleep", finish_the_commit)
     assert store.committed_ids().tolist() == [0, 1, 2]

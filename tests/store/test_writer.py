@@ -13,9 +13,18 @@ from hypothesis import strategies as st
 
 from airbench_var.errors import StoreDamagedError, StoreRefusedError
 from airbench_var.seeds import Seeds
-from airbench_var.store import Outcome, Store
+from airbench_var.store import Outcome, Store, verify
 
-from .fake_campaign import IDENTITY, failure, matrix_bytes, open_writer, outcome, predictions_of, run_campaign
+from .fake_campaign import (
+    IDENTITY,
+    MATRICES,
+    failure,
+    matrix_bytes,
+    open_writer,
+    outcome,
+    predictions_of,
+    run_campaign,
+)
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
 
@@ -112,7 +121,7 @@ def test_a_result_replaces_a_failure_and_never_the_other_way_round(tmp_path: Pat
         writer.commit([failure(0)])
         assert writer.store.committed_ids().tolist() == [0, 2]
         assert writer.store.failed_ids().tolist() == [1]
-        writer.store.verify_rows([0, 2])
+    assert verify(tmp_path).faults == ()
 
 
 def test_a_failed_run_leaves_zeros(tmp_path: Path) -> None:
@@ -132,8 +141,10 @@ def test_a_damaged_record_is_no_open_work(tmp_path: Path) -> None:
     runs = np.load(tmp_path / "runs.npy", mmap_mode="r+")
     runs["state"][1] = 0
     runs.flush()
-    with open_writer(tmp_path, 3) as writer, pytest.raises(StoreDamagedError, match=r"runs\.npy: run 1"):
-        writer.open_ids(3)
+    before = matrix_bytes(tmp_path, ["runs.npy", *MATRICES])
+    with pytest.raises(StoreDamagedError, match=r"runs\.npy: run 1"):
+        open_writer(tmp_path, 3)
+    assert matrix_bytes(tmp_path, before) == before
 
 
 def test_a_duplicate_of_a_damaged_row_does_not_count_as_equal(tmp_path: Path) -> None:
@@ -172,7 +183,8 @@ def test_offsets_beyond_four_gigabytes(tmp_path: Path, monkeypatch: pytest.Monke
     last = 2**32 // 600 + 2
     with open_writer(tmp_path, last + 1) as writer:
         writer.commit([outcome(0), outcome(last)])
-        writer.store.verify_rows([0, last])
+        for run_id in (0, last):
+            writer.store.payload(run_id)
     predicted = np.load(tmp_path / "beta-tta" / "predicted.npy", mmap_mode="r")
     assert predicted.offset + last * 600 > 2**32
     np.testing.assert_array_equal(predicted[last], predictions_of(last)["beta-tta"].predicted)

@@ -1,0 +1,62 @@
+"""Rows that come with a verdict: copies of records and payload, each compared with its checksum."""
+
+import time
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from airbench_var.store.damage import Fault
+from airbench_var.store.manifest import Manifest, Matrix
+from airbench_var.store.records import COMMITTED, RUNS, Bytes, Records, damaged_records, payload_crcs
+from airbench_var.store.row_reader import RowReader, RunIds
+
+#: A row that fails its checksum may be being committed: look once more after this pause.
+RECHECK_S = 0.02
+
+DIFFERS = "is not what was committed: its checksum differs"
+
+
+class CheckedRows:
+    """The rows of a store through its readers; what is handed out is what was checked."""
+
+    def __init__(self, manifest: Manifest, runs: RowReader, matrices: Mapping[Matrix, RowReader]) -> None:
+        self._uuid: UUID = manifest.uuid
+        self._order = manifest.matrices
+        self._runs, self._matrices = runs, matrices
+
+    def read(self, ids: RunIds, matrices: Sequence[Matrix] = ()) -> tuple[Records, list[Bytes], list[Fault]]:
+        """Return records (R,), the rows (R, width) of each matrix, and what is wrong with them.
+
+        A fault is what is found at two looks: beside a writer, a row may be half there at the first.
+        """
+        before: set[Fault] = set()
+        while True:
+            records = self._runs.read(ids)
+            rows = [self._matrices[matrix].read(ids) for matrix in matrices]
+            faults = self._faults(ids, records, matrices, rows)
+            settled = [fault for fault in faults if fault in before]
+            if settled or not faults:
+                return records, rows, settled
+            before = set(faults)
+            time.sleep(RECHECK_S)
+
+    def _faults(
+        self, ids: RunIds, records: Records, matrices: Sequence[Matrix], rows: Sequence[Bytes]
+    ) -> list[Fault]:
+        damaged = damaged_records(ids, records, self._uuid)
+        faults = [Fault(RUNS, int(run_id), DIFFERS) for run_id in ids[damaged]]
+        vouched = (records["state"] == COMMITTED) & ~damaged
+        if not vouched.any():
+            return faults
+        promised = dict(zip(self._order, _columns_of(records["payload_crc"]), strict=True))
+        for matrix, rows_Rb in zip(matrices, rows, strict=True):
+            differs = vouched & (payload_crcs(rows_Rb) != promised[matrix])
+            faults += [Fault(matrix.file, int(run_id), DIFFERS) for run_id in ids[differs]]
+        return faults
+
+
+def _columns_of(crcs_RTM: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return one row per matrix, in manifest order, from (R, T, M)."""
+    return crcs_RTM.reshape(len(crcs_RTM), -1).T
