@@ -1,19 +1,15 @@
 """Rows that come with a verdict: copies of records and payload, each compared with its checksum."""
 
-import time
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.store.damage import Fault
+from airbench_var.store.damage import Fault, before_another_look
 from airbench_var.store.manifest import Manifest, Matrix
-from airbench_var.store.records import COMMITTED, RUNS, Bytes, Records, damaged_records, payload_crcs
-from airbench_var.store.row_reader import RowReader, RunIds
-
-#: A row that fails its checksum may be being committed: look once more after this pause.
-RECHECK_S = 0.02
+from airbench_var.store.records import COMMITTED, RUNS, Bytes, Records, RunIds, damaged_records, payload_crcs
+from airbench_var.store.row_reader import RowReader
 
 DIFFERS = "is not what was committed: its checksum differs"
 
@@ -40,7 +36,7 @@ class CheckedRows:
             if settled or not faults:
                 return records, rows, settled
             before = set(faults)
-            time.sleep(RECHECK_S)
+            before_another_look()
 
     def _faults(
         self, ids: RunIds, records: Records, matrices: Sequence[Matrix], rows: Sequence[Bytes]

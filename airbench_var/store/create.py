@@ -5,7 +5,7 @@ a creation that was cut short, in which nothing was ever acknowledged, and may b
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from airbench_var.store.manifest import (
     describe_test_set,
     lost_its_manifest,
 )
-from airbench_var.store.records import RUNS, Bytes, record_dtype, runs_layout
+from airbench_var.store.records import RECORDS_PER_BLOCK, RUNS, Bytes, open_records, record_dtype, runs_layout
 
 
 def refuse_strangers(store: Path) -> None:
@@ -119,10 +119,19 @@ def _fill(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity
         RowFile.create(store, matrix.layout, capacity).close()
     for test_set in manifest.test_sets:
         sync_folder(store / test_set.name)
-    RowFile.create(store, runs_layout(manifest), capacity).close()
+    with closing(RowFile.create(store, runs_layout(manifest), capacity)) as runs:
+        write_open_records(runs, manifest, 0, capacity)
     sync_folder(store)
     (store / UNFINISHED).rename(store / MANIFEST)
     sync_folder(store)
+
+
+def write_open_records(runs: RowFile, manifest: Manifest, first: int, last: int) -> None:
+    """Write the records of runs first ... last - 1 as work to be done; they are on the disk at return."""
+    for start in range(first, last, RECORDS_PER_BLOCK):
+        ids = np.arange(start, min(start + RECORDS_PER_BLOCK, last))
+        runs.write(start, open_records(manifest, ids).tobytes())
+    runs.sync()
 
 
 def write_labels(store: Path, test_set: TestSet, labels_N: Bytes) -> None:

@@ -1,9 +1,18 @@
 """What is wrong with a store, and how it is said: a fault names its file, and its run where there is one."""
 
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from airbench_var.errors import StoreDamagedError
+
+#: What looks damaged beside a writer may be half written: it is damage if it still is after this pause.
+RECHECK_S = 0.02
+
+
+def before_another_look() -> None:
+    """Wait until a write that was caught half done is certainly over."""
+    time.sleep(RECHECK_S)
 
 
 class Fault(NamedTuple):

@@ -54,6 +54,22 @@ def write_new_file(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
+def copy_new_file(source: Path, target: Path, first: int = 0, last: int | None = None) -> None:
+    """Copy bytes first ... last - 1 of a file, or all there are, to one that must not exist yet."""
+    end = source.stat().st_size if last is None else min(last, source.stat().st_size)
+    reading = os.open(source, os.O_RDONLY)
+    try:
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            for offset in range(first, end, 1 << 20):
+                write_all(writing, os.pread(reading, min(1 << 20, end - offset), offset), offset - first)
+            os.fsync(writing)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
 def sync_folder(path: Path) -> None:
     """Bring the names in a folder to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,17 +1,18 @@
 """How far the files of a store reach, and what is wrong with them as wholes."""
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from airbench_var.store.damage import Fault
+import numpy as np
+
+from airbench_var.store.damage import Fault, before_another_look
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.manifest import Manifest
 from airbench_var.store.npy import HEADER_BYTES
-from airbench_var.store.records import row_layouts
+from airbench_var.store.records import RECORDS_PER_BLOCK, open_records, row_layouts, runs_layout
 
 MISSING = "the file is missing"
 
@@ -64,11 +65,15 @@ def measure(store: Path, manifest: Manifest) -> StoreExtent:
     matrices = {layout: extent_of(store, layout) for layout in others}
     fault = fault_of(runs, runs_extent)
     if fault is None and runs_extent.promised:
-        capacity = runs_extent.promised
-        if not only_zeros_after(store / runs.file, runs.offset(capacity)):
-            if (extent_of(store, runs).promised or 0) > capacity:  # it grew just now
+        capacity, looks = runs_extent.promised, 1
+        while not only_undone_beyond(store, manifest, capacity):
+            if (extent_of(store, runs).promised or 0) > capacity:  # it grew, and runs were committed there
                 return measure(store, manifest)
-            fault = Fault(runs.file, None, f"there are records beyond the {capacity} of its header")
+            if looks == 2:
+                fault = Fault(runs.file, None, f"there are records beyond the {capacity} of its header")
+                break
+            before_another_look()  # an open record may be half written
+            looks += 1
     if fault is not None:
         capacity = _likely_capacity(runs, runs_extent, matrices)
     faults = [fault] if fault else []
@@ -108,10 +113,22 @@ def _read_header(path: Path) -> bytes:
         time.sleep(1e-4)
 
 
-def only_zeros_after(path: Path, offset: int) -> bool:
-    """Return whether the file holds nothing but zeros from this byte on."""
+def only_undone_beyond(store: Path, manifest: Manifest, capacity: int) -> bool:
+    """Return whether runs.npy holds no more, beyond its rows, than a growth that was cut short leaves there.
+
+    That is open records and zeros. (Zeros among the rows are damage.)
+    """
+    runs, first = runs_layout(manifest), capacity
+    path = store / runs.file
     with storage_errors(path, "reading"), path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size <= offset:
-            return True
-        file.seek(offset)
-        return all(piece.count(0) == len(piece) for piece in iter(lambda: file.read(1 << 20), b""))
+        file.seek(runs.offset(capacity))
+        while piece := file.read(RECORDS_PER_BLOCK * runs.row_bytes):
+            n, rest = divmod(len(piece), runs.row_bytes)
+            there = np.frombuffer(piece, np.uint8, n * runs.row_bytes).reshape(n, runs.row_bytes)
+            undone = open_records(manifest, np.arange(first, first + n)).view(np.uint8).reshape(there.shape)
+            if not np.all((there == undone).all(axis=1) | ~there.any(axis=1)) or any(
+                piece[len(piece) - rest :]
+            ):
+                return False
+            first += n
+    return True

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from airbench_var.store.damage import Fault
-from airbench_var.store.disk import RowFile, storage_errors, sync_folder, write_new_file
+from airbench_var.store.disk import RowFile, copy_new_file, storage_errors, sync_folder, write_new_file
 from airbench_var.store.events import EventLog
-from airbench_var.store.extent import extent_of
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import WriterLock
 from airbench_var.store.manifest import MANIFEST, MANIFEST_COPY, Manifest
 from airbench_var.store.reader import ROWS_PER_BLOCK
-from airbench_var.store.records import RUNS, row_layouts
+from airbench_var.store.records import RUNS, open_records, row_layouts
 from airbench_var.store.row_reader import RowReader
 from airbench_var.store.verification import Verification, verify
 
@@ -69,34 +68,87 @@ def repair(path: str | os.PathLike[str]) -> Repair:
 def _mend(found: Verification) -> Repair:
     store, manifest = found.store, found.manifest
     box = _new_box(store)
-    write_new_file(box / "faults.json", json.dumps(found.to_json(), indent=2).encode())
-    layouts = {layout.file: layout for layout in row_layouts(manifest)}
-    labels = {test_set.labels_file for test_set in manifest.test_sets}
-    for fault in found.faults:
-        if fault.run_id is not None:
-            continue
-        if fault.file in layouts:
-            _mend_row_file(store, box, layouts[fault.file], found.capacity)
-        elif fault.file in labels:
-            _set_aside(store, box, fault.file)
-        else:
-            _restore_manifest(store, box, fault.file, manifest)
-    reopened = _damaged_runs(found)
-    if reopened:
-        for layout in layouts.values():
-            _copy_rows(store, box, layout, reopened)
-        ids = RowLayout("run_ids.npy", np.dtype("<i8"))
-        write_new_file(box / ids.file, ids.header(len(reopened)) + np.array(reopened, ids.dtype).tobytes())
+    _fill(box, found)
     for folder in (*(path for path in box.iterdir() if path.is_dir()), box, box.parent, store):
         sync_folder(folder)
-    # From here on the quarantine is on the disk, so the records may go.
+    # From here on the quarantine is on the disk, so what it holds may be changed.
+    layouts = {layout.file: layout for layout in row_layouts(manifest)}
+    for file in _damaged_files(found):
+        if file in layouts:
+            _mend_row_file(store, layouts[file], found.capacity)
+        elif file in (MANIFEST, MANIFEST_COPY):
+            _restore_manifest(store, file, manifest)
+        elif (store / file).exists():  # labels
+            (store / file).unlink()
+            sync_folder((store / file).parent)
+    reopened = np.array(_damaged_runs(found), np.int64)
     with closing(RowFile.open(store, layouts[RUNS], found.capacity)) as runs:
-        for run_id in reopened:
-            runs.write(run_id, bytes(layouts[RUNS].row_bytes))
+        for run_id, record in zip(reopened, open_records(manifest, reopened), strict=True):
+            runs.write(run_id, record.tobytes())
         runs.sync()
     with closing(EventLog(store)) as events:
         events.append("repair", faults=len(found.faults), reopened=len(reopened), quarantine=box.name)
     return _what_was_done(found, box)
+
+
+def _fill(box: Path, found: Verification) -> None:
+    """Copy to the quarantine, under the same names, all that is about to be changed."""
+    store, manifest = found.store, found.manifest
+    write_new_file(box / "faults.json", json.dumps(found.to_json(), indent=2).encode())
+    run_ids = _damaged_runs(found)
+    if run_ids:
+        ids = RowLayout("run_ids.npy", np.dtype("<i8"))
+        write_new_file(box / ids.file, ids.header(len(run_ids)) + np.array(run_ids, ids.dtype).tobytes())
+        for layout in row_layouts(manifest):
+            _copy_rows(store, box, layout, run_ids)
+    layouts = {layout.file: layout for layout in row_layouts(manifest)}
+    for file in _damaged_files(found):
+        source, target = store / file, box / file
+        if not source.exists():
+            continue
+        target.parent.mkdir(exist_ok=True)
+        if file not in layouts:
+            copy_new_file(source, target)
+            continue
+        end = layouts[file].offset(found.capacity)
+        copy_new_file(source, target.with_name(target.name + ".header"), 0, layouts[file].offset(0))
+        if file == RUNS and source.stat().st_size > end:
+            copy_new_file(source, target.with_name(target.name + ".tail"), end)
+
+
+def _copy_rows(store: Path, box: Path, layout: RowLayout, run_ids: Sequence[int]) -> None:
+    """Copy rows, as they are, to a file of the same name in the quarantine, in the order of the ids."""
+    (box / layout.file).parent.mkdir(exist_ok=True)
+    source = RowReader(store, layout, missing_as_zeros=True)
+    with closing(RowFile.create(box, layout, len(run_ids))) as copy:
+        for first in range(0, len(run_ids), ROWS_PER_BLOCK):
+            rows = source.read(np.array(run_ids[first : first + ROWS_PER_BLOCK]))
+            copy.write(first, rows.tobytes())
+        copy.sync()
+
+
+def _mend_row_file(store: Path, layout: RowLayout, capacity: int) -> None:
+    """Give a file its header and its length; rows that were missing are zeros."""
+    path = store / layout.file
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        write_new_file(path, b"")
+    with closing(RowFile.open(store, layout, capacity)) as rows:
+        if layout.file == RUNS:
+            rows.release()  # what lies beyond: a matrix may be longer
+        rows.reserve(capacity)
+        rows.promise(capacity)
+    sync_folder(path.parent)
+    sync_folder(store)
+
+
+def _restore_manifest(store: Path, file: str, manifest: Manifest) -> None:
+    """Write a damaged manifest, or copy of it, anew from the other."""
+    new = store / f"{file}.mended"
+    new.unlink(missing_ok=True)
+    write_new_file(new, manifest.encode())
+    new.rename(store / file)
+    sync_folder(store)
 
 
 def _what_was_done(found: Verification, box: Path | None) -> Repair:
@@ -114,6 +166,10 @@ def _damaged_runs(found: Verification) -> list[int]:
     return sorted({fault.run_id for fault in found.faults if fault.run_id is not None})
 
 
+def _damaged_files(found: Verification) -> list[str]:
+    return [fault.file for fault in found.faults if fault.run_id is None]
+
+
 def _can_be_mended(store: Path, fault: Fault) -> bool:
     """Whether there is anything to do: labels that are set aside already wait for the training command."""
     return not fault.file.endswith("/labels.npy") or (store / fault.file).exists()
@@ -127,66 +183,3 @@ def _new_box(store: Path) -> Path:
     box = shelf / next(name for name in map(str, range(1, len(taken) + 2)) if name not in taken)
     box.mkdir()
     return box
-
-
-def _box_path(box: Path, file: str) -> Path:
-    """Return where a file of the store, or a part of it, lies in the quarantine, with its folder made."""
-    (box / file).parent.mkdir(exist_ok=True)
-    return box / file
-
-
-def _set_aside(store: Path, box: Path, file: str) -> None:
-    """Move a whole file to the quarantine, when it is there."""
-    if (store / file).exists():
-        (store / file).rename(_box_path(box, file))
-        sync_folder((store / file).parent)
-
-
-def _restore_manifest(store: Path, box: Path, file: str, manifest: Manifest) -> None:
-    """Write a damaged manifest, or copy of it, anew from the other."""
-    assert file in (MANIFEST, MANIFEST_COPY)
-    if (store / file).exists():
-        write_new_file(_box_path(box, file), (store / file).read_bytes())
-    new = store / f"{file}.mended"
-    new.unlink(missing_ok=True)
-    write_new_file(new, manifest.encode())
-    new.rename(store / file)
-    sync_folder(store)
-
-
-def _mend_row_file(store: Path, box: Path, layout: RowLayout, capacity: int) -> None:
-    """Give a file the header and at least the length that it must have; rows that were missing are zeros."""
-    path = store / layout.file
-    if path.exists():
-        with path.open("rb") as file:
-            write_new_file(_box_path(box, layout.file + ".header"), file.read(layout.offset(0)))
-    else:
-        path.parent.mkdir(exist_ok=True)
-        path.touch(exist_ok=False)
-    with closing(RowFile.open(store, layout, capacity)) as rows:
-        if layout.file == RUNS and (extent_of(store, layout).size_bytes or 0) > layout.offset(capacity):
-            _copy_tail(path, _box_path(box, layout.file + ".tail"), layout.offset(capacity))
-            rows.release()
-        rows.reserve(capacity)
-        rows.promise(capacity)
-    sync_folder(path.parent)
-
-
-def _copy_tail(path: Path, target: Path, offset: int) -> None:
-    with path.open("rb") as file, target.open("xb") as copy:
-        file.seek(offset)
-        while piece := file.read(1 << 20):
-            copy.write(piece)
-        copy.flush()
-        os.fsync(copy.fileno())
-
-
-def _copy_rows(store: Path, box: Path, layout: RowLayout, run_ids: Sequence[int]) -> None:
-    """Copy rows to a file of the same name in the quarantine, as they are, in the order of the ids."""
-    _box_path(box, layout.file)
-    source = RowReader(store, layout)
-    with closing(RowFile.create(box, layout, len(run_ids))) as copy:
-        for first in range(0, len(run_ids), ROWS_PER_BLOCK):
-            rows = source.read(np.array(run_ids[first : first + ROWS_PER_BLOCK]))
-            copy.write(first, rows.tobytes())
-        copy.sync()

@@ -23,11 +23,18 @@ from airbench_var.store.manifest import (
     describe_test_set,
     lost_its_manifest,
 )
-from airbench_var.store.records import COMMITTED, FAILED, Bytes, Records, runs_layout
-from airbench_var.store.row_reader import RowReader, RunIds
+from airbench_var.store.records import (
+    COMMITTED,
+    FAILED,
+    RECORDS_PER_BLOCK,
+    Bytes,
+    Records,
+    RunIds,
+    runs_layout,
+)
+from airbench_var.store.row_reader import RowReader
 
-#: Rows that are checked at a time.
-RECORDS_PER_BLOCK = 1 << 16
+#: Rows of predictions that are read and checked at a time.
 ROWS_PER_BLOCK = 256
 
 

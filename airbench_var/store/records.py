@@ -21,8 +21,12 @@ RUNS = "runs.npy"
 OPEN, COMMITTED, FAILED = 0, 1, 2
 SEEDS = ("init_seed", "order_seed", "aug_seed")
 
+#: Records that are read, checked or written at a time.
+RECORDS_PER_BLOCK = 1 << 16
+
 Records = npt.NDArray[np.void]
 Bytes = npt.NDArray[np.uint8]
+RunIds = npt.NDArray[np.int64]
 
 
 def record_dtype(manifest: Manifest) -> np.dtype[np.void]:
@@ -71,23 +75,30 @@ def seal(record: Records, payload: Sequence[Bytes], uuid: UUID) -> None:
     record["crc"] = record_crcs(record.reshape(1), uuid)[0]
 
 
+def open_records(manifest: Manifest, run_ids: RunIds) -> Records:
+    """Return the sealed records (R,) of runs that are still to be done.
+
+    They are not all zeros, so that a part of the file that was lost to zeros is not taken for work undone.
+    """
+    records = np.zeros(len(run_ids), record_dtype(manifest))
+    records["run_id"] = run_ids
+    records["crc"] = record_crcs(records, manifest.uuid)
+    return records
+
+
 def record_crcs(records: Records, uuid: UUID) -> npt.NDArray[np.uint32]:
     """Return the CRC32, for records (R,), of uuid bytes followed by the record with its crc set to 0."""
     blank = records.copy()
     blank["crc"] = 0
-    size, data, start = blank.itemsize, memoryview(blank.tobytes()), zlib.crc32(uuid.bytes)
-    crcs = (zlib.crc32(data[i : i + size], start) for i in range(0, len(data), size))
-    return np.fromiter(crcs, np.uint32, len(blank))
+    rows = blank.view(np.uint8).reshape(len(blank), blank.itemsize)
+    start = zlib.crc32(uuid.bytes)
+    return np.fromiter((zlib.crc32(row.data, start) for row in rows), np.uint32, len(blank))
 
 
-def damaged_records(run_ids: npt.NDArray[np.int64], records: Records, uuid: UUID) -> npt.NDArray[np.bool_]:
-    """Return for records (R,) whether each is neither all zeros nor sealed for its run id."""
-    as_bytes = records.view(np.uint8).reshape(len(records), records.itemsize)
-    damaged: npt.NDArray[np.bool_] = np.any(as_bytes, axis=1)
-    sealed = np.flatnonzero((records["state"] == COMMITTED) | (records["state"] == FAILED))
-    good = records["run_id"][sealed] == run_ids[sealed]
-    good &= records["crc"][sealed] == record_crcs(records[sealed], uuid)
-    damaged[sealed] = ~good
+def damaged_records(run_ids: RunIds, records: Records, uuid: UUID) -> npt.NDArray[np.bool_]:
+    """Return for records (R,) whether each is not one that was sealed for its run id in this store."""
+    sound = (records["run_id"] == run_ids) & (records["crc"] == record_crcs(records, uuid))
+    damaged: npt.NDArray[np.bool_] = ~sound | (records["state"] > FAILED)
     return damaged
 
 

@@ -11,9 +11,7 @@ import numpy.typing as npt
 from airbench_var.store.damage import Fault, damaged
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
-
-#: Ids of rows, int64 (R,).
-RunIds = npt.NDArray[np.int64]
+from airbench_var.store.records import RunIds
 
 
 class RowReader:

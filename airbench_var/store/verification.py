@@ -16,13 +16,21 @@ from airbench_var.store.damage import Fault, FaultError, damaged
 from airbench_var.store.extent import measure
 from airbench_var.store.manifest import MANIFEST, MANIFEST_COPY, Manifest
 from airbench_var.store.reader import (
-    RECORDS_PER_BLOCK,
     ROWS_PER_BLOCK,
     read_labels,
     refuse_what_is_no_store,
 )
-from airbench_var.store.records import COMMITTED, FAILED, OPEN, RUNS, Records, runs_layout
-from airbench_var.store.row_reader import RowReader, RunIds
+from airbench_var.store.records import (
+    COMMITTED,
+    FAILED,
+    OPEN,
+    RECORDS_PER_BLOCK,
+    RUNS,
+    Records,
+    RunIds,
+    runs_layout,
+)
+from airbench_var.store.row_reader import RowReader
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from airbench_var.store.create import (
     refuse_strangers,
     writable_folder,
     write_labels,
+    write_open_records,
 )
 from airbench_var.store.disk import RowFile, storage_errors, sync_folder
 from airbench_var.store.encoding import Row, encode_outcome
@@ -60,8 +61,7 @@ class StoreWriter:
         """
         for file in (*self._matrices, self._runs):
             file.promise(file.capacity)
-        used = int(np.flatnonzero(self._states_R != OPEN).max(initial=-1)) + 1
-        self._runs.write(0, records[:used].tobytes())
+        self._runs.write(0, records.tobytes())
         self._runs.sync()
 
     @classmethod
@@ -158,6 +158,8 @@ class StoreWriter:
                 for file in growing:
                     file.release()
                 raise
+            if self._runs in growing:
+                write_open_records(self._runs, self.manifest, self._runs.capacity, capacity)
             for file in growing:
                 file.promise(capacity)
             self.store.refresh()

@@ -1,13 +1,14 @@
 """Stores with fake runs: a result is a function of the run id, as with real training, but costs nothing."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from airbench_var.errors import AirbenchVarError as AirbenchVarError
-from airbench_var.seeds import seeds_of_run
+from airbench_var.seeds import Seeds, seeds_of_run
 from airbench_var.store import (
     Outcome,
     Predictions,
@@ -62,6 +63,17 @@ def failure(run_id: int) -> Outcome:
         worker=0,
         failure="killed 3 times",
     )
+
+
+def with_other_predictions(run_id: int) -> Outcome:
+    given = outcome(run_id)
+    assert given.result is not None
+    return replace(given, result=replace(given.result, predictions=predictions_of(run_id + 1)))
+
+
+def with_other_seeds(run_id: int) -> Outcome:
+    given = outcome(run_id)
+    return replace(given, spec=replace(given.spec, seeds=Seeds(init=1, order=2, aug=3)))
 
 
 def open_writer(path: Path, capacity: int, **changes: Any) -> StoreWriter:

@@ -82,7 +82,7 @@ def test_growth_that_fails_keeps_what_is_there_and_can_be_repeated(tmp_path: Pat
     run_campaign(tmp_path / "counted", 4)
     with open_writer(tmp_path / "counted", 4) as writer, faults.counting(faults.no_space, 0) as calls:
         writer.ensure_capacity(9)
-    assert calls == ["posix_fallocate", "fsync"] * 5 + ["pwrite", "fsync"] * 5
+    assert calls == ["posix_fallocate", "fsync"] * 5 + ["pwrite", "fdatasync"] + ["pwrite", "fsync"] * 5
     for at in range(1, len(calls) + 1):
         path = tmp_path / f"store{at}"
         run_campaign(path, 4)

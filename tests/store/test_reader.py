@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from airbench_var.errors import StoreDamagedError, UsageError
-from airbench_var.store import Store, checked
+from airbench_var.store import Manifest, Store, damage
 from airbench_var.store.npy import encode_header
+from airbench_var.store.records import open_records
 
 from .fake_campaign import (
     IDENTITY,
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second look at a damaged row comes at once: these tests look thousands of times."""
-    monkeypatch.setattr(checked, "RECHECK_S", 0)
+    monkeypatch.setattr(damage, "RECHECK_S", 0)
 
 
 def read_all(path: Path) -> None:
@@ -190,8 +191,9 @@ def test_a_matrix_with_fewer_rows_than_there_are_runs_is_named(path: Path) -> No
 
 
 def test_records_beyond_the_header_are_damage_but_a_growth_cut_short_is_not(path: Path) -> None:
+    undone = open_records(Manifest.load(path), np.array([N_RUNS, N_RUNS + 1])).tobytes()
     with (path / "runs.npy").open("ab") as file:
-        file.write(bytes(1000))
+        file.write(undone + bytes(1000))
     read_all(path)
     with (path / "runs.npy").open("ab") as file:
         file.write(b"\1")
@@ -211,5 +213,5 @@ def test_a_row_that_is_whole_at_the_second_look_is_no_damage(
     def finish_the_commit(_: float) -> None:
         runs[1] = whole
 
-    monkeypatch.setattr(checked.time, "sleep", finish_the_commit)
+    monkeypatch.setattr(damage.time, "sleep", finish_the_commit)
     assert store.committed_ids().tolist() == [0, 1, 2]

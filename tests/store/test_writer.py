@@ -1,27 +1,24 @@
 import json
 import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from airbench_var.errors import StoreDamagedError, StoreRefusedError
-from airbench_var.seeds import Seeds
-from airbench_var.store import Outcome, Store, verify
+from airbench_var.errors import StoreDamagedError
+from airbench_var.store import Outcome, Predictions, Store, describe_test_set, verify
 
 from .fake_campaign import (
+    CLASSES,
     IDENTITY,
     MATRICES,
     failure,
     matrix_bytes,
     open_writer,
     outcome,
+    overwrite,
     predictions_of,
     run_campaign,
 )
@@ -29,23 +26,10 @@ from .fake_campaign import (
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
 
 
-def test_open_ids_are_the_work_left(tmp_path: Path) -> None:
-    with open_writer(tmp_path, 6) as writer:
-        assert writer.open_ids(6) == [0, 1, 2, 3, 4, 5]
-        writer.commit([outcome(4), failure(1), outcome(0)])
-        assert writer.open_ids(6) == [2, 3, 5]
-        assert writer.open_ids(3) == [2]
-        assert writer.open_ids(0) == []
-        assert writer.committed_count == 2
-        assert writer.store.runs["attempt"].tolist() == [1, 3, 0, 0, 1, 0]
-        assert writer.store.failed_ids().tolist() == [1]
-    with open_writer(tmp_path, 6) as writer:
-        assert writer.open_ids(6) == [2, 3, 5]
-
-
 def test_the_capacity_grows_and_never_shrinks(tmp_path: Path) -> None:
     run_campaign(tmp_path, 3)
     old_reader = Store.open(tmp_path)
+    old_map = old_reader.runs
     with open_writer(tmp_path, 7) as writer:
         assert writer.capacity == 7
         assert writer.open_ids(7) == [3, 4, 5, 6]
@@ -54,7 +38,8 @@ def test_the_capacity_grows_and_never_shrinks(tmp_path: Path) -> None:
         assert writer.capacity == 7
     with open_writer(tmp_path, 2) as writer:
         assert writer.capacity == 7
-    assert old_reader.committed_ids().tolist() == [0, 1, 2]  # a map of before the growth still reads
+    assert old_map["run_id"].tolist() == [0, 1, 2]  # a map of before the growth still reads
+    assert old_reader.committed_ids().tolist() == [0, 1, 2]
     old_reader.refresh()
     assert old_reader.committed_ids().tolist() == [0, 1, 2, 6]
 
@@ -66,69 +51,12 @@ def test_a_store_that_grew_equals_one_made_large(tmp_path: Path) -> None:
     assert matrix_bytes(tmp_path / "grown") == matrix_bytes(tmp_path / "large")
 
 
-def test_a_run_that_comes_twice_is_passed_over(tmp_path: Path) -> None:
-    with open_writer(tmp_path, 3) as writer:
-        writer.commit([outcome(1), outcome(1, worker=5), outcome(0)])
-        before = (tmp_path / "runs.npy").read_bytes()
-        writer.commit([outcome(1, attempt=2, worker=7), outcome(0)])
-        assert writer.committed_count == 2
-    assert (tmp_path / "runs.npy").read_bytes() == before
-
-
-def with_other_predictions(run_id: int) -> Outcome:
-    given = outcome(run_id)
-    assert given.result is not None
-    return replace(given, result=replace(given.result, predictions=predictions_of(run_id + 1)))
-
-
-def with_other_seeds(run_id: int) -> Outcome:
-    given = outcome(run_id)
-    return replace(given, spec=replace(given.spec, seeds=Seeds(init=1, order=2, aug=3)))
-
-
-@pytest.mark.parametrize("change", [with_other_predictions, with_other_seeds])
-@pytest.mark.parametrize("same_batch", [True, False])
-def test_a_run_that_comes_twice_and_differs_is_refused(
-    tmp_path: Path, change: Callable[[int], Outcome], same_batch: bool
-) -> None:
-    with open_writer(tmp_path, 3) as writer:
-        batches = [[outcome(1), change(1)]] if same_batch else [[outcome(1)], [outcome(2), change(1)]]
-        for batch in batches[:-1]:
-            writer.commit(batch)
-        before = matrix_bytes(tmp_path, ["runs.npy", *matrix_bytes(tmp_path)])
-        with pytest.raises(StoreRefusedError, match="run 1 is committed with other predictions or seeds"):
-            writer.commit(batches[-1])
-        assert matrix_bytes(tmp_path, before) == before  # run 2 of the batch neither
-        writer.commit([outcome(2)])  # the writer goes on
-
-
-@pytest.mark.parametrize("run_id", [-1, 3, 2**40])
-def test_an_unknown_run_is_refused(tmp_path: Path, run_id: int) -> None:
-    with open_writer(tmp_path, 3) as writer:
-        with pytest.raises(
-            StoreRefusedError, match=f"there is no run {run_id}; the store has room for runs 0 to 2"
-        ):
-            writer.commit([outcome(0), replace(outcome(0), spec=replace(outcome(0).spec, run_id=run_id))])
-        assert writer.open_ids(3) == [0, 1, 2]
-        with pytest.raises(StoreRefusedError, match="there is no run 3"):
-            writer.open_ids(4)
-
-
-def test_a_result_replaces_a_failure_and_never_the_other_way_round(tmp_path: Path) -> None:
-    with open_writer(tmp_path, 4) as writer:
-        writer.commit([failure(0), failure(1), outcome(2), failure(2)])
-        writer.commit([outcome(0), failure(1)])
-        writer.commit([failure(0)])
-        assert writer.store.committed_ids().tolist() == [0, 2]
-        assert writer.store.failed_ids().tolist() == [1]
-    assert verify(tmp_path).faults == ()
-
-
 def test_a_failed_run_leaves_zeros(tmp_path: Path) -> None:
     # As after a kill between payload and record, followed by a failure for good.
+    open_writer(tmp_path / "store", 1).close()
+    no_record_yet = (tmp_path / "store" / "runs.npy").read_bytes()
     run_campaign(tmp_path / "store", 1)
-    runs = (tmp_path / "store" / "runs.npy").read_bytes()
-    (tmp_path / "store" / "runs.npy").write_bytes(runs[:512] + bytes(len(runs) - 512))
+    overwrite(tmp_path / "store" / "runs.npy", no_record_yet)
     with open_writer(tmp_path / "store", 1) as writer:
         writer.commit([failure(0)])
         assert not writer.store.predicted("beta-tta").any()
@@ -180,51 +108,25 @@ def test_events_are_one_line_each(tmp_path: Path) -> None:
 def test_offsets_beyond_four_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Sparse files instead of reserved space.
     monkeypatch.setattr(os, "posix_fallocate", lambda fd, offset, length: os.ftruncate(fd, offset + length))
-    last = 2**32 // 600 + 2
-    with open_writer(tmp_path, last + 1) as writer:
-        writer.commit([outcome(0), outcome(last)])
-        for run_id in (0, last):
-            writer.store.payload(run_id)
-    predicted = np.load(tmp_path / "beta-tta" / "predicted.npy", mmap_mode="r")
-    assert predicted.offset + last * 600 > 2**32
-    np.testing.assert_array_equal(predicted[last], predictions_of(last)["beta-tta"].predicted)
-    np.testing.assert_array_equal(predicted[0], predictions_of(0)["beta-tta"].predicted)
+    n = 10_000_000
+    labels_N = np.zeros(n, np.uint8)
+    identity = IDENTITY | {"test_sets": [describe_test_set("huge", labels_N, CLASSES)]}
+    last = 2**32 // n + 1
 
+    def huge(run_id: int) -> Outcome:
+        predicted_N = np.random.default_rng(run_id).integers(0, len(CLASSES), n, np.uint8)
+        correct = np.packbits(predicted_N == labels_N, bitorder="little")
+        given = outcome(run_id)
+        assert given.result is not None
+        predictions = {"huge": Predictions(correct=correct, predicted=predicted_N)}
+        return replace(given, result=replace(given.result, predictions=predictions))
 
-N_RUNS = 8
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[list[list[int]]]:
-    """Draw sessions of batches of run ids: every id at least once, in any order, some more than once.
-
-    A negative number -1 - i says that run i failed, before or after its result.
-    """
-    arrivals = draw(
-        st.permutations([*range(N_RUNS), *draw(st.lists(st.integers(-N_RUNS, N_RUNS - 1), max_size=6))])
-    )
-    cuts = sorted(draw(st.sets(st.integers(1, len(arrivals) - 1), max_size=5)))
-    batches = [arrivals[start:end] for start, end in zip([0, *cuts], [*cuts, len(arrivals)], strict=True)]
-    resume = draw(st.integers(0, len(batches)))
-    return [batches[:resume], batches[resume:]]
-
-
-@pytest.fixture(scope="module")
-def in_order(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    path = tmp_path_factory.mktemp("in_order")
-    run_campaign(path, N_RUNS, batch=N_RUNS)
-    return matrix_bytes(path)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(histories())
-def test_order_batches_repeats_and_resumes_do_not_change_the_bytes(
-    in_order: dict[str, bytes], history: list[list[list[int]]]
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for session in history:
-            with open_writer(Path(folder), N_RUNS) as writer:
-                for batch in session:
-                    writer.commit([outcome(i, worker=abs(i)) if i >= 0 else failure(-1 - i) for i in batch])
-        assert Store.open(folder).committed_ids().tolist() == list(range(N_RUNS))
-        assert matrix_bytes(Path(folder)) == in_order
+    with open_writer(tmp_path, last + 1, identity=identity, labels={"huge": labels_N}) as writer:
+        writer.commit([huge(0), huge(last)])
+    predicted = np.load(tmp_path / "huge" / "predicted.npy", mmap_mode="r")
+    assert predicted.offset + last * n > 2**32
+    for run_id in (0, last):
+        result = huge(run_id).result
+        assert result is not None
+        np.testing.assert_array_equal(predicted[run_id], result.predictions["huge"].predicted)
+    assert verify(tmp_path).faults == ()
