@@ -1,5 +1,7 @@
-# make demo   a fresh machine to a finished table, with no data at all
-# make test   everything that is tested, from a fresh machine
+# make demo         a fresh machine to a finished table, with no data at all
+# make test         everything that is tested, from a fresh machine
+# make statistics   the long statistical campaigns
+# make faults       the long campaign that tries to break the store, and how fast it is (about 40 minutes)
 PYTHON ?= python3
 BIN := .venv/bin
 SHARED := $(wildcard ../shared/data/make_cifar10.py)
@@ -7,7 +9,7 @@ FFCV_PACKAGES := g++ libopencv-dev libturbojpeg0-dev pkg-config
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 export AIRBENCH_VAR_DATA ?= $(CURDIR)/data
 
-.PHONY: demo test check statistics bench clean
+.PHONY: demo test check statistics faults bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
@@ -22,6 +24,13 @@ check: .venv/installed-dev
 
 statistics: .venv/installed-dev
 	$(BIN)/python -m pytest -m statistics tests/statistical
+
+faults: .venv/installed-dev
+	@command -v strace >/dev/null || { \
+	  echo "Installing strace"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq strace >/dev/null; }
+	$(BIN)/python -m tests.faults --out results/store
+	rm -f results/store/bench.jsonl
+	$(BIN)/python -m bench store --json results/store/bench.jsonl
 
 bench: .venv/installed-dev
 	$(BIN)/python -m bench

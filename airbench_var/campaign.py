@@ -3,7 +3,6 @@
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from airbench_var import machine
 from airbench_var.analysis import Analysis, LiveStatistics
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
@@ -83,7 +83,7 @@ class Campaign:
             "versions": {name: _version(name) for name in ("airbench_var", "torch", "triton", "numpy")}
             | self.settings.gpu_libraries(),
             "python": platform.python_version(),
-            "commit": _commit(),
+            "commit": machine.commit(),
             "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -220,17 +220,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _commit() -> str | None:
-    """Return the commit of the checkout this package is imported from, with '+' when it has changes."""
-    try:
-        _git("ls-files", "--error-unmatch", Path(__file__).name)  # a venv may lie in another's checkout
-        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None  # no git, or an installed package
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

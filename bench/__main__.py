@@ -1,17 +1,24 @@
-"""`python -m bench [kernels | step] [--device cuda] [--threads 1] [--repeats 30] [--json rows.jsonl]`."""
+"""`python -m bench [kernels | step | store] [--device cuda] [--threads 1] [--repeats 30] [--json FILE]`."""
 
 import argparse
 import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from bench import kernels, step
-from bench.schema import measure, print_table
+from bench import kernels, step, store
+from bench.schema import Case, measure, print_table
 
-GROUPS = {"kernels": kernels.cases, "step": step.cases}
+GROUPS: dict[str, Callable[[torch.device], Iterator[Case]]] = {
+    "kernels": kernels.cases,
+    "step": step.cases,
+    "store": store.cases,
+}
 
 
 def main() -> None:
@@ -42,4 +49,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # folders of a store are removed on the way out
     main()

@@ -1,14 +1,11 @@
 """The one row that every benchmark prints, and how it is measured: variants take turns in one process."""
 
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import count
 from math import inf
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from airbench_var import machine
 from airbench_var.training import Settings
 
 #: The variant that all are compared with.
@@ -25,6 +23,9 @@ OURS = "ours"
 #: What a call returns; parts that are tuples are compared as one vector.
 Part = Tensor | tuple[Tensor, ...]
 Result = tuple[Part, ...]
+
+#: A variant returns its result, or a function that fetches it: what that function does is not timed.
+Variant = Callable[[], Result | Callable[[], Result]]
 
 T = TypeVar("T")
 
@@ -51,6 +52,8 @@ class Row:
     bytes_moved: int
     ceiling: str  #: what the machine could do at best: the name of the variant that does only that
     share_of_ceiling: float  #: median time of the ceiling's work, over the median time of this
+    items: int = 0  #: what one call handles, where a rate means something
+    item: str = ""  #: what is counted, in the plural: "runs"; "bytes" are printed as MB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +70,15 @@ class Case:
     """Variants that must agree before any of them is timed; "ours" is one of them."""
 
     name: str
-    variants: Mapping[str, Callable[[], Result]]
+    variants: Mapping[str, Variant]
     bytes_moved: int
     ceiling: Ceiling
+    #: by the name of a variant or of the ceiling: what comes before every call of it, untimed
+    prepare: Mapping[str, Callable[[], object]] = field(default_factory=dict)
     #: for each part of the result, the largest norm of a difference, over the norm of ours; () for equal bits
     tolerances: tuple[float, ...] = ()
+    items: int = 0
+    item: str = ""
 
 
 def copying(bytes_moved: int, device: torch.device) -> Ceiling:
@@ -108,14 +115,15 @@ def measure(
     Raises: ValueError when a variant's result differs from ours: then there is no number to print.
     """
     variants: dict[str, Callable[[], object]] = {**case.variants, case.ceiling.name: case.ceiling.run}
-    first_ms = _check(case, device) | {case.ceiling.name: _time_ms(case.ceiling.run, device)[0]}
+    first_ms = _check(case, device)
+    first_ms[case.ceiling.name], _ = _time_ms(case, case.ceiling.name, case.ceiling.run, device)
     times_ms: dict[str, list[float]] = {name: [] for name in variants}
     end_s = time.perf_counter() + limit_s
     for turn in count(-warm_up):
         if turn >= repeats or (turn >= LEAST_REPEATS and time.perf_counter() > end_s):
             break
         for name, variant in variants.items():
-            elapsed_ms, _ = _time_ms(variant, device)
+            elapsed_ms, _ = _time_ms(case, name, variant, device)
             if turn >= 0:
                 times_ms[name].append(elapsed_ms)
     times_ms[case.ceiling.name] = [case.ceiling.scale * t for t in times_ms[case.ceiling.name]]
@@ -132,24 +140,33 @@ def print_table(rows: list[Row], console: Console) -> None:
     for heading in ("variant", "ratio", "p50 ms", "min", "p20", "p80", "p95", f"of {ours.ceiling}"):
         table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
     for row in rows:
-        times = [f"{ms:.{3 if ms < 10 else 1}f}" for ms in (row.p50, row.min, row.p20, row.p80, row.p95)]
+        times = [
+            f"{ms:.{3 if ms < 10 else 1 if ms < 100 else 0}f}"
+            for ms in (row.p50, row.min, row.p20, row.p80, row.p95)
+        ]
         table.add_row(row.variant, f"{row.p50 / ours.p50:.2f}", *times, f"{row.share_of_ceiling:.0%}")
     console.print(table)
     first = ", ".join(f"{row.variant} {row.first / 1e3:.2f} s" for row in rows if row.variant != row.ceiling)
-    console.print(f"first call, with compiling: {first}", highlight=False)
+    console.print(f"first call, with any compiling: {first}", highlight=False)
+    if ours.items:
+        console.print(f"{OURS}: {_rate(ours)} (p50)", highlight=False)
     console.print(f"{ours.device}; {ours.versions}; commit {ours.commit}\n", style="dim")
 
 
 def _check(case: Case, device: torch.device) -> dict[str, float]:
     """Return the milliseconds of the first call of each variant, once all results agree with ours."""
-    first = {name: _time_ms(variant, device) for name, variant in case.variants.items()}
-    _, ours = first[OURS]
+    first_ms: dict[str, float] = {}
+    results: dict[str, Result] = {}
+    for name, variant in case.variants.items():
+        first_ms[name], returned = _time_ms(case, name, variant, device)
+        results[name] = returned() if callable(returned) else returned
+    ours = results.pop(OURS)
     tolerances = case.tolerances or (0.0,) * len(ours)
-    for name in sorted(first.keys() - {OURS}):
-        for mine, other, tolerance in zip(ours, first[name][1], tolerances, strict=True):
+    for name in sorted(results):
+        for mine, other, tolerance in zip(ours, results[name], tolerances, strict=True):
             if not _agree(mine, other, tolerance):
                 raise ValueError(f"{case.name}: {name} and {OURS} differ, so no time means anything.")
-    return {name: elapsed_ms for name, (elapsed_ms, _) in first.items()}
+    return first_ms
 
 
 def _agree(mine: Part, other: Part, tolerance: float) -> bool:
@@ -161,8 +178,10 @@ def _agree(mine: Part, other: Part, tolerance: float) -> bool:
     return bool((ours - theirs).norm() <= tolerance * ours.norm() < inf)
 
 
-def _time_ms(variant: Callable[[], T], device: torch.device) -> tuple[float, T]:
-    """Return the milliseconds of one call, with the device idle before and after, and its result."""
+def _time_ms(case: Case, name: str, variant: Callable[[], T], device: torch.device) -> tuple[float, T]:
+    """Return the milliseconds of one prepared call, with the device idle before and after, and its result."""
+    if name in case.prepare:
+        case.prepare[name]()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start_s = time.perf_counter()
@@ -181,7 +200,7 @@ def _row(
         variant=variant,
         device=_device_name(device),
         versions=f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
-        commit=_commit(),
+        commit=machine.short_commit(),
         n=len(times_ms),
         min=low,
         p20=p20,
@@ -193,17 +212,17 @@ def _row(
         bytes_moved=case.bytes_moved,
         ceiling=case.ceiling.name,
         share_of_ceiling=best_ms / p50,
+        items=case.items,
+        item=case.item,
     )
+
+
+def _rate(row: Row) -> str:
+    """Return what a variant handles in a second, in words."""
+    scale, item = (1e-6, "MB") if row.item == "bytes" else (1.0, row.item)
+    return f"{scale * row.items / row.p50 * 1e3:,.0f} {item} per second"
 
 
 def _device_name(device: torch.device) -> str:
     name, threads = Settings(device=str(device)).device_name(), torch.get_num_threads()
     return name if device.type == "cuda" else f"{name}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-@cache
-def _commit() -> str:
-    """Return the commit of the checkout, with '+' when files differ from it, or 'unknown' outside git."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"

@@ -14,6 +14,7 @@ PACKAGE = Path(airbench_var.__file__).parent
 #: Part -> the parts of airbench_var it may import, besides itself and `errors`.
 MAY_IMPORT = {
     "errors": set(),
+    "machine": set(),
     "philox": set(),
     "seeds": {"philox"},
     "recipe": set(),
@@ -21,7 +22,7 @@ MAY_IMPORT = {
     "kernels": {"philox", "seeds"},
     "data": {"recipe", "seeds", "philox", "kernels"},
     "models": {"recipe"},
-    "training": {"recipe", "seeds", "data", "models", "kernels", "store.rows"},
+    "training": {"machine", "recipe", "seeds", "data", "models", "kernels", "store.rows"},
     "execution": {"seeds", "store.rows"},
     "store": {"seeds"},
     "stats": set(),
@@ -30,6 +31,7 @@ MAY_IMPORT = {
     "interrupt": set(),
     "campaign": {
         "interrupt",
+        "machine",
         "recipe",
         "seeds",
         "data",

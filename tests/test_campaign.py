@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import shutil
 import signal
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import airbench_var.campaign
 from airbench_var.analysis import analyze
 from airbench_var.campaign import BATCH_ROWS, Campaign, in_batches, run_campaign
 from airbench_var.data.dataset import Dataset, Split
@@ -299,35 +296,11 @@ def test_batches_end_when_their_reader_leaves() -> None:
     batches.close()
 
 
-def test_provenance_names_the_commit_of_a_tracked_file_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, campaign: Campaign
-) -> None:
-    """A virtual environment in somebody else's checkout does not make their commit ours."""
-    module = tmp_path / "checkout" / "campaign.py"
-    module.parent.mkdir()
-    shutil.copy(airbench_var.campaign.__file__, module)
-    monkeypatch.setattr("airbench_var.campaign.__file__", str(module))
-
-    def git(*arguments: str) -> str:
-        who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-        command = ["git", "-C", str(module.parent), *who, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    git("init", "-q")
-    git("commit", "-q", "--allow-empty", "-m", "theirs")
-    assert campaign.provenance()["commit"] is None
-    git("add", "campaign.py")
-    git("commit", "-q", "-m", "ours")
-    assert campaign.provenance()["commit"] == git("rev-parse", "HEAD")
-    module.write_text("changed")
-    assert campaign.provenance()["commit"] == git("rev-parse", "HEAD") + "+"
-
-
 def test_the_store_and_its_first_event_tell_of_the_same_provenance(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = iter(["first look", "second look"])
-    monkeypatch.setattr("airbench_var.campaign._commit", lambda: next(commits))
+    monkeypatch.setattr("airbench_var.machine.commit", lambda: next(commits))
     run_campaign(campaign, execute=fake(campaign))
     start = json.loads((campaign.out / "events.jsonl").read_text().splitlines()[0])
     provenance = Store.open(campaign.out).manifest.provenance

@@ -25,7 +25,7 @@ from airbench_var.store.manifest import (
     describe_test_set,
     lost_its_manifest,
 )
-from airbench_var.store.records import RECORDS_PER_BLOCK, RUNS, Bytes, open_records, record_dtype, runs_layout
+from airbench_var.store.records import RECORDS_PER_BLOCK, RUNS, Bytes, open_records, runs_layout
 
 
 def refuse_strangers(store: Path) -> None:
@@ -59,7 +59,7 @@ def refuse_impossible(manifest: Manifest, labels: Mapping[str, Bytes], capacity:
     """Raise before anything is written when no store can be made of these."""
     if not 1 <= capacity <= MOST_RUNS:
         raise UsageError(f"a store has room for 1 to {MOST_RUNS:,} runs, not {capacity}.")
-    record_dtype(manifest)
+    _ = manifest.record_dtype  # raises when it does not fit a sector
     for test_set in manifest.test_sets:
         given = describe_test_set(test_set.name, labels[test_set.name], ())
         if (given["n"], given["labels_sha256"]) != (test_set.n, test_set.labels_sha256):

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from airbench_var.errors import StoreRefusedError
-from airbench_var.store.manifest import Manifest, TestSet
-from airbench_var.store.records import COMMITTED, FAILED, SEEDS, Bytes, Records, record_dtype, seal
+from airbench_var.store.manifest import SEEDS, Manifest, TestSet
+from airbench_var.store.records import COMMITTED, FAILED, Bytes, Records, seal
 from airbench_var.store.rows import Outcome, Predictions
 
 
@@ -25,7 +25,7 @@ def encode_outcome(manifest: Manifest, labels: Mapping[str, Bytes], outcome: Out
     Raises: StoreRefusedError when the outcome does not fit the store, or its bits contradict its classes.
     """
     spec, result = outcome.spec, outcome.result
-    record = np.zeros((), record_dtype(manifest))
+    record = np.zeros((), manifest.record_dtype)
     record["state"] = FAILED if result is None else COMMITTED
     record["attempt"], record["worker"] = spec.attempt, outcome.worker
     record["run_id"], record["loss"], record["train_s"] = spec.run_id, np.nan, np.nan

@@ -1,7 +1,9 @@
 """How far the files of a store reach, and what is wrong with them as wholes."""
 
+import errno
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +14,9 @@ from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.manifest import Manifest
 from airbench_var.store.npy import HEADER_BYTES
-from airbench_var.store.records import RECORDS_PER_BLOCK, open_records, row_layouts, runs_layout
+from airbench_var.store.records import RUNS, open_records, row_layouts
+
+_PIECE_BYTES = 1 << 23
 
 MISSING = "the file is missing"
 
@@ -60,45 +64,49 @@ def fault_of(layout: RowLayout, extent: Extent) -> Fault | None:
 def measure(store: Path, manifest: Manifest) -> StoreExtent:
     """Return the capacity of a store and the faults of its files as wholes; no row is looked at."""
     # The writer lengthens runs.npy last, so the matrices looked at after it have at least its rows.
-    runs, *others = row_layouts(manifest)
-    runs_extent = extent_of(store, runs)
-    matrices = {layout: extent_of(store, layout) for layout in others}
-    fault = fault_of(runs, runs_extent)
-    if fault is None and runs_extent.promised:
-        capacity, looks = runs_extent.promised, 1
-        while not only_undone_beyond(store, manifest, capacity):
-            if (extent_of(store, runs).promised or 0) > capacity:  # it grew, and runs were committed there
+    runs, *matrices = row_layouts(manifest)
+    extents = {layout: extent_of(store, layout) for layout in (runs, *matrices)}
+    faults: dict[RowLayout, Fault] = {}
+    for layout, extent in extents.items():
+        fault = fault_of(layout, extent) or _fault_beyond(store, manifest, layout, extent)
+        if fault:
+            if (extent_of(store, layout).promised or 0) > (extent.promised or 0):  # it grew just now
                 return measure(store, manifest)
-            if looks == 2:
-                fault = Fault(runs.file, None, f"there are records beyond the {capacity} of its header")
-                break
-            before_another_look()  # an open record may be half written
-            looks += 1
-    if fault is not None:
-        capacity = _likely_capacity(runs, runs_extent, matrices)
-    faults = [fault] if fault else []
-    for layout, extent in matrices.items():
-        fault = fault_of(layout, extent)
-        if fault is None and extent.promised is not None and extent.promised < capacity:
-            fault = Fault(layout.file, None, f"{extent.promised} rows, but runs.npy has {capacity}")
-        faults += [fault] if fault else []
-    return StoreExtent(capacity, faults)
+            faults[layout] = fault
+    capacity = extents[runs].promised or 0
+    if runs in faults:
+        capacity = _likely_capacity(runs, extents, [m for m in matrices if m not in faults])
+    for layout in matrices:
+        rows = extents[layout].promised or 0
+        if layout not in faults and rows < capacity:
+            faults[layout] = Fault(layout.file, None, f"{rows} rows, but runs.npy has {capacity}")
+    return StoreExtent(capacity, list(faults.values()))
 
 
-def _likely_capacity(runs: RowLayout, extent: Extent, matrices: Mapping[RowLayout, Extent]) -> int:
-    """Return the capacity of a store whose runs.npy is damaged.
+def _fault_beyond(store: Path, manifest: Manifest, layout: RowLayout, extent: Extent) -> Fault | None:
+    """Return what is wrong with the bytes after the last row; two looks, as a writer may be making more."""
+    rows = extent.promised or 0
+    if extent.size_bytes == layout.offset(rows) or _only_undone_beyond(store, manifest, layout, rows):
+        return None
+    before_another_look()
+    if _only_undone_beyond(store, manifest, layout, rows):
+        return None
+    return Fault(layout.file, None, f"there are bytes beyond the {rows} rows of its header")
 
-    An undamaged matrix has as many rows, or more after a growth that was cut short; a damaged runs.npy says
-    at least the true number by its header or by its size, unless both are gone. So the true number is at
-    most what is returned, and rows too many are open runs.
+
+def _likely_capacity(runs: RowLayout, extents: Mapping[RowLayout, Extent], whole: Sequence[RowLayout]) -> int:
+    """Return the capacity of a store whose runs.npy is damaged, and these of its matrices are whole.
+
+    A whole matrix has as many rows, or more after a growth that was cut short; a damaged runs.npy says at
+    least the true number by its header or by its size, unless both are gone. So the true number is at most
+    what is returned, and rows too many are open runs.
     """
-    by_runs = max(extent.promised or 0, runs.rows_in(extent.size_bytes or 0))
-    by_matrices = max(
-        (e.promised or 0 for layout, e in matrices.items() if fault_of(layout, e) is None), default=0
+    by_runs = max(extents[runs].promised or 0, runs.rows_in(extents[runs].size_bytes or 0))
+    by_matrices = max((extents[layout].promised or 0 for layout in whole), default=0) or max(
+        layout.rows_in(extent.size_bytes or 0) for layout, extent in extents.items() if layout != runs
     )
-    by_size = max(layout.rows_in(e.size_bytes or 0) for layout, e in matrices.items())
-    known = by_matrices or by_size
-    return max(1, min(by_runs, known) if by_runs and known else by_runs or known)
+    known = [rows for rows in (by_runs, by_matrices) if rows]
+    return min(known, default=1)
 
 
 def _read_header(path: Path) -> bytes:
@@ -113,22 +121,37 @@ def _read_header(path: Path) -> bytes:
         time.sleep(1e-4)
 
 
-def only_undone_beyond(store: Path, manifest: Manifest, capacity: int) -> bool:
-    """Return whether runs.npy holds no more, beyond its rows, than a growth that was cut short leaves there.
-
-    That is open records and zeros. (Zeros among the rows are damage.)
-    """
-    runs, first = runs_layout(manifest), capacity
-    path = store / runs.file
-    with storage_errors(path, "reading"), path.open("rb") as file:
-        file.seek(runs.offset(capacity))
-        while piece := file.read(RECORDS_PER_BLOCK * runs.row_bytes):
-            n, rest = divmod(len(piece), runs.row_bytes)
-            there = np.frombuffer(piece, np.uint8, n * runs.row_bytes).reshape(n, runs.row_bytes)
-            undone = open_records(manifest, np.arange(first, first + n)).view(np.uint8).reshape(there.shape)
-            if not np.all((there == undone).all(axis=1) | ~there.any(axis=1)) or any(
-                piece[len(piece) - rest :]
-            ):
+def _only_undone_beyond(store: Path, manifest: Manifest, layout: RowLayout, rows: int) -> bool:
+    """Return whether a file holds no more, after so many rows, than a growth that was cut short leaves."""
+    path, most_bytes = store / layout.file, max(1, _PIECE_BYTES // layout.row_bytes) * layout.row_bytes
+    with storage_errors(path, "reading"), path.open("rb", buffering=0) as file:
+        offset = _next_data(file.fileno(), layout.offset(rows))
+        while offset is not None:
+            first = layout.rows_in(offset)
+            piece = os.pread(file.fileno(), most_bytes, layout.offset(first))
+            if not _is_undone(piece, manifest, layout, first):
                 return False
-            first += n
+            offset = _next_data(file.fileno(), layout.offset(first) + len(piece))
     return True
+
+
+def _is_undone(piece: bytes, manifest: Manifest, layout: RowLayout, first: int) -> bool:
+    """Return whether rows are zeros, or in runs.npy open records. (Among its rows, zeros are damage.)"""
+    if piece.count(0) == len(piece):
+        return True
+    n = len(piece) // layout.row_bytes
+    if layout.file != RUNS or any(piece[n * layout.row_bytes :]):
+        return False
+    there = np.frombuffer(piece, np.uint8, n * layout.row_bytes).reshape(n, layout.row_bytes)
+    undone = open_records(manifest, np.arange(first, first + n)).view(np.uint8).reshape(there.shape)
+    return bool(np.all((there == undone).all(axis=1) | ~there.any(axis=1)))
+
+
+def _next_data(fd: int, offset: int) -> int | None:
+    """Return where the next bytes are that may not be zeros; reserved space is skipped, however long."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None

@@ -17,6 +17,7 @@ from airbench_var.errors import StoreRefusedError
 from airbench_var.store.damage import Fault, FaultError, damaged
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
+from airbench_var.store.npy import HEADER_BYTES
 
 MANIFEST = "manifest.json"
 #: The same bytes once more: without a manifest no checksum means anything.
@@ -24,6 +25,9 @@ MANIFEST_COPY = "manifest.copy.json"
 #: What a manifest is called until its store is complete.
 UNFINISHED = MANIFEST + ".new"
 FORMAT, FORMAT_VERSION = "airbench_var store", 1
+
+#: The fields of a record that hold the seeds of the run.
+SEEDS = ("init_seed", "order_seed", "aug_seed")
 
 #: The matrices a test set may have, and the bytes of one run in each (uint8) for n examples.
 COLUMNS = {"correct": lambda n: (n + 7) // 8, "predicted": lambda n: n}
@@ -107,6 +111,35 @@ class Manifest:
             for test_set in self.test_sets
             for column in self.identity["columns"]
         )
+
+    @cached_property
+    def record_dtype(self) -> np.dtype[np.void]:
+        """The dtype of a record; T test sets in manifest order, M columns in manifest order.
+
+        Its size is a power of two, filled up with `reserved` zeros: a record then never lies on two disk
+        sectors, so that a power cut leaves the old record or the new one.
+
+        Raises: StoreRefusedError when the record does not fit a sector.
+        """
+        t, m = len(self.test_sets), len(self.identity["columns"])
+        fields: list[tuple[Any, ...]] = [
+            ("state", "u1"),
+            ("diverged", "u1"),
+            ("attempt", "<u2"),
+            ("worker", "<u4"),
+            ("run_id", "<u8"),
+            *((seed, "<u8") for seed in SEEDS),
+            ("loss", "<f8"),
+            ("train_s", "<f8"),
+            ("correct", "<u4", (t,)),
+            ("payload_crc", "<u4", (t, m)),
+            ("crc", "<u4"),
+        ]
+        used = np.dtype(fields).itemsize
+        size = 1 << (used - 1).bit_length()
+        if size > HEADER_BYTES:
+            raise StoreRefusedError(f"{t} test sets do not fit one record; divide them between stores.")
+        return np.dtype([*fields, ("reserved", "u1", (size - used,))] if used < size else fields)
 
     def encode(self) -> bytes:
         """Return the text of manifest.json; its last member is the sha256 of the others in canonical JSON."""

@@ -112,7 +112,7 @@ def _fill(box: Path, found: Verification) -> None:
             continue
         end = layouts[file].offset(found.capacity)
         copy_new_file(source, target.with_name(target.name + ".header"), 0, layouts[file].offset(0))
-        if file == RUNS and source.stat().st_size > end:
+        if source.stat().st_size > end:
             copy_new_file(source, target.with_name(target.name + ".tail"), end)
 
 
@@ -134,8 +134,7 @@ def _mend_row_file(store: Path, layout: RowLayout, capacity: int) -> None:
         path.parent.mkdir(exist_ok=True)
         write_new_file(path, b"")
     with closing(RowFile.open(store, layout, capacity)) as rows:
-        if layout.file == RUNS:
-            rows.release()  # what lies beyond: a matrix may be longer
+        rows.release()  # what lies beyond is in the quarantine, or zeros
         rows.reserve(capacity)
         rows.promise(capacity)
     sync_folder(path.parent)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -97,7 +96,7 @@ class Store:
         """
         blocks = self._blocks_of(np.arange(self.capacity) if run_ids is None else run_ids, RECORDS_PER_BLOCK)
         records = [self._verified(ids)[0] for ids in blocks]
-        return np.concatenate(records) if records else np.empty(0, self._record_dtype)
+        return np.concatenate(records) if records else np.empty(0, self.manifest.record_dtype)
 
     def committed_ids(self) -> RunIds:
         """Return the ids of the committed runs, ascending, int64 (R,).
@@ -156,10 +155,6 @@ class Store:
         Raises: UsageError when the store was made without them.
         """
         return self._map(self._matrix(test_set, "predicted").layout)
-
-    @cached_property
-    def _record_dtype(self) -> np.dtype[Any]:
-        return runs_layout(self.manifest).dtype
 
     def _map(self, layout: RowLayout) -> npt.NDArray[Any]:
         path, shape = self.path / layout.file, (self.capacity, *layout.row_shape)

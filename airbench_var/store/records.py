@@ -6,20 +6,16 @@ matrix, so a row of another store or of another run fails, and a fault is named 
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.errors import StoreRefusedError
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.manifest import Manifest
-from airbench_var.store.npy import HEADER_BYTES
 
 RUNS = "runs.npy"
 OPEN, COMMITTED, FAILED = 0, 1, 2
-SEEDS = ("init_seed", "order_seed", "aug_seed")
 
 #: Records that are read, checked or written at a time.
 RECORDS_PER_BLOCK = 1 << 16
@@ -29,38 +25,9 @@ Bytes = npt.NDArray[np.uint8]
 RunIds = npt.NDArray[np.int64]
 
 
-def record_dtype(manifest: Manifest) -> np.dtype[np.void]:
-    """Return the dtype of a record; T test sets in manifest order, M columns in manifest order.
-
-    Its size is a power of two, filled up with `reserved` zeros: a record then never lies on two disk
-    sectors, so that a power cut leaves the old record or the new one.
-
-    Raises: StoreRefusedError when the record does not fit a sector.
-    """
-    t, m = len(manifest.test_sets), len(manifest.identity["columns"])
-    fields: list[tuple[Any, ...]] = [
-        ("state", "u1"),
-        ("diverged", "u1"),
-        ("attempt", "<u2"),
-        ("worker", "<u4"),
-        ("run_id", "<u8"),
-        *((seed, "<u8") for seed in SEEDS),
-        ("loss", "<f8"),
-        ("train_s", "<f8"),
-        ("correct", "<u4", (t,)),
-        ("payload_crc", "<u4", (t, m)),
-        ("crc", "<u4"),
-    ]
-    used = np.dtype(fields).itemsize
-    size = 1 << (used - 1).bit_length()
-    if size > HEADER_BYTES:
-        raise StoreRefusedError(f"{t} test sets do not fit one record; divide them between stores.")
-    return np.dtype([*fields, ("reserved", "u1", (size - used,))] if used < size else fields)
-
-
 def runs_layout(manifest: Manifest) -> RowLayout:
     """Return where the records lie."""
-    return RowLayout(RUNS, record_dtype(manifest))
+    return RowLayout(RUNS, manifest.record_dtype)
 
 
 def row_layouts(manifest: Manifest) -> tuple[RowLayout, ...]:
@@ -80,7 +47,7 @@ def open_records(manifest: Manifest, run_ids: RunIds) -> Records:
 
     They are not all zeros, so that a part of the file that was lost to zeros is not taken for work undone.
     """
-    records = np.zeros(len(run_ids), record_dtype(manifest))
+    records = np.zeros(len(run_ids), manifest.record_dtype)
     records["run_id"] = run_ids
     records["crc"] = record_crcs(records, manifest.uuid)
     return records

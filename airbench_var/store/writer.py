@@ -24,9 +24,9 @@ from airbench_var.store.events import EventLog
 from airbench_var.store.extent import extent_of
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import WriterLock
-from airbench_var.store.manifest import MANIFEST, Manifest
+from airbench_var.store.manifest import MANIFEST, SEEDS, Manifest
 from airbench_var.store.reader import Store
-from airbench_var.store.records import COMMITTED, FAILED, OPEN, SEEDS, Bytes, Records, runs_layout
+from airbench_var.store.records import COMMITTED, FAILED, OPEN, Bytes, Records, runs_layout
 from airbench_var.store.rows import Outcome
 
 

@@ -1,7 +1,5 @@
 """How runs are computed: device, threads, compiling, loader; each choice with its reason."""
 
-import platform
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from airbench_var.errors import DeviceError, UsageError
+from airbench_var.machine import cpu_name, nvidia_driver
 from airbench_var.recipe import Recipe
 
 CompileMode = Literal["auto", "on", "off"]
@@ -60,7 +59,7 @@ class Settings:
 
     def device_name(self) -> str:
         """Return the name of the device, for people."""
-        return _cpu_name() if self.on_cpu else torch.cuda.get_device_name(self.device)
+        return cpu_name() if self.on_cpu else torch.cuda.get_device_name(self.device)
 
     def gpu_libraries(self) -> dict[str, str | None]:
         """Return the versions of CUDA and cuDNN that torch was built with; empty on a CPU."""
@@ -70,7 +69,7 @@ class Settings:
 
     def driver(self) -> str | None:
         """Return the version of the GPU's driver, for people; None on a CPU."""
-        return None if self.on_cpu else _nvidia_driver()
+        return None if self.on_cpu else nvidia_driver()
 
 
 def choose_device(asked: str) -> tuple[str, str]:
@@ -106,21 +105,3 @@ def choose_compile(asked: CompileMode, device: str) -> tuple[bool, str]:
     if torch.device(device).type == "cuda":
         return True, "fewer kernel launches on a GPU"
     return False, "eager is faster on a CPU, see `python -m bench step`"
-
-
-_NVIDIA = Path("/proc/driver/nvidia/version")
-
-
-def _nvidia_driver() -> str | None:
-    """Return the version that the kernel module gives of itself, such as 550.54.15."""
-    version = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", _NVIDIA.read_text()) if _NVIDIA.exists() else None
-    return version[0] if version else None
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

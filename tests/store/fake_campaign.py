@@ -82,11 +82,11 @@ def open_writer(path: Path, capacity: int, **changes: Any) -> StoreWriter:
 
 
 def run_campaign(path: Path, n_runs: int, batch: int = 2) -> None:
-    """What a campaign does: make or reopen the store, and commit what is open."""
+    """What a campaign does: make or reopen the store, and commit what is open or has failed."""
     with open_writer(path, n_runs) as writer:
-        open_ids = writer.open_ids(n_runs)
-        for start in range(0, len(open_ids), batch):
-            writer.commit([outcome(run_id) for run_id in open_ids[start : start + batch]])
+        work = [*writer.open_ids(n_runs), *writer.failed_ids(n_runs)]
+        for start in range(0, len(work), batch):
+            writer.commit([outcome(run_id) for run_id in work[start : start + batch]])
 
 
 def matrix_bytes(path: Path, files: Iterable[str] = MATRICES) -> dict[str, bytes]:

@@ -10,7 +10,8 @@ from airbench_var.errors import StorageError, StoreRefusedError, UsageError
 from airbench_var.store import COMMITTED, FAILED, OPEN, Block, Manifest, Outcome
 from airbench_var.store.create import refuse_impossible
 from airbench_var.store.encoding import Row, encode_outcome
-from airbench_var.store.records import SEEDS, Bytes, Records, RunIds, open_records
+from airbench_var.store.manifest import SEEDS
+from airbench_var.store.records import Bytes, Records, RunIds, open_records
 
 
 class MemoryPlace:

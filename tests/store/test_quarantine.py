@@ -12,8 +12,8 @@ import pytest
 
 from airbench_var.errors import StorageError, StoreDamagedError, StoreRefusedError
 from airbench_var.store import Store, damage, repair, verify
+from tests.faults import inject as faults
 
-from . import faults
 from .fake_campaign import MATRICES, matrix_bytes, open_writer, outcome, overwrite, run_campaign
 from .test_create import everything_in
 from .test_verification import change_row, cut

@@ -185,7 +185,8 @@ def test_a_matrix_of_another_shape_or_dtype_is_named(path: Path, file: str) -> N
 
 
 def test_a_matrix_with_fewer_rows_than_there_are_runs_is_named(path: Path) -> None:
-    overwrite(path / "alpha/correct.npy", encode_header(np.dtype("u1"), (N_RUNS - 1, 2)))
+    short = encode_header(np.dtype("u1"), (N_RUNS - 1, 2)) + (path / "alpha/correct.npy").read_bytes()[512:-2]
+    (path / "alpha/correct.npy").write_bytes(short)
     with pytest.raises(StoreDamagedError, match=r"alpha/correct\.npy: 2 rows, but runs\.npy has 3"):
         Store.open(path)
 
@@ -197,7 +198,9 @@ def test_records_beyond_the_header_are_damage_but_a_growth_cut_short_is_not(path
     read_all(path)
     with (path / "runs.npy").open("ab") as file:
         file.write(b"\1")
-    with pytest.raises(StoreDamagedError, match=r"runs\.npy: there are records beyond the 3 of its header"):
+    with pytest.raises(
+        StoreDamagedError, match=r"runs\.npy: there are bytes beyond the 3 rows of its header"
+    ):
         Store.open(path)
 
 

@@ -1,7 +1,7 @@
 """Run a campaign in a child that is killed at its K-th system call, for every K, and finish it each time.
 
-python kill_everywhere.py FOLDER: prints, as JSON, the calls it was killed at and what was wrong afterwards.
-A script of its own, because a fork is only safe in a process without threads.
+`python -m tests.faults.kill_everywhere FOLDER` prints, as JSON, how many calls it was killed at and what was
+wrong afterwards. A program of its own, because a fork is only safe in a process without threads.
 """
 
 import json
@@ -11,10 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-import fake_campaign
-import faults
-
 from airbench_var.store import Store, verify
+from tests.faults import inject
+from tests.store import fake_campaign
 
 FIRST_RUNS, ALL_RUNS = 3, 5
 
@@ -34,7 +33,7 @@ def killed_at(k: int, store: Path, ledger: Path) -> str | None:
     """Return the call it was killed at, or None when the campaign ended before."""
     child = os.fork()
     if child == 0:
-        with faults.counting(faults.kill, k):
+        with inject.counting(inject.kill, k):
             campaign(store, ledger)
         os._exit(0)
     _, status = os.waitpid(child, 0)

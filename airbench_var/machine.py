@@ -1,0 +1,44 @@
+"""Where a number comes from: the commit of this package, the processor, the driver. No torch here."""
+
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+CPU_INFO = Path("/proc/cpuinfo")
+NVIDIA = Path("/proc/driver/nvidia/version")
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout this package is imported from, with '+' when it has changes."""
+    try:
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # a venv may lie in another's checkout
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None  # no git, or an installed package
+
+
+def short_commit() -> str:
+    """Return the same in a few characters, or 'unknown'."""
+    whole = commit() or "unknown"
+    return whole[:8] + "+" * whole.endswith("+")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+
+def cpu_name() -> str:
+    """Return the name of the processor, for people."""
+    if CPU_INFO.exists():
+        for line in CPU_INFO.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def nvidia_driver() -> str | None:
+    """Return the version that the kernel module of an NVIDIA GPU gives of itself, such as 550.54.15."""
+    version = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", NVIDIA.read_text()) if NVIDIA.exists() else None
+    return version[0] if version else None
