@@ -95,7 +95,14 @@ def test_no_module_is_a_drawer() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["airbench_var", "airbench_var.analysis", "airbench_var.report.live", "airbench_var.cli"]
+    "name",
+    [
+        "airbench_var",
+        "airbench_var.analysis",
+        "airbench_var.report.live",
+        "airbench_var.report.store",
+        "airbench_var.cli",
+    ],
 )
 def test_analysing_half_loads_no_torch(name: str) -> None:
     code = f"import sys, {name}; print([m for m in ('torch', 'triton', 'ffcv') if m in sys.modules])"

@@ -59,6 +59,9 @@ def flat(text: str) -> str:
         (["analyze"], 2, "required: STORE"),
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
         (["analyze", "EMPTY"], 5, "is no store"),
+        *((([name], 2, "required: STORE")) for name in ("info", "verify", "repair")),
+        *(([name, "EMPTY/none"], 2, "there is no such store") for name in ("info", "verify", "repair")),
+        *(([name, "EMPTY"], 5, "is no store") for name in ("info", "verify", "repair")),
     ],
 )
 def test_mistakes(
@@ -160,3 +163,87 @@ def test_a_recipe_that_does_not_fit_leaves_no_store(
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["--version"]) == 0
     assert capsys.readouterr().out.startswith("airbench_var ")
+
+
+def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = exit_code(arguments)
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+def test_damage_is_found_repaired_and_trained_again(
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    small_data: Dataset,
+    tmp_path: Path,
+) -> None:
+    """From the fault to the same bytes as before, by commands alone."""
+    before = digest(store)
+    code, out, err = run(["verify", str(store), "--json"], capsys)
+    assert (code, json.loads(out)["whole"], err) == (0, True, "")
+    with (store / "small" / "predicted.npy").open("r+b") as file:
+        file.seek(512 + 4 * 203)
+        file.write(b"\xff")
+
+    code, out, err = run(["verify", str(store)], capsys)
+    assert code == 4
+    assert "small/predicted.npy" in out
+    assert f"{store} is damaged, 1 fault." in err
+    assert f"`python -m airbench_var repair {store}`" in err
+    code, out, err = run(["verify", str(store), "--json"], capsys)
+    assert (code, [fault["run_id"] for fault in json.loads(out)["faults"]]) == (4, [4])
+
+    code, out, err = run(["repair", str(store), "--json"], capsys)
+    assert (code, json.loads(out)["reopened"], err) == (0, [4], "")
+    code, out, _ = run(["info", str(store), "--json"], capsys)
+    assert (code, json.loads(out)["committed"], json.loads(out)["open"]) == (0, 9, 1)
+
+    campaign = Campaign(recipe=find_recipe("tiny"), data=small_data, out=store, runs=10, settings=Settings())
+    again = fake(campaign)
+    run_campaign(campaign, execute=again)
+    assert again.ran == [4]
+    changed = {name for name, value in digest(store).items() if before.get(name) != value}
+    assert not {str(store / "small" / f"{name}.npy") for name in ("labels", "correct", "predicted")} & changed
+    assert run(["verify", str(store)], capsys)[0] == 0
+
+
+def test_info_shows_recipe_data_and_progress(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(["info", str(store)], capsys)
+    assert (code, err) == (0, "")
+    assert "10 committed, 0 failed, 0 open, of 10 runs" in out
+    assert "tiny (" in out
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "repair", "analyze"])
+def test_a_newer_format_is_refused_and_nothing_written(
+    command: str, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("manifest.json", "manifest.copy.json"):
+        text = (store / name).read_text().replace('"format_version": 1', '"format_version": 2')
+        (store / name).write_text(text)
+    before = digest(store)
+    code, out, err = run([command, str(store)], capsys)
+    assert (code, out) == (5, "")
+    assert "the store has format version 2, this airbench_var knows version 1" in err
+    assert digest(store) == before
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "repair", "analyze"])
+def test_a_circle_of_links_is_named(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    code, out, err = run([command, str(tmp_path / "a")], capsys)
+    assert (code, out) == (6, "")
+    assert "Too many levels of symbolic links" in err
+
+
+def test_a_campaign_across_a_network_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_data: Dataset, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("airbench_var.store.filesystem.filesystem_of", lambda _: "nfs4")
+    campaign = Campaign(
+        recipe=find_recipe("tiny"), data=small_data, out=tmp_path / "store", runs=2, settings=Settings()
+    )
+    run_campaign(campaign, "plain", execute=fake(campaign))
+    assert "warning: " in capsys.readouterr().err
