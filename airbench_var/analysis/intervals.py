@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtr, chdtri, ndtri, stdtrit
+from scipy.special import chdtri, ndtri, stdtrit
 
 from airbench_var.analysis.estimate import Interval
 from airbench_var.analysis.variance import (
@@ -114,20 +114,6 @@ def distribution_wise_variance_interval(counts: CorrectnessCounts, level: float)
         estimate - math.hypot(estimate - low, estimate - example_low),
         estimate + math.hypot(high - estimate, example_high - estimate),
     )
-
-
-def under_dispersion_p_value(counts: CorrectnessCounts) -> float:
-    """Return the chance of a test-set variance this small if examples failed independently of one another.
-
-    Conditional on c_i the mean and the variance of the test-set variance are exact, and a chi-square law
-    is matched to them. Source: the variance-ratio form of paper, Definition 1.
-    """
-    v_N = example_variances(counts)
-    total, squares = float(v_N.sum()), float(v_N @ v_N)
-    if total**2 <= squares:  # at most one example varies: nothing to compare
-        return 1.0
-    freedom = (counts.R - 1) * total**2 / (total**2 - squares)
-    return float(chdtr(freedom, freedom * float(test_set_variance(counts)) * counts.n**2 / total))
 
 
 def _mean(counts: CorrectnessCounts) -> float:

@@ -79,10 +79,10 @@ class LiveStatistics:
         self._diverged |= {run_id for run_id, result in done.items() if result.diverged}
         self._failed = (self._failed | {outcome.spec.run_id for outcome in outcomes}) - self._counted
 
-    def analysis(self, level: float = LEVEL) -> Analysis:
-        """Return the estimates as of now; O(N + R log R)."""
+    def analysis(self, level: float = LEVEL, *, with_tests: bool = True) -> Analysis:
+        """Return the estimates as of now; O(N + R log R), and the tests unless there is no time for them."""
         summaries = [
-            summarize(name, state, diverged=self._diverged, level=level)
+            summarize(name, state, diverged=self._diverged, level=level, with_tests=with_tests)
             for name, state in self._counts.items()
         ]
         return Analysis(

@@ -1,12 +1,13 @@
 """From the counts of one test set to its named estimates."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from airbench_var.analysis import intervals, variance
+from airbench_var.analysis import independence, intervals, variance
 from airbench_var.analysis.estimate import Estimand, Estimate, Interval
+from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.stats import CorrectnessCounts
 
 LEVEL = 0.95
@@ -23,37 +24,47 @@ class TestSetSummary:
     runs: int
     diverged: int  #: of these runs; they are part of the recipe and of every estimate
     estimates: Mapping[str, Estimate]
+    tests: Mapping[str, HypothesisTest] = field(default_factory=dict)  #: empty while a campaign runs
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return examples, runs, diverged, warnings, and the estimates by name (see `Estimate.to_json`)."""
+        """Return examples, runs, diverged, warnings, estimates and tests by name (see their `to_json`)."""
         return {
             "examples": self.examples,
             "runs": self.runs,
             "diverged": self.diverged,
             "warnings": list(self.warnings),
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
+            "tests": {name: test.to_json() for name, test in self.tests.items()},
         }
 
 
 def summarize(
-    name: str, counts: CorrectnessCounts, *, diverged: frozenset[int] = frozenset(), level: float = LEVEL
+    name: str,
+    counts: CorrectnessCounts,
+    *,
+    diverged: frozenset[int] = frozenset(),
+    level: float = LEVEL,
+    with_tests: bool = True,
 ) -> TestSetSummary:
     """Return every estimate of one test set; what R or n is too small for is absent, with the reason.
 
-    `<x>_variance` is followed by `<x>_std`, its square root. `diverged` holds the ids of diverged runs.
+    `<x>_variance` is followed by `<x>_std`, its square root. `diverged` holds the ids of diverged runs. The
+    tests take a tenth of a second, which a live view does not have.
     """
     estimates: list[Estimate] = []
     for kind in _KINDS:
         estimates.append(kind.estimate(counts, level))
         if kind.name.endswith("_variance"):
             estimates.append(estimates[-1].standard_deviation(kind.name.replace("_variance", "_std")))
+    tests = [independence.variance_ratio(counts), independence.goodness_of_fit(counts)] if with_tests else []
     return TestSetSummary(
         name=name,
         examples=counts.n,
         runs=counts.R,
         diverged=len(diverged),
         estimates={estimate.name: estimate for estimate in estimates},
+        tests={test.name: test for test in tests},
         warnings=tuple(_warnings(counts, diverged)),
     )
 
@@ -101,7 +112,7 @@ def _why_no_interval(counts: CorrectnessCounts) -> str:
 
 
 def _under_dispersed(counts: CorrectnessCounts) -> tuple[str]:
-    p_value = intervals.under_dispersion_p_value(counts)
+    p_value = independence.under_dispersion_p_value(counts)
     return (f"under-dispersed: runs differ less than independent errors would make them, p = {p_value:.2g}",)
 
 

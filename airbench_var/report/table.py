@@ -37,6 +37,8 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
     for summary in analysis.test_sets:
         console.print(_table(summary))
         _print_paragraph(console, _reading(summary))
+        if any(test.p_value is not None for test in summary.tests.values()):
+            _print_paragraph(console, _tests(summary))
         for note in dict.fromkeys(_notes(summary)):
             _print_paragraph(console, f"Note: {note}.", "yellow")
     if analysis.failed:
@@ -89,6 +91,23 @@ def _reading(summary: TestSetSummary) -> str:
             f"their std is at most {upper_text(real)}, as far as these runs can tell."
         )
     return f"Runs differ less ({spread}) than chance on {examples} would make them differ ({by_chance})."
+
+
+def _tests(summary: TestSetSummary) -> str:
+    """Return what the tests of independent errors say."""
+    ratio, fit = summary.tests["variance_ratio"], summary.tests["goodness_of_fit"]
+    assert ratio.statistic is not None
+    assert fit.statistic is not None
+    return (
+        f"Are errors independent? The variance is {ratio.statistic:.2f} times that of independent errors "
+        f"(p {_p_text(ratio.p_value)}, chi-square); the largest distance between the accuracy distribution "
+        f"and theirs is {fit.statistic:.3f} (p {_p_text(fit.p_value)}, re-centred Kolmogorov-Smirnov)."
+    )
+
+
+def _p_text(p_value: float | None) -> str:
+    assert p_value is not None
+    return f"= {p_value:.2g}" if p_value >= 1e-4 else "< 0.0001"
 
 
 def _notes(summary: TestSetSummary) -> Iterator[str]:

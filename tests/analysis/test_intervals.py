@@ -152,14 +152,3 @@ def test_a_wider_level_contains_a_narrower_one() -> None:
             interval_of(state, p) for p in (0.5, 0.9, 0.99)
         ):
             assert lower < low < high < higher
-
-
-def test_under_dispersion_has_a_small_p_value_and_independence_has_not() -> None:
-    rng = np.random.default_rng(25)
-    half_RN = rng.random((60, 100)) < 0.8
-    mirrored_RN = np.concatenate([half_RN, ~half_RN], axis=1)  # every run right on 100 of 200
-    mirrored_RN[0, 0] ^= True
-    assert intervals.under_dispersion_p_value(count(mirrored_RN)) < 1e-6
-    p_values = [intervals.under_dispersion_p_value(count(rng.random((30, 100)) < 0.8)) for _ in range(400)]
-    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 400))
-    assert intervals.under_dispersion_p_value(count(np.ones((5, 9)))) == 1

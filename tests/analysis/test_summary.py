@@ -61,7 +61,7 @@ def test_every_estimate_is_there_with_interval_method_and_estimand() -> None:
 def test_json_has_the_documented_keys_and_survives_a_round_trip() -> None:
     document = independent().to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert set(document) == {"examples", "runs", "diverged", "warnings", "estimates"}
+    assert set(document) == {"examples", "runs", "diverged", "warnings", "estimates", "tests"}
     assert list(document["estimates"]) == NAMES
     keys = {"value", "low", "high", "level", "method", "estimand", "assumption", "warnings", "absent"}
     errors = {"standard_error_test_set", "standard_error_distribution"}

@@ -135,3 +135,19 @@ def test_goes_to_stdout_without_colour_when_piped(
     assert "cifar10: 100 runs" in captured.out
     assert "\x1b" not in captured.out
     assert not captured.err
+
+
+def test_what_the_tests_of_independence_say() -> None:
+    state = simulated(0.004, 0)
+    ratio = summarize("cifar10", state).tests["variance_ratio"]
+    text = words(printed(state))
+    assert (
+        f"The variance is {ratio.statistic:.2f} times that of independent errors (p < 0.0001, chi-square)"
+        in text
+    )
+    assert "re-centred Kolmogorov-Smirnov" in text
+    assert re.search(r"distribution and theirs is 0\.\d\d\d \(p (=|<) ", text)
+
+
+def test_nothing_is_said_of_independence_where_nothing_can_be() -> None:
+    assert "Are errors independent?" not in printed(count(np.ones((5, 9))))

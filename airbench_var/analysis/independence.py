@@ -1,0 +1,137 @@
+"""Are errors independent? Tests of the paper's Definition 1 from the integer counts.
+
+Under independence, all that is left random given the counts c_i is which runs are right on an example, apart
+from all other examples: every column of the correctness matrix shuffled by itself.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtr, chdtrc
+
+from airbench_var.analysis.intervals import example_variances
+from airbench_var.analysis.poisson_binomial import poisson_binomial
+from airbench_var.analysis.variance import test_set_variance
+from airbench_var.stats import CorrectnessCounts
+
+#: Draws for the null of the goodness of fit: p-values down to 1 / 2,000.
+DRAWS = 1999
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HypothesisTest:
+    """One test of a null hypothesis; without a p-value it says why."""
+
+    name: str
+    null: str
+    statistic: float | None
+    p_value: float | None
+    method: str
+    assumption: str
+    absent: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return {**vars(self), "absent": self.absent or None}
+
+
+_ASSUMPTION = "runs are independent and identically distributed; nothing is assumed of the examples"
+
+
+def variance_ratio(counts: CorrectnessCounts) -> HypothesisTest:
+    """Test whether runs differ more than independent errors would make them; the statistic is V / I.
+
+    Given c_i the mean and the variance of the test-set variance are exact under the null, and a chi-square
+    law is matched to them; it fails when fewer than two examples vary. Source: paper, Definition 1.
+    """
+    scaled = _matched_chi_square(counts)
+    ratio = None if scaled is None else scaled[0] / scaled[1]
+    return HypothesisTest(
+        name="variance_ratio",
+        null="errors are independent, so that the variance ratio is 1; larger is against it",
+        statistic=ratio,
+        p_value=None if scaled is None else float(chdtrc(scaled[1], scaled[0])),
+        method="chi-square with the exact mean and variance of the null, given the counts of each example",
+        assumption=_ASSUMPTION,
+        absent=_why_not(counts) if scaled is None else "",
+    )
+
+
+def under_dispersion_p_value(counts: CorrectnessCounts) -> float:
+    """Return the chance of a test-set variance this small if examples failed independently of one another.
+
+    The other tail of `variance_ratio`; 1 where that test has nothing to compare.
+    """
+    scaled = _matched_chi_square(counts)
+    return 1.0 if scaled is None else float(chdtr(scaled[1], scaled[0]))
+
+
+def _matched_chi_square(counts: CorrectnessCounts) -> tuple[float, float] | None:
+    """Return statistic and degrees of freedom, or None where fewer than two examples vary."""
+    if counts.R < 2:
+        return None
+    v_N = example_variances(counts)
+    total, squares = float(v_N.sum()), float(v_N @ v_N)
+    if np.count_nonzero(v_N) < 2:
+        return None
+    freedom = (counts.R - 1) * total**2 / (total**2 - squares)
+    return freedom * float(test_set_variance(counts)) * counts.n**2 / total, freedom
+
+
+def goodness_of_fit(counts: CorrectnessCounts, draws: int = DRAWS) -> HypothesisTest:
+    """Test the whole accuracy distribution against independent errors by a Kolmogorov-Smirnov distance.
+
+    The rates are estimated from the same runs, so that the expected law has the mean of the sample; a table
+    for a known law would never reject. Here each simulated sample, too, is compared with the law moved to
+    its own mean (as Lilliefors did for the normal law). The draws have a fixed seed. It has little power
+    against a larger variance: look at `variance_ratio` first. Source: paper, section 3.2, Fig 3.
+    """
+    absent = _why_not(counts)
+    distance = p_value = None
+    if not absent:
+        law = poisson_binomial(counts.c_N, counts.R)
+        places = np.arange(len(law.pmf_K))
+        observed_K = np.bincount(np.clip(counts.k_R - law.first, 0, places[-1]), minlength=len(places))
+        cdf_K = np.cumsum(law.pmf_K)
+        distance = _distance(observed_K, cdf_K)
+        rng = np.random.Generator(np.random.PCG64([counts.R, counts.n, counts.S1]))
+        pmf_K = law.pmf_K / law.pmf_K.sum()
+        beyond = 0
+        for _ in range(draws):
+            drawn_K = rng.multinomial(counts.R, pmf_K)
+            shift = float(places @ drawn_K) / counts.R + law.first - law.mean
+            beyond += _distance(drawn_K, _moved(cdf_K, shift)) >= distance
+        p_value = (1 + beyond) / (draws + 1)
+    return HypothesisTest(
+        name="goodness_of_fit",
+        null="accuracies follow the Poisson-binomial law of independent errors",
+        statistic=distance,
+        p_value=p_value,
+        method=f"Kolmogorov-Smirnov distance against {draws:,} samples of the law, each re-centred",
+        assumption=_ASSUMPTION,
+        absent=absent,
+    )
+
+
+def _distance(count_K: npt.NDArray[Any], cdf_K: Float64) -> float:
+    return float(np.max(np.abs(np.cumsum(count_K) / count_K.sum() - cdf_K)))
+
+
+def _moved(cdf_K: Float64, shift: float) -> Float64:
+    """Return the distribution function moved to the right, linear between whole numbers."""
+    places = np.arange(len(cdf_K))
+    moved_K: Float64 = np.interp(places - shift, places, cdf_K, left=0.0, right=1.0)
+    return moved_K
+
+
+def _why_not(counts: CorrectnessCounts) -> str:
+    if counts.R < 2:
+        return f"at least 2 runs are needed, there {'is' if counts.R == 1 else 'are'} {counts.R}"
+    varying = int(np.count_nonzero((counts.c_N > 0) & (counts.c_N < counts.R)))
+    if varying < 2:
+        return f"at least 2 examples must be right in some runs and wrong in others, here {varying}"
+    return ""

@@ -1,0 +1,98 @@
+"""Tests of independence reject independent errors as often as they say, and the tempting wrong ones do not.
+
+A bound on the share of rejections is widened by three standard errors of a share; the seeds are fixed.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from airbench_var.analysis.independence import goodness_of_fit, under_dispersion_p_value, variance_ratio
+from airbench_var.analysis.poisson_binomial import poisson_binomial
+from airbench_var.stats import CorrectnessCounts
+from tests.statistical.generator import simulate
+
+LEVEL = 0.05
+
+PValue = Callable[[CorrectnessCounts], float]
+
+
+def p_of_ratio(counts: CorrectnessCounts) -> float:
+    p_value = variance_ratio(counts).p_value
+    assert p_value is not None
+    return p_value
+
+
+def p_of_fit(counts: CorrectnessCounts) -> float:
+    p_value = goodness_of_fit(counts, draws=199).p_value
+    assert p_value is not None
+    return p_value
+
+
+def plain_kolmogorov_smirnov(counts: CorrectnessCounts) -> float:
+    """The wrong way: the law with the estimated rates, taken for known."""
+    law = poisson_binomial(counts.c_N, counts.R)
+    observed_K = np.bincount(counts.k_R - law.first, minlength=len(law.pmf_K))
+    distance = np.max(np.abs(np.cumsum(observed_K) / counts.R - np.cumsum(law.pmf_K)))
+    return float(stats.kstwo.sf(distance, counts.R))
+
+
+def simulated_with_fixed_rates(counts: CorrectnessCounts) -> float:
+    """The paper's way: compare with samples of p = c / R, whose variance is too small by a share of 1 / R."""
+    v = float((counts.c_N / counts.R) @ (1 - counts.c_N / counts.R))
+    freedom = counts.R - 1
+    return float(stats.chi2.sf(freedom * counts.k_R.var(ddof=1) / v, freedom))
+
+
+def rejections(p_value: PValue, *, n: int, runs: int, sets: int, seed: int = 0) -> float:
+    rng = np.random.default_rng([seed, n, runs])
+    drawn = (simulate(rng, n=n, runs=runs, distribution_wise_std=0.0).counts for _ in range(sets))
+    return float(np.mean([p_value(counts) <= LEVEL for counts in drawn]))
+
+
+def within(share: float, low: float, high: float, sets: int) -> bool:
+    slack_low, slack_high = (3 * np.sqrt(bound * (1 - bound) / sets) for bound in (low, high))
+    return low - slack_low <= share <= high + slack_high
+
+
+@pytest.mark.parametrize(
+    ("p_value", "low", "high"),
+    [(p_of_ratio, 0.04, 0.055), (under_dispersion_p_value, 0.04, 0.055), (p_of_fit, 0.035, 0.06)],
+)
+@pytest.mark.parametrize(("n", "runs"), [(200, 30), (1000, 100)])
+def test_independent_errors_are_rejected_as_often_as_the_level(
+    p_value: PValue, low: float, high: float, n: int, runs: int
+) -> None:
+    sets = 600
+    assert within(rejections(p_value, n=n, runs=runs, sets=sets), low, high, sets)
+
+
+@pytest.mark.statistics
+@pytest.mark.parametrize(
+    ("p_value", "low", "high"),
+    [(p_of_ratio, 0.04, 0.055), (under_dispersion_p_value, 0.04, 0.055), (p_of_fit, 0.035, 0.06)],
+)
+@pytest.mark.parametrize(("n", "runs"), [(200, 30), (1000, 100), (4000, 50)])
+def test_type_one_error_over_four_thousand_sets(
+    p_value: PValue, low: float, high: float, n: int, runs: int
+) -> None:
+    sets = 4000
+    assert within(rejections(p_value, n=n, runs=runs, sets=sets, seed=1), low, high, sets)
+
+
+def test_a_plain_kolmogorov_smirnov_test_never_rejects() -> None:
+    assert rejections(plain_kolmogorov_smirnov, n=1000, runs=100, sets=400) < 0.01
+
+
+def test_rates_taken_for_known_reject_too_often() -> None:
+    assert rejections(simulated_with_fixed_rates, n=1000, runs=20, sets=2000) > 0.055
+
+
+def test_the_ratio_sees_what_the_distance_hardly_sees() -> None:
+    """Power against a distribution-wise std of a third of the independent one, at 1,000 examples."""
+    rng = np.random.default_rng(8)
+    drawn = [simulate(rng, n=1000, runs=200, distribution_wise_std=0.0025).counts for _ in range(150)]
+    by_ratio, by_fit = (np.mean([p(counts) <= LEVEL for counts in drawn]) for p in (p_of_ratio, p_of_fit))
+    assert by_ratio > by_fit + 0.1
