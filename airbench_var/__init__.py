@@ -13,14 +13,16 @@ _HOME = {
     "Seeds": "airbench_var.seeds",
     "Store": "airbench_var.store",
     "analyze": "airbench_var.analysis",
+    "compare": "airbench_var.analysis",
+    "plan": "airbench_var.analysis",
     "Campaign": "airbench_var.campaign",
     "run_campaign": "airbench_var.campaign",
     "train": "airbench_var.training",
 }
-__all__ = ["Campaign", "Recipe", "Seeds", "Store", "analyze", "run_campaign", "train"]
+__all__ = ["Campaign", "Recipe", "Seeds", "Store", "analyze", "compare", "plan", "run_campaign", "train"]
 
 if TYPE_CHECKING:
-    from airbench_var.analysis import analyze
+    from airbench_var.analysis import analyze, compare, plan
     from airbench_var.campaign import Campaign, run_campaign
     from airbench_var.recipe import Recipe
     from airbench_var.seeds import Seeds

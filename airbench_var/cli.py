@@ -20,8 +20,9 @@ from airbench_var.errors import (
 )
 
 if TYPE_CHECKING:
-    from airbench_var.analysis import Analysis
+    from airbench_var.analysis import Analysis, Plan
     from airbench_var.report.live import Mode
+    from airbench_var.stats import CorrectnessCounts
     from airbench_var.store import Repair, Store, StoreInfo, Verification
 
 DESCRIPTION = """\
@@ -31,6 +32,8 @@ Train the same network many times and measure how much the runs differ, and why.
   python -m airbench_var --runs 200 --recipe tiny --data-dir data --out runs/tiny --seed 1
   python -m airbench_var --runs 20 --recipe tiny --data synthetic   needs no data
   python -m airbench_var analyze runs/tiny                  what its runs say
+  python -m airbench_var compare runs/a runs/b              is recipe A better than B?
+  python -m airbench_var plan --detect 0.02% --std 0.15%    how many runs does it take?
   python -m airbench_var info runs/tiny                     what it is of, how far it is
   python -m airbench_var verify runs/tiny                   read all of it, name every fault
   python -m airbench_var repair runs/tiny                   set damage aside, open those runs again
@@ -52,13 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command = given.pop(0)
         if command == "train":
             return train(train_parser().parse_args(given))
-        if command not in STORE_COMMANDS:
+        if command not in COMMANDS:
             raise UsageError(
-                f"unknown command {command!r}{nearest(command, [*STORE_COMMANDS])}. Commands: train, "
-                f"{', '.join(STORE_COMMANDS)}; "
+                f"unknown command {command!r}{nearest(command, [*COMMANDS])}. Commands: train, "
+                f"{', '.join(COMMANDS)}; "
                 "without one, `python -m airbench_var --runs N` trains."
             )
-        return STORE_COMMANDS[command](store_parser(command).parse_args(given))
+        return COMMANDS[command](command_parser(command).parse_args(given))
     except AirbenchVarError as error:
         print(f"airbench_var: {error}", file=sys.stderr)
         return error.exit_code
@@ -135,14 +138,28 @@ def train_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def store_parser(command: str) -> argparse.ArgumentParser:
-    """Return the parser of a command that takes a store."""
+def command_parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser of a command that reads stores."""
     parser = argparse.ArgumentParser(
         prog=f"python -m airbench_var {command}",
-        description=(STORE_COMMANDS[command].__doc__ or "").split("\n\n")[0],
+        description=(COMMANDS[command].__doc__ or "").replace("%", "%%"),
         allow_abbrev=False,
     )
-    parser.add_argument("store", type=Path, metavar="STORE")
+    if command == "compare":
+        parser.add_argument("a", type=Path, metavar="STORE_A")
+        parser.add_argument("b", type=Path, metavar="STORE_B")
+    elif command == "plan":
+        parser.add_argument(
+            "--detect", type=_share, required=True, metavar="D", help="difference in mean accuracy, as 0.02%%"
+        )
+        given = parser.add_mutually_exclusive_group(required=True)
+        given.add_argument("--std", type=_share, metavar="S", help="std over runs, as 0.15%%")
+        given.add_argument("--store", type=Path, metavar="STORE", help="take the std from these runs")
+        parser.add_argument("--against", type=Path, metavar="STORE", help="runs of the other recipe")
+        parser.add_argument("--power", type=_share, default=0.8, metavar="P", help="default 80%%")
+        parser.add_argument("--test-set", metavar="NAME", help="default: the first of the store")
+    else:
+        parser.add_argument("store", type=Path, metavar="STORE")
     parser.add_argument("--json", action="store_true", help="for machines; fractions, not percent")
     return parser
 
@@ -240,9 +257,56 @@ def info(options: argparse.Namespace) -> int:
     return 0
 
 
-#: Commands that take a store; `train` is the one that makes it.
-STORE_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+def compare(options: argparse.Namespace) -> int:
+    """Print whether recipe A is better than B, on this test set and on its distribution."""
+    from airbench_var.analysis import compare
+    from airbench_var.report.comparison import print_comparison
+
+    found = compare(options.a, options.b)
+    with _reader_may_leave():
+        if options.json:
+            head = {"a": str(options.a), "b": str(options.b)}
+            _print_json(head | {"test_sets": {name: one.to_json() for name, one in found.items()}})
+        else:
+            print(f"A: {options.a}\nB: {options.b}")
+            print_comparison(found)
+    return 0
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Print how many runs of each recipe it takes to see a difference, and when more runs stop helping."""
+    from airbench_var.analysis import count_store, plan, std_of
+    from airbench_var.report.comparison import print_plan
+
+    if options.against and not options.store:
+        raise UsageError("--against is the store of the other recipe; give the first one with --store.")
+    paths = [path for path in (options.store, options.against) if path]
+    pilots = [_choose(path, count_store(path), options.test_set) for path in paths]
+    planned = plan(
+        options.detect,
+        std_of(*pilots) if pilots else options.std,
+        power=options.power,
+        pilots=(pilots[0], pilots[1]) if len(pilots) == 2 else None,
+    )
+    _print(planned, print_plan, as_json=options.json)
+    return 0
+
+
+def _choose(path: Path, counts: "Mapping[str, CorrectnessCounts]", name: str | None) -> "CorrectnessCounts":
+    """Return the counts of a test set, by default the first, with at least two runs."""
+    chosen = name or next(iter(counts))
+    if chosen not in counts:
+        raise UsageError(f"{path} has no test set {chosen!r}; it has {', '.join(counts)}.")
+    if counts[chosen].R < 2:
+        raise UsageError(f"{path} has {counts[chosen].R} committed runs; a std needs two at least.")
+    return counts[chosen]
+
+
+#: Commands that read stores; `train` is the one that makes them.
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "analyze": analyze,
+    "compare": compare,
+    "plan": plan,
     "info": info,
     "verify": verify,
     "repair": repair,
@@ -282,7 +346,7 @@ def _show(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
 
 
 def _print(
-    found: "Repair | StoreInfo | Verification", for_people: Callable[[Any], None], *, as_json: bool
+    found: "Plan | Repair | StoreInfo | Verification", for_people: Callable[[Any], None], *, as_json: bool
 ) -> None:
     with _reader_may_leave():
         if as_json:
@@ -320,4 +384,15 @@ def _at_least(least: int, text: str) -> int:
         value = least - 1
     if value < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+    return value
+
+
+def _share(text: str) -> float:
+    """Return 0.0002 for '0.02%' and for '0.0002'."""
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a percentage as 0.02% nor a fraction of 1")
     return value

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from airbench_var import cli
@@ -59,6 +60,17 @@ def flat(text: str) -> str:
         (["analyze"], 2, "required: STORE"),
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
         (["analyze", "EMPTY"], 5, "is no store"),
+        (["compare", "EMPTY"], 2, "required: STORE_B"),
+        (["compare", "EMPTY", "EMPTY"], 5, "is no store"),
+        (["plan"], 2, "required: --detect"),
+        (["plan", "--detect", "0.02%"], 2, "one of the arguments --std --store is required"),
+        (["plan", "--detect", "much", "--std", "0.1%"], 2, "'much' is neither a percentage"),
+        (["plan", "--detect", "200%", "--std", "0.1%"], 2, "'200%' is neither a percentage"),
+        (
+            ["plan", "--detect", "1%", "--std", "1%", "--against", "EMPTY"],
+            2,
+            "give the first one with --store",
+        ),
         *((([name], 2, "required: STORE")) for name in ("info", "verify", "repair")),
         *(([name, "EMPTY/none"], 2, "there is no such store") for name in ("info", "verify", "repair")),
         *(([name, "EMPTY"], 5, "is no store") for name in ("info", "verify", "repair")),
@@ -247,3 +259,50 @@ def test_a_campaign_across_a_network_says_so(
     )
     run_campaign(campaign, "plain", execute=fake(campaign))
     assert "warning: " in capsys.readouterr().err
+
+
+@pytest.fixture
+def other_store(small_data: Dataset, tmp_path: Path) -> Path:
+    recipe = find_recipe("tiny").with_values({"epochs": 9})
+    campaign = Campaign(
+        recipe=recipe, data=small_data, out=tmp_path / "other", runs=12, seed=8, settings=Settings()
+    )
+    run_campaign(campaign, execute=fake(campaign))
+    return campaign.out
+
+
+def test_two_stores_are_compared(store: Path, other_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(["compare", str(store), str(other_store)], capsys)
+    assert (code, err) == (0, "")
+    assert "small: A less B, 10 and 12 runs, 203 test examples" in out
+    for label in (
+        "Difference on this test set",
+        "Difference on its distribution",
+        "Chance that a run of A beats",
+    ):
+        assert label in out
+    code, out, _ = run(["compare", str(store), str(other_store), "--json"], capsys)
+    document = json.loads(out)
+    correct = [np.load(path / "small" / "correct.npy") for path in (store, other_store)]
+    a, b = (np.unpackbits(packed, axis=1, count=203, bitorder="little").mean() for packed in correct)
+    difference = document["test_sets"]["small"]["estimates"]["difference_on_this_test_set"]
+    assert difference["value"] == pytest.approx(a - b)
+
+
+def test_a_store_is_not_compared_with_itself(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(["compare", str(store), str(store)], capsys)
+    assert (code, out) == (5, "")
+    assert "are the same store" in err
+
+
+def test_runs_are_planned(store: Path, other_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(["plan", "--detect", "0.02%", "--std", "0.149%"], capsys)
+    assert (code, err) == (0, "")
+    assert "873 runs of each recipe" in flat(out)
+    assert "give some runs of both recipes" in flat(out)
+    arguments = ["plan", "--detect", "1%", "--store", str(store), "--against", str(other_store), "--json"]
+    code, out, _ = run(arguments, capsys)
+    assert (code, json.loads(out)["distribution_floor"] is not None) == (0, True)
+    code, _, err = run(["plan", "--detect", "1%", "--store", str(store), "--test-set", "large"], capsys)
+    assert code == 2
+    assert "has no test set 'large'; it has small" in err

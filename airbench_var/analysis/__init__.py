@@ -1,7 +1,23 @@
 """Estimates with intervals from a store, without torch: `analyze(path)` for a whole store."""
 
+from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.estimate import Estimate
-from airbench_var.analysis.live import Analysis, LiveStatistics, analyze
+from airbench_var.analysis.live import Analysis, LiveStatistics, analyze, compare, count_store
+from airbench_var.analysis.planning import Plan, plan, std_of
 from airbench_var.analysis.summary import TestSetSummary, summarize
 
-__all__ = ["Analysis", "Estimate", "LiveStatistics", "TestSetSummary", "analyze", "summarize"]
+__all__ = [
+    "Analysis",
+    "Comparison",
+    "Estimate",
+    "LiveStatistics",
+    "Plan",
+    "TestSetSummary",
+    "analyze",
+    "compare",
+    "compare_counts",
+    "count_store",
+    "plan",
+    "std_of",
+    "summarize",
+]

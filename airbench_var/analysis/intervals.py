@@ -59,14 +59,20 @@ def test_set_variance_interval(counts: CorrectnessCounts, level: float) -> Inter
     The plain R - 1 assumes normal accuracies and covers half of the time when 5 % of the runs fail. Below
     100 runs the wider of both is taken. Limit: rare failures that 50 runs may not show (coverage 0.86).
     """
-    R, variance = counts.R, float(test_set_variance(counts))
-    freedoms = [_kurtosis_freedom(counts.k_R)]
-    if R < _RUNS_FOR_KURTOSIS:
-        freedoms.append(R - 1)
+    variance, freedoms = float(test_set_variance(counts)), run_freedoms(counts)
     tail = (1 - level) / 2
     lows = [nu * variance / float(chdtri(nu, tail)) for nu in freedoms]
     highs = [nu * variance / float(chdtri(nu, 1 - tail)) for nu in freedoms]
     return min(lows), max(highs)
+
+
+def run_freedoms(counts: CorrectnessCounts) -> list[float]:
+    """Return the degrees of freedom of the test-set variance; where there are two, the wider interval counts.
+
+    The one follows from the kurtosis of the accuracies; below 100 runs that of a normal law is taken as well.
+    """
+    normal = [counts.R - 1.0] if counts.R < _RUNS_FOR_KURTOSIS else []
+    return [_kurtosis_freedom(counts.k_R), *normal]
 
 
 def independent_errors_interval(counts: CorrectnessCounts, level: float) -> Interval:
@@ -82,7 +88,7 @@ def independent_errors_interval(counts: CorrectnessCounts, level: float) -> Inte
     slope = float(p_N @ _covariances_with_k(counts)) / k_variance if k_variance else 0.0
     influence_variance = (1 - 2 * slope) ** 2 * k_variance + 4 * float(v_N @ (p_N - slope) ** 2)
     standard_error = math.sqrt(influence_variance / R + 2 * float(v_N @ v_N) / (R * (R - 1))) / n**2
-    return _around(float(independent_errors_variance(counts)), standard_error, R - 1, level)
+    return around(float(independent_errors_variance(counts)), standard_error, R - 1, level)
 
 
 def excess_variance_interval(counts: CorrectnessCounts, level: float) -> Interval:
@@ -120,13 +126,14 @@ def _mean(counts: CorrectnessCounts) -> float:
     return counts.S1 / (counts.n * counts.R)
 
 
-def _around(value: float, standard_error: float, freedom: float, level: float) -> Interval:
+def around(value: float, standard_error: float, freedom: float, level: float) -> Interval:
+    """Return the interval of Student's t around a value."""
     reach = float(stdtrit(freedom, (1 + level) / 2)) * standard_error
     return value - reach, value + reach
 
 
 def _accuracy_around(value: float, standard_error: float, freedom: float, level: float) -> Interval:
-    low, high = _around(value, standard_error, freedom, level)
+    low, high = around(value, standard_error, freedom, level)
     return max(0.0, low), min(1.0, high)  # no accuracy lies outside, so this loses no coverage
 
 

@@ -7,7 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
+from airbench_var.errors import StoreRefusedError
 from airbench_var.stats import CorrectnessCounts
 from airbench_var.store import COMMITTED, FAILED, Outcome, Store
 
@@ -61,6 +63,11 @@ class LiveStatistics:
         diverged_R = run_ids_R[records["diverged"][run_ids_R] != 0]
         return cls(counts, diverged_R.tolist(), np.flatnonzero(records["state"] == FAILED).tolist())
 
+    @property
+    def counts(self) -> Mapping[str, CorrectnessCounts]:
+        """The integer state by test set."""
+        return self._counts
+
     def update(self, outcomes: Sequence[Outcome]) -> None:
         """Count a batch that was just committed; O(batch x N + R).
 
@@ -91,6 +98,35 @@ class LiveStatistics:
             failed=len(self._failed),
             test_sets=tuple(summaries),
         )
+
+
+def count_store(store: Store | str | os.PathLike[str]) -> Mapping[str, CorrectnessCounts]:
+    """Return the counts of all committed rows of a store by test set; raises as `analyze`."""
+    return LiveStatistics.of_store(store if isinstance(store, Store) else Store.open(store)).counts
+
+
+def compare(
+    a: Store | str | os.PathLike[str], b: Store | str | os.PathLike[str], level: float = LEVEL
+) -> dict[str, Comparison]:
+    """Return how the runs of two stores compare, A less B, by test set that both have.
+
+    Raises: StoreRefusedError when it is one store, or they have no test set in common; UsageError when one
+    has too few runs; StoreDamagedError when a row is not what was committed.
+    """
+    first, second = (store if isinstance(store, Store) else Store.open(store) for store in (a, b))
+    if first.manifest.uuid == second.manifest.uuid:
+        raise StoreRefusedError(
+            f"{first.path} and {second.path} are the same store, whose runs are not independent of "
+            "themselves. Give two stores."
+        )
+    counts_a, counts_b = count_store(first), count_store(second)
+    shared = [name for name in counts_a if name in counts_b]
+    if not shared:
+        raise StoreRefusedError(
+            f"{first.path} has the test sets {', '.join(counts_a)}, {second.path} has {', '.join(counts_b)}: "
+            "there is none to compare on."
+        )
+    return {name: compare_counts(name, counts_a[name], counts_b[name], level) for name in shared}
 
 
 def analyze(store: Store | str | os.PathLike[str], level: float = LEVEL) -> Analysis:

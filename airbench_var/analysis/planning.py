@@ -1,0 +1,102 @@
+"""How many runs does it take to see a difference, and when is the test set the limit?"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.special import nctdtr, ndtri, stdtrit
+
+from airbench_var.analysis import variance
+from airbench_var.analysis.comparison import example_part, runs_that_help
+from airbench_var.errors import UsageError
+from airbench_var.stats import CorrectnessCounts
+
+MOST_RUNS = 10**9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What it takes to detect a difference in mean accuracy between two recipes with as many runs each."""
+
+    difference: float  #: to be detected, a fraction
+    std: float  #: over runs, of one recipe, on the test set
+    level: float  #: one less the chance to see a difference where there is none
+    power: float  #: the chance to see the difference
+    runs: int  #: per recipe, for this test set
+    power_at_runs: float
+    #: The smallest difference on the distribution that this test set can show, however many runs there are,
+    #: and how many runs per recipe help before the test set is the limit; known once both recipes have runs.
+    distribution_floor: float | None = None
+    runs_that_help: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields."""
+        return dict(vars(self))
+
+
+def plan(
+    difference: float,
+    std: float,
+    *,
+    power: float = 0.8,
+    level: float = 0.95,
+    pilots: tuple[CorrectnessCounts, CorrectnessCounts] | None = None,
+) -> Plan:
+    """Return the smallest number of runs per recipe with which Welch's t sees the difference with this power.
+
+    `pilots` are some runs of both recipes on the test set: how their differences spread over its examples
+    says what the test set can show. Assumption: both recipes have this std and normal accuracies (the exact
+    noncentral t law is used).
+
+    Raises: UsageError for values that no number of runs can serve.
+    """
+    if not (0 < difference < 1 and 0 < std < 1):
+        raise UsageError(
+            f"a difference of {difference:g} and a std of {std:g} cannot be planned for: both must lie "
+            "between 0 and 1 (0 and 100 %)."
+        )
+    if not (0.5 <= level < 1 and 1 - level < power < 1):
+        raise UsageError(f"a power of {power:g} at level {level:g} cannot be planned for.")
+
+    def power_of(runs: int) -> float:
+        freedom, shift = 2 * runs - 2, difference / std * math.sqrt(runs / 2)
+        critical = float(stdtrit(freedom, (1 + level) / 2))
+        return 1 - float(nctdtr(freedom, shift, critical)) + float(nctdtr(freedom, shift, -critical))
+
+    runs = _smallest(power_of, power)
+    floor = helpful = None
+    if pilots:
+        floor = float(ndtri((1 + level) / 2) + ndtri(power)) * math.sqrt(example_part(*pilots))
+        helpful = runs_that_help(*pilots)
+    return Plan(
+        difference=difference,
+        std=std,
+        level=level,
+        power=power,
+        runs=runs,
+        power_at_runs=power_of(runs),
+        distribution_floor=floor,
+        runs_that_help=helpful,
+    )
+
+
+def _smallest(power_of: Callable[[int], float], power: float) -> int:
+    """Return the smallest number of runs from 2 on that has the power: doubling, then halving."""
+    high = 2
+    while power_of(high) < power:
+        high *= 2
+        if high > MOST_RUNS:
+            raise UsageError(
+                f"more than {MOST_RUNS:,} runs per recipe would be needed; detect something larger."
+            )
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power_of(middle) >= power else (middle, high)
+    return high
+
+
+def std_of(*pilots: CorrectnessCounts) -> float:
+    """Return the std over runs to plan with: the root of the mean test-set variance of these campaigns."""
+    return math.sqrt(sum(float(variance.test_set_variance(counts)) for counts in pilots) / len(pilots))

@@ -1,0 +1,118 @@
+"""What `compare` and `plan` print: two recipes, two targets, in plain words."""
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from airbench_var.analysis import Comparison, Estimate, Plan
+from airbench_var.report.percent import interval_text, percent, value_text
+
+_LEGEND = (
+    "This test set: what infinitely many runs would show on these examples (Welch's t over runs). The "
+    "distribution: what they would show on fresh examples (runs and examples both vary, paired by example). "
+    "Beats: one run of A against one run of B, ties count half. They assume independent runs, and for the "
+    "distribution independent examples."
+)
+
+
+def print_comparison(comparisons: Mapping[str, Comparison], console: Console | None = None) -> None:
+    """Print per test set the differences of A and B, A less B, and what they mean."""
+    console = console or Console(highlight=False)
+    for comparison in comparisons.values():
+        console.print(_table(comparison))
+        _print_paragraph(console, _reading(comparison))
+        for warning in comparison.warnings:
+            _print_paragraph(console, f"Note: {warning}.", "yellow")
+    _print_paragraph(console, _LEGEND, "dim")
+
+
+def print_plan(plan: Plan, console: Console | None = None) -> None:
+    """Print how many runs a difference takes, and what the test set allows."""
+    console = console or Console(highlight=False)
+    _print_paragraph(
+        console,
+        f"To detect a difference of {percent(plan.difference, 3)} in mean accuracy on a test set, with a std "
+        f"over runs of {percent(plan.std, 3)}: {plan.runs:,} runs of each recipe. They see it with a chance "
+        f"of {percent(plan.power_at_runs, 1)}, and one that is not there with {percent(1 - plan.level, 1)}.",
+    )
+    if plan.distribution_floor is None:
+        text = (
+            "What this says of fresh examples depends on how the difference spreads over the test set: give "
+            "some runs of both recipes (--store A --against B) to know when more runs stop helping."
+        )
+    elif plan.runs_that_help is None:
+        text = "These runs show no spread of the difference over examples: the test set sets no limit yet."
+    else:
+        text = (
+            f"On the distribution this test set cannot show less than {percent(plan.distribution_floor, 3)}, "
+            f"however many runs there are. Beyond about {plan.runs_that_help:,} runs of each recipe the "
+            "examples are the larger part of the error: take a larger test set."
+        )
+    _print_paragraph(console, text)
+
+
+def _table(comparison: Comparison) -> Table:
+    runs = " and ".join(f"{runs:,}" for runs in comparison.runs)
+    title = f" {comparison.test_set}: A less B, {runs} runs, {comparison.examples:,} test examples"
+    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    level = next(iter(comparison.estimates.values())).level
+    for heading in ("", "estimate", f"{100 * level:g} % interval", "p"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for label, name in (
+        ("Difference on this test set", "difference_on_this_test_set"),
+        ("Difference on its distribution", "difference_on_the_distribution"),
+        ("Chance that a run of A beats one of B", "probability_a_beats_b"),
+    ):
+        estimate = comparison.estimates[name]
+        p_value = comparison.p_values.get(name)
+        shown = "" if p_value is None else f"{p_value:.2g}" if p_value >= 1e-4 else "< 0.0001"
+        table.add_row(label, value_text(estimate), interval_text(estimate), shown)
+    ratio = comparison.estimates["variance_ratio_a_to_b"]
+    table.add_row("Variance over runs, A to B", _number(ratio.value), _numbers(ratio), "")
+    return table
+
+
+def _reading(comparison: Comparison) -> str:
+    here = comparison.estimates["difference_on_this_test_set"]
+    fresh = comparison.estimates["difference_on_the_distribution"]
+    on_fresh = f"on fresh examples the difference is within {interval_text(fresh)}"
+    if not _excludes_zero(here):
+        text = f"No difference is shown, not even on this test set; {on_fresh}."
+    else:
+        better = "A" if (here.value or 0) > 0 else "B"
+        if _excludes_zero(fresh):
+            text = f"{better} is better, on this test set and on its distribution: {on_fresh}."
+        else:
+            text = (
+                f"{better} is better on this test set. That it would be on fresh examples is not shown: "
+                f"{on_fresh}, which includes 0."
+            )
+    if comparison.runs_that_help is not None:
+        enough = comparison.runs_that_help <= min(comparison.runs)
+        text += (
+            " More runs hardly narrow that: the test set is the limit."
+            if enough
+            else f" Up to about {comparison.runs_that_help:,} runs of each narrow that; beyond, the test set "
+            "is the limit."
+        )
+    return text
+
+
+def _excludes_zero(estimate: Estimate) -> bool:
+    return estimate.interval is not None and not estimate.interval[0] <= 0 <= estimate.interval[1]
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"
+
+
+def _numbers(estimate: Estimate) -> str:
+    return "none" if estimate.interval is None else " to ".join(map(_number, estimate.interval))
+
+
+def _print_paragraph(console: Console, text: str, style: str = "") -> None:
+    console.print(Padding(Text(text, style), (0, 1, 1, 1), expand=False))

@@ -1,0 +1,113 @@
+"""Two recipes against their definitions by plain NumPy and SciPy, and the refusals."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from airbench_var.analysis import compare_counts
+from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.stats import CorrectnessCounts
+from tests.statistical.generator import count
+
+N = 60
+
+
+def matrix(runs: int, shift: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.random((runs, N)) < np.clip(np.linspace(0.4, 1, N) + shift, 0, 1)
+
+
+@pytest.fixture
+def a_RN() -> np.ndarray:
+    return matrix(12, 0.0, 1)
+
+
+@pytest.fixture
+def b_RN() -> np.ndarray:
+    return matrix(9, -0.05, 2)
+
+
+def test_the_difference_on_this_test_set_is_welchs(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
+    found = compare_counts("cifar10", count(a_RN), count(b_RN))
+    estimate = found.estimates["difference_on_this_test_set"]
+    welch = stats.ttest_ind(a_RN.mean(axis=1), b_RN.mean(axis=1), equal_var=False)
+    assert estimate.value == pytest.approx(a_RN.mean() - b_RN.mean())
+    assert estimate.interval == pytest.approx(tuple(welch.confidence_interval(0.95)))
+    assert found.p_values["difference_on_this_test_set"] == pytest.approx(welch.pvalue)
+    assert (found.runs, found.examples) == ((12, 9), N)
+
+
+def test_the_distribution_adds_the_spread_over_examples(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
+    found = compare_counts("cifar10", count(a_RN), count(b_RN))
+    run_part = a_RN.mean(axis=1).var(ddof=1) / 12 + b_RN.mean(axis=1).var(ddof=1) / 9
+    noise = a_RN.var(axis=0, ddof=1).mean() / 12 + b_RN.var(axis=0, ddof=1).mean() / 9
+    spread = (a_RN.mean(axis=0) - b_RN.mean(axis=0)).var(ddof=1) - noise
+    error = np.sqrt(run_part + max(0, spread) / N)
+    estimate = found.estimates["difference_on_the_distribution"]
+    assert estimate.standard_errors["distribution"] == pytest.approx(error)
+    assert estimate.interval is not None
+    assert estimate.interval[1] - (estimate.value or 0) == pytest.approx(stats.norm.ppf(0.975) * error)
+
+
+def test_the_chance_to_beat_is_mann_whitneys(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
+    a_R, b_R = a_RN.sum(axis=1), b_RN.sum(axis=1)
+    statistic = stats.mannwhitneyu(a_R, b_R).statistic
+    estimate = compare_counts("cifar10", count(a_RN), count(b_RN)).estimates["probability_a_beats_b"]
+    assert estimate.value == pytest.approx(statistic / (12 * 9))
+    assert estimate.interval is not None
+    assert 0 < estimate.interval[0] < (estimate.value or 0) < estimate.interval[1] < 1
+
+
+def test_runs_that_never_lose_have_no_interval() -> None:
+    found = compare_counts("cifar10", count(matrix(5, 0.5, 3)), count(matrix(5, -0.3, 4)))
+    estimate = found.estimates["probability_a_beats_b"]
+    assert (estimate.value, estimate.interval) == (1, None)
+    assert "every run of one recipe beats" in estimate.absent
+
+
+def test_exchanging_the_recipes_exchanges_the_signs(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
+    there, back = (
+        compare_counts("cifar10", count(x), count(y)).estimates for x, y in ((a_RN, b_RN), (b_RN, a_RN))
+    )
+    for name in ("difference_on_this_test_set", "difference_on_the_distribution"):
+        low, high = there[name].interval or (0, 0)
+        assert back[name].interval == pytest.approx((-high, -low))
+    low, high = there["variance_ratio_a_to_b"].interval or (1, 1)
+    assert back["variance_ratio_a_to_b"].interval == pytest.approx((1 / high, 1 / low))
+    low, high = there["probability_a_beats_b"].interval or (0, 0)
+    assert back["probability_a_beats_b"].interval == pytest.approx((1 - high, 1 - low))
+
+
+def test_equal_runs_are_a_warning(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
+    b_RN[4] = a_RN[7]
+    [warning] = compare_counts("cifar10", count(a_RN), count(b_RN)).warnings
+    assert warning.startswith("1 runs are equal in both, bit for bit (run 7 of A, run 4 of B)")
+
+
+@pytest.mark.parametrize(
+    ("b", "error", "message"),
+    [
+        (CorrectnessCounts.empty(N, "another"), StoreRefusedError, "is not the same"),
+        (CorrectnessCounts.empty(N + 1, "simulated"), StoreRefusedError, "is not the same"),
+        (CorrectnessCounts.empty(N, "simulated"), UsageError, "B has 0 runs on 60 examples"),
+        (count(np.ones((4, N))), UsageError, "every run of B has the same accuracy"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    a_RN: np.ndarray, b: CorrectnessCounts, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        compare_counts("cifar10", count(a_RN), b)
+
+
+def test_json(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
+    document = compare_counts("cifar10", count(a_RN), count(b_RN)).to_json()
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+    assert list(document["estimates"]) == [
+        "difference_on_this_test_set",
+        "difference_on_the_distribution",
+        "probability_a_beats_b",
+        "variance_ratio_a_to_b",
+    ]

@@ -1,0 +1,76 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from airbench_var.analysis import plan, std_of
+from airbench_var.errors import UsageError
+from tests.statistical.generator import count
+
+
+def power_by_scipy(runs: int, effect: float, level: float = 0.95) -> float:
+    """Return the power of a two-sided t test of equal variances from SciPy's noncentral t."""
+    freedom, shift = 2 * runs - 2, effect * math.sqrt(runs / 2)
+    critical = stats.t.ppf((1 + level) / 2, freedom)
+    return float(stats.nct.sf(critical, freedom, shift) + stats.nct.cdf(-critical, freedom, shift))
+
+
+@pytest.mark.parametrize(
+    ("difference", "power", "published"),
+    [
+        (0.001, 0.8, 36), (0.0005, 0.8, 140), (0.0002, 0.8, 872), (0.0001, 0.8, 3486),
+        (0.001, 0.9, 47), (0.0005, 0.9, 187), (0.0002, 0.9, 1166), (0.0001, 0.9, 4666),
+    ],
+)  # fmt: skip
+def test_runs_are_the_fewest_with_the_power(difference: float, power: float, published: int) -> None:
+    """The std is that of the paper's 64 epochs; published: 2 V (z + z)^2 / d^2 + z^2 / 4, rounded."""
+    found = plan(difference, 0.00149, power=power)
+    assert abs(found.runs - published) <= 2
+    assert power_by_scipy(found.runs, difference / 0.00149) >= power
+    assert power_by_scipy(found.runs - 1, difference / 0.00149) < power
+    assert found.power_at_runs == pytest.approx(power_by_scipy(found.runs, difference / 0.00149))
+
+
+def test_planned_runs_have_the_power_in_a_simulation() -> None:
+    runs, sets = plan(0.002, 0.004).runs, 4000
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(mean, 0.004, (sets, runs)) for mean in (0.002, 0.0))
+    share = np.mean(stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue < 0.05)
+    assert share == pytest.approx(0.8, abs=3 * math.sqrt(0.8 * 0.2 / sets))
+
+
+def test_a_large_difference_takes_two_runs() -> None:
+    assert plan(0.9, 0.001).runs == 2
+
+
+def test_pilots_say_what_the_test_set_can_show() -> None:
+    """Half of the examples gain 0.2, the other half lose 0.2: only more examples tell it from 0."""
+    rng = np.random.default_rng(1)
+    n, runs = 1000, 400
+    effect_N = np.where(np.arange(n) % 2, 0.2, -0.2)
+    a, b = (count(rng.random((runs, n)) < 0.5 + sign * effect_N / 2) for sign in (1, -1))
+    found = plan(0.01, std_of(a, b), pilots=(a, b))
+    floor = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * 0.2 / math.sqrt(n)
+    assert found.distribution_floor == pytest.approx(floor, rel=0.05)
+    assert found.runs_that_help == pytest.approx(2 * 0.24 / n / (0.04 / n), rel=0.2)
+    assert std_of(a, b) == pytest.approx(math.sqrt(0.24 / n), rel=0.1)
+
+
+def test_without_pilots_nothing_is_said_of_the_distribution() -> None:
+    found = plan(0.001, 0.0015)
+    assert (found.distribution_floor, found.runs_that_help) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("difference", "std", "power", "message"),
+    [
+        (0.0, 0.1, 0.8, "cannot be planned for: both must lie between"),
+        (0.1, 1.5, 0.8, "both must lie between"),
+        (0.1, 0.1, 0.04, "a power of 0.04"),
+        (1e-9, 0.5, 0.8, "more than 1,000,000,000 runs"),
+    ],
+)
+def test_what_no_number_of_runs_can_serve(difference: float, std: float, power: float, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        plan(difference, std, power=power)
