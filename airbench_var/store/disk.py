@@ -110,7 +110,8 @@ class RowFile:
 
     def release(self) -> None:
         """Give back what lies beyond the promised rows: nobody looks at it."""
-        os.ftruncate(self._fd, self.layout.offset(self.capacity))
+        if os.fstat(self._fd).st_size > self.layout.offset(self.capacity):
+            os.ftruncate(self._fd, self.layout.offset(self.capacity))
 
     def promise(self, capacity: int) -> None:
         """Say in the header that the file has so many rows, which `reserve` made; never fewer than before."""

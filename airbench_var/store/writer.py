@@ -60,6 +60,7 @@ class StoreWriter:
         recover from fsync failures?", USENIX ATC 2020). The payload was on the disk before its record.
         """
         for file in (*self._matrices, self._runs):
+            file.release()  # what a growth that was cut short had reserved
             file.promise(file.capacity)
         self._runs.write(0, records.tobytes())
         self._runs.sync()

@@ -142,7 +142,7 @@ def test_what_the_tests_of_independence_say() -> None:
     ratio = summarize("cifar10", state).tests["variance_ratio"]
     text = words(printed(state))
     assert (
-        f"The variance is {ratio.statistic:.2f} times that of independent errors (p < 0.0001, chi-square)"
+        f"The variance is {ratio.statistic:.2f} times that of independent errors (p < 0.0001, one-sided chi-square)"
         in text
     )
     assert "re-centred Kolmogorov-Smirnov" in text

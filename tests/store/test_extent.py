@@ -12,7 +12,7 @@ from airbench_var.store.extent import extent_of, fault_of, measure
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.records import row_layouts
 
-from .fake_campaign import MATRICES, open_writer, overwrite, run_campaign
+from .fake_campaign import MATRICES, matrix_bytes, open_writer, overwrite, run_campaign
 
 ROWS = RowLayout("rows.npy", np.dtype("u1"), (3,))
 
@@ -105,3 +105,14 @@ def test_a_growth_cut_short_is_finished_by_the_next_writer(tmp_path: Path) -> No
     with open_writer(tmp_path, 8) as writer:
         assert writer.capacity == 8
         assert writer.open_ids(8) == [5, 6, 7]
+
+
+def test_what_a_growth_that_was_cut_short_reserved_is_given_back(tmp_path: Path) -> None:
+    run_campaign(tmp_path / "whole", 5)
+    run_campaign(tmp_path / "cut", 5)
+    for layout in row_layouts(Manifest.load(tmp_path / "cut")):
+        file = RowFile.open(tmp_path / "cut", layout, 5)
+        file.reserve(9)
+        file.close()
+    run_campaign(tmp_path / "cut", 5)
+    assert matrix_bytes(tmp_path / "cut") == matrix_bytes(tmp_path / "whole")
