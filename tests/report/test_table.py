@@ -142,8 +142,8 @@ def test_what_the_tests_of_independence_say() -> None:
     ratio = summarize("cifar10", state).tests["variance_ratio"]
     text = words(printed(state))
     assert (
-        f"The variance is {ratio.statistic:.2f} times that of independent errors (p < 0.0001, one-sided chi-square)"
-        in text
+        f"The variance is {ratio.statistic:.2f} times that of independent errors "
+        "(p < 0.0001, one-sided chi-square)" in text
     )
     assert "re-centred Kolmogorov-Smirnov" in text
     assert re.search(r"distribution and theirs is 0\.\d\d\d \(p (=|<) ", text)
