@@ -101,7 +101,8 @@ def _tests(summary: TestSetSummary) -> str:
     return (
         f"Are errors independent? The variance is {ratio.statistic:.2f} times that of independent errors "
         f"(p {_p_text(ratio.p_value)}, one-sided chi-square); the largest distance between the accuracy "
-        f"distribution and theirs is {fit.statistic:.3f} (p {_p_text(fit.p_value)}, re-centred Kolmogorov-Smirnov)."
+        f"distribution and theirs is {fit.statistic:.3f} (p {_p_text(fit.p_value)}, re-centred "
+        "Kolmogorov-Smirnov)."
     )
 
 

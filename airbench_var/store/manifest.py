@@ -26,6 +26,10 @@ MANIFEST_COPY = "manifest.copy.json"
 UNFINISHED = MANIFEST + ".new"
 FORMAT, FORMAT_VERSION = "airbench_var store", 1
 
+QUARANTINE = "quarantine"
+#: Names in a store that no test set may have.
+TAKEN = (QUARANTINE, "lock")
+
 #: The fields of a record that hold the seeds of the run.
 SEEDS = ("init_seed", "order_seed", "aug_seed")
 
@@ -183,7 +187,13 @@ class Manifest:
         digest = body.pop("sha256", None)
         if digest != _sha256(body):
             raise fault("it is not what was written: its sha256 differs")
-        manifest = cls(uuid=uuid.UUID(body["uuid"]), identity=body["identity"], provenance=body["provenance"])
+        try:
+            manifest = cls(
+                uuid=uuid.UUID(body["uuid"]), identity=body["identity"], provenance=body["provenance"]
+            )
+            manifest._refuse_what_cannot_be_stored()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # whole, but not of our making
+            raise StoreRefusedError(f"{path} does not describe a store: {error!r}.") from error
         if manifest.encode() != text:
             raise fault("it is not what was written: its bytes differ")
         return manifest
@@ -203,9 +213,10 @@ class Manifest:
         if not names or len(set(names)) < len(names):
             raise StoreRefusedError(f"a store needs test sets with different names, not {names}.")
         for test_set in self.test_sets:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", test_set.name):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", test_set.name) or test_set.name in TAKEN:
                 raise StoreRefusedError(
-                    f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, - and _."
+                    f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, - and _, "
+                    f"and not {', '.join(TAKEN)}."
                 )
             if test_set.n < 1 or not 1 <= len(test_set.classes) <= 256:
                 raise StoreRefusedError(

@@ -15,13 +15,11 @@ from airbench_var.store.disk import RowFile, copy_new_file, storage_errors, sync
 from airbench_var.store.events import EventLog
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import WriterLock
-from airbench_var.store.manifest import MANIFEST, MANIFEST_COPY, Manifest
+from airbench_var.store.manifest import MANIFEST, MANIFEST_COPY, QUARANTINE, Manifest
 from airbench_var.store.reader import ROWS_PER_BLOCK
 from airbench_var.store.records import RUNS, open_records, row_layouts
 from airbench_var.store.row_reader import RowReader
 from airbench_var.store.verification import Verification, verify
-
-QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,7 @@ def entry(name: str = "alpha", n: int = 13, classes: tuple[str, ...] = CLASSES) 
         ({"test_sets": [entry(), entry()]}, "a store needs test sets with different names"),
         ({"test_sets": [entry("../alpha")]}, "its name becomes a folder"),
         ({"test_sets": [entry("")]}, "its name becomes a folder"),
+        ({"test_sets": [entry("quarantine")]}, "its name becomes a folder"),
         ({"test_sets": [entry(n=0)]}, "0 examples"),
         ({"test_sets": [entry(classes=("x",) * 257)]}, "257 classes"),
         ({"columns": ["predicted"]}, "a store has 'correct'"),
@@ -130,3 +132,26 @@ def entry(name: str = "alpha", n: int = 13, classes: tuple[str, ...] = CLASSES) 
 def test_what_cannot_be_stored_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(StoreRefusedError, match=message):
         Manifest.new(IDENTITY | changes, PROVENANCE)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"identity": {}},
+        {"identity": []},
+        {"identity": {**IDENTITY, "columns": ["logits"]}},
+        {"identity": {**IDENTITY, "test_sets": [{"name": "alpha"}]}},
+        {"identity": {**IDENTITY, "test_sets": [entry(n=13) | {"n": 0}]}},
+        {"identity": {**IDENTITY, "test_sets": [entry(n=13) | {"n": "13"}]}},
+        {"uuid": "not one"},
+        {"uuid": None},
+    ],
+)
+def test_a_manifest_that_is_whole_but_no_stores_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    body = json.loads(Manifest.new(IDENTITY, PROVENANCE).encode()) | changes
+    del body["sha256"]
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    text = json.dumps(body | {"sha256": hashlib.sha256(canonical).hexdigest()}, indent=2) + "\n"
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(StoreRefusedError):
+        Manifest.load(tmp_path)
