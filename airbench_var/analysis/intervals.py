@@ -91,6 +91,13 @@ def independent_errors_interval(counts: CorrectnessCounts, level: float) -> Inte
     return around(float(independent_errors_variance(counts)), standard_error, R - 1, level)
 
 
+def binomial_interval(counts: CorrectnessCounts, level: float) -> Interval:
+    """Return the interval of p (1 - p) / n, the image of the interval of the mean accuracy p."""
+    low, high = accuracy_interval(counts, level)
+    ends = [p * (1 - p) / counts.n for p in (low, high)]
+    return min(ends), 0.25 / counts.n if low < 0.5 < high else max(ends)
+
+
 def excess_variance_interval(counts: CorrectnessCounts, level: float) -> Interval:
     """Return the interval of the mean covariance over pairs of examples of this test set; needs n >= 2.
 

@@ -176,6 +176,15 @@ _KINDS = (
         assumption=f"{_RUNS}; one common effect moves all examples of a run",
     ),
     _Kind(
+        name="binomial_variance",
+        estimand="this test set",
+        value=variance.binomial_variance,
+        interval=intervals.binomial_interval,
+        method="image of the interval of mean_accuracy",
+        assumption=f"{_RUNS}; that examples are equally hard is the claim, not assumed",
+        runs_needed=1,
+    ),
+    _Kind(
         name="excess_variance",
         estimand="this test set",
         value=variance.distribution_wise_variance,

@@ -29,6 +29,15 @@ def independent_errors_variance(counts: CorrectnessCounts) -> Fraction:
     return Fraction(R * counts.S1 - counts.Q, R * (R - 1) * counts.n**2)
 
 
+def binomial_variance(counts: CorrectnessCounts) -> Fraction:
+    """Return p (1 - p) / n of the mean accuracy p, the variance if all examples were equally hard; R >= 1.
+
+    It exceeds the independent-errors variance by that of the examples' difficulty. Source: paper, App E.
+    """
+    p = mean_accuracy(counts)
+    return p * (1 - p) / counts.n
+
+
 def distribution_wise_variance(counts: CorrectnessCounts) -> Fraction:
     """Return the variance over runs of the accuracy on the whole distribution; needs R >= 2 and n >= 2.
 

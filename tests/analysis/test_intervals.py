@@ -152,3 +152,12 @@ def test_a_wider_level_contains_a_narrower_one() -> None:
             interval_of(state, p) for p in (0.5, 0.9, 0.99)
         ):
             assert lower < low < high < higher
+
+
+def test_the_binomial_interval_is_the_image_of_that_of_the_accuracy() -> None:
+    state = count(np.random.default_rng(30).random((9, 50)) < 0.8)
+    low, high = intervals.accuracy_interval(state, LEVEL)
+    image = sorted(p * (1 - p) / 50 for p in (low, high))
+    assert intervals.binomial_interval(state, LEVEL) == pytest.approx(image)
+    half = count(np.random.default_rng(31).random((9, 50)) < 0.5)
+    assert intervals.binomial_interval(half, LEVEL)[1] == 0.25 / 50

@@ -17,6 +17,8 @@ NAMES = [
     "test_set_std",
     "independent_errors_variance",
     "independent_errors_std",
+    "binomial_variance",
+    "binomial_std",
     "excess_variance",
     "excess_std",
     "distribution_wise_variance",
@@ -104,7 +106,11 @@ def test_under_dispersion_is_flagged_with_its_p_value() -> None:
     ("correct_RN", "with_value", "reason"),
     [
         (np.ones((0, 5)), set(), "at least 2 runs are needed, there are 0"),
-        (np.eye(1, 5), {"mean_accuracy", "distribution_wise_accuracy"}, "2 runs are needed, there is 1"),
+        (
+            np.eye(1, 5),
+            {"mean_accuracy", "distribution_wise_accuracy", "binomial_variance", "binomial_std"},
+            "2 runs are needed, there is 1",
+        ),
         (
             np.array([[1], [0]]),
             set(NAMES) - {x for x in NAMES if x[:4] in ("exce", "dist")},

@@ -57,6 +57,8 @@ def test_equals_the_definition_exactly(correct_RN: npt.NDArray[np.bool_]) -> Non
     per_example = [sample_variance([Fraction(int(x)) for x in column]) for column in correct_RN.T]
 
     assert variance.mean_accuracy(state) == sum(accuracies, Fraction(0)) / runs
+    p = variance.mean_accuracy(state)
+    assert variance.binomial_variance(state) == p * (1 - p) / n
     assert variance.test_set_variance(state) == sample_variance(accuracies)
     assert variance.independent_errors_variance(state) == sum(per_example, Fraction(0)) / n**2
     assert variance.distribution_wise_variance(state) == mean_pair_covariance(correct_RN)
@@ -92,4 +94,6 @@ def test_no_integer_overflows_in_a_large_campaign() -> None:
         hard * (hard - 1), 2 * n * (n - 1)
     )
     assert variance.independent_errors_variance(state) == different * Fraction(hard, 2 * n**2)
+    p = variance.mean_accuracy(state)
+    assert variance.binomial_variance(state) == p * (1 - p) / n
     assert variance.test_set_variance(state) == different * Fraction(hard**2, 2 * n**2)

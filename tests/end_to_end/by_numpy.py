@@ -36,6 +36,8 @@ def estimates_by_numpy(store: Path, test_set: str) -> dict[str, float]:
         "test_set_std": test_set_variance**0.5,
         "independent_errors_variance": independent,
         "independent_errors_std": independent**0.5,
+        "binomial_variance": accuracy_R.mean() * (1 - accuracy_R.mean()) / n,
+        "binomial_std": (accuracy_R.mean() * (1 - accuracy_R.mean()) / n) ** 0.5,
         "excess_variance": distribution,
         "excess_std": max(0.0, distribution) ** 0.5,
         "distribution_wise_variance": distribution,
