@@ -26,9 +26,9 @@ _LEGEND = (
     "Spread (std): standard deviation of accuracy over runs. Its distribution: all the examples that the "
     "test set could have held. Independent errors: every run fails on every example by a coin flip of its "
     "own, so that any spread is noise of a finite test set. Equally hard: one chance for all examples, the "
-    "binomial law. Intervals: Student's t for accuracies, independent errors and the binomial law; chi-square, adjusted for kurtosis, for the spread on this test set; runs and "
-    "examples combined (MOVER) for its distribution. They assume independent runs, and for the distribution "
-    "independent examples."
+    "binomial law. Intervals: Student's t for accuracies, independent errors and the binomial law; "
+    "chi-square, adjusted for kurtosis, for the spread on this test set; runs and examples combined (MOVER) "
+    "for its distribution. They assume independent runs, and for the distribution independent examples."
 )
 
 
