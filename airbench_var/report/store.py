@@ -17,7 +17,7 @@ _MOST_RUNS = 10
 
 def print_verification(found: Verification, console: Console | None = None) -> None:
     """Print what was read and every fault, or that there is none."""
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, markup=False)
     speed = found.bytes_read / found.elapsed_s / 1e6
     console.print(
         f"{found.store}: {_states(found)}; read {found.bytes_read / 1e6:,.1f} MB "
@@ -32,7 +32,7 @@ def print_verification(found: Verification, console: Console | None = None) -> N
 
 def print_repair(done: Repair, console: Console | None = None) -> None:
     """Print what was damaged, what became of it, and what to do next."""
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, markup=False)
     if done.quarantine is None and not done.faults:
         console.print(f"{done.store} is whole: nothing to repair, nothing was written.", soft_wrap=True)
         return
@@ -49,7 +49,7 @@ def print_repair(done: Repair, console: Console | None = None) -> None:
 
 def print_info(info: StoreInfo, console: Console | None = None) -> None:
     """Print what a store is of, how far it is, and where it came from."""
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, markup=False)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -69,7 +69,8 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     yield "columns", ", ".join(identity["columns"])
     yield "seeds", f"campaign seed {identity.get('seed')}, vary {', '.join(identity.get('vary', ()))}"
     yield "device", _device(origin)
-    versions: Mapping[str, Any] = origin.get("versions", {})
+    versions = origin.get("versions")
+    versions = versions if isinstance(versions, dict) else {}
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     yield "commit", str(origin.get("commit") or "unknown")
     yield "made", str(origin.get("created", "unknown"))

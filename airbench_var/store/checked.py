@@ -32,9 +32,8 @@ class CheckedRows:
             records = self._runs.read(ids)
             rows = [self._matrices[matrix].read(ids) for matrix in matrices]
             faults = self._faults(ids, records, matrices, rows)
-            settled = [fault for fault in faults if fault in before]
-            if settled or not faults:
-                return records, rows, settled
+            if before.issuperset(faults):
+                return records, rows, faults
             before = set(faults)
             before_another_look()
 

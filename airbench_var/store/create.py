@@ -4,13 +4,13 @@
 a creation that was cut short, in which nothing was ever acknowledged, and may be made anew.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.errors import StoreDamagedError, StoreRefusedError, UsageError
 from airbench_var.store.damage import Fault, damaged
 from airbench_var.store.disk import RowFile, storage_errors, sync_folder, write_new_file
 from airbench_var.store.layout import RowLayout
@@ -26,6 +26,7 @@ from airbench_var.store.manifest import (
     lost_its_manifest,
 )
 from airbench_var.store.records import RECORDS_PER_BLOCK, RUNS, Bytes, open_records, runs_layout
+from airbench_var.store.row_reader import RowReader
 
 
 def refuse_strangers(store: Path) -> None:
@@ -49,6 +50,15 @@ def refuse_strangers(store: Path) -> None:
             f"{store} is not a store and not empty: it holds {', '.join(sorted(names)[:5])}; nothing was "
             "written. Choose a new or empty folder with --out."
         )
+
+
+def has_manifest(store: Path) -> bool:
+    """Whether the folder has that name in it, be it a link to nowhere: what is there is never made anew."""
+    with storage_errors(store, "opening"):
+        try:
+            return MANIFEST in {path.name for path in store.iterdir()}
+        except FileNotFoundError:
+            return False
 
 
 #: Beyond it, the sizes of the files leave 63 bits for test sets of a million examples.
@@ -94,17 +104,22 @@ def _remove(path: Path, how: Callable[[Path], None]) -> None:
 def create_store(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
     """Fill the folder, whose lock the caller holds; on failure take away what was made.
 
-    Raises: StorageError.
+    Raises: StorageError, StoreRefusedError when something else is in the folder.
     """
     with storage_errors(store, "creating the store"):
-        _discard(store)
+        unfinished = _unfinished(store)
+        if unfinished and _has_runs(store, unfinished):
+            (store / UNFINISHED).rename(store / MANIFEST)
+            sync_folder(store)
+            return
+        _discard(store, _folders_of(store, unfinished))
         try:
             _fill(store, manifest, labels, capacity)
         except BaseException:
             if (store / MANIFEST).exists():  # renamed, but not certainly on the disk
                 (store / MANIFEST).rename(store / UNFINISHED)
                 sync_folder(store)
-            _discard(store)
+            _discard(store, [test_set.name for test_set in manifest.test_sets])
             raise
 
 
@@ -114,7 +129,7 @@ def _fill(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity
     write_new_file(store / MANIFEST_COPY, manifest.encode())
     for test_set in manifest.test_sets:
         (store / test_set.name).mkdir()
-        write_labels(store, test_set, labels[test_set.name])
+        write_new_file(store / test_set.labels_file, encode_labels(test_set, labels[test_set.name]))
     for matrix in manifest.matrices:
         RowFile.create(store, matrix.layout, capacity).close()
     for test_set in manifest.test_sets:
@@ -134,21 +149,63 @@ def write_open_records(runs: RowFile, manifest: Manifest, first: int, last: int)
     runs.sync()
 
 
-def write_labels(store: Path, test_set: TestSet, labels_N: Bytes) -> None:
-    """Make the file of a test set's labels; its name is on the disk once the folder is synced."""
+def encode_labels(test_set: TestSet, labels_N: Bytes) -> bytes:
+    """Return the bytes of the file of a test set's labels."""
     layout = RowLayout(test_set.labels_file, np.dtype(np.uint8))
-    data = np.ascontiguousarray(labels_N, layout.dtype).tobytes()
-    write_new_file(store / layout.file, layout.header(test_set.n) + data)
+    return layout.header(test_set.n) + np.ascontiguousarray(labels_N, layout.dtype).tobytes()
 
 
-def _discard(store: Path) -> None:
+def _discard(store: Path, folders: Iterable[str]) -> None:
     """Take away what `_fill` makes, the mark of an unfinished store last; touch nothing else."""
-    for folder in (path for path in store.iterdir() if path.is_dir()):
-        for name in ("labels", *COLUMNS):
-            (folder / f"{name}.npy").unlink(missing_ok=True)
-        folder.rmdir()
+    for folder in (store / name for name in folders):
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        if folder.exists():
+            folder.rmdir()
     for name in (RUNS, MANIFEST_COPY):
         (store / name).unlink(missing_ok=True)
     if (store / UNFINISHED).exists():
         sync_folder(store)  # a power cut must not bring back what the mark stands for, without the mark
         (store / UNFINISHED).unlink()
+
+
+#: What the folder of a test set may hold.
+FILES = ("labels.npy", *(f"{column}.npy" for column in COLUMNS))
+
+
+def _unfinished(store: Path) -> Manifest | None:
+    """Return the manifest of an unfinished creation; without it, nothing else of one was made."""
+    try:
+        return Manifest.load(store, UNFINISHED)
+    except (StoreDamagedError, StoreRefusedError):
+        return None
+
+
+def _folders_of(store: Path, manifest: Manifest | None) -> tuple[str, ...]:
+    """Return the folders of test sets that an unfinished creation has made here.
+
+    Raises: StoreRefusedError when anything else is here.
+    """
+    names = {path.name for path in store.iterdir()}
+    sets = [test_set.name for test_set in manifest.test_sets] if manifest else []
+    folders = tuple(name for name in sets if name in names)
+    others = names - {LOCK, UNFINISHED, MANIFEST_COPY, RUNS, *folders}
+    for name in folders:
+        path = store / name
+        inside = {name} if path.is_symlink() or not path.is_dir() else {p.name for p in path.iterdir()}
+        others |= {f"{name}/{entry}" for entry in inside - set(FILES)}
+    if others:
+        raise StoreRefusedError(
+            f"{store} is an unfinished store with something else in it: {', '.join(sorted(others)[:5])}; "
+            "nothing was written. Choose a new or empty folder with --out."
+        )
+    return folders
+
+
+def _has_runs(store: Path, manifest: Manifest) -> bool:
+    """Whether a run was ever committed: then the creation was finished, and only its last name was lost."""
+    runs, path = runs_layout(manifest), store / RUNS
+    if not path.exists():
+        return False
+    ids = np.arange(runs.rows_in(path.stat().st_size))
+    return bool(RowReader(store, runs, missing_as_zeros=True).read(ids)["state"].any())

@@ -12,6 +12,9 @@ from typing import Self
 from airbench_var.errors import StorageError
 from airbench_var.store.layout import RowLayout
 
+#: What is done without writing: then nothing is said of runs that are safe.
+READING = ("opening", "reading", "mapping")
+
 
 @contextmanager
 def storage_errors(path: Path, doing: str) -> Iterator[None]:
@@ -19,11 +22,15 @@ def storage_errors(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"{path}: {doing} failed: {error.strerror or error} ({_free_space(path)}). "
-            "Every run acknowledged before is safe in the store. Make room or mend the disk, then give the "
-            "same command again; or choose another folder with --out."
-        ) from error
+        if doing in READING:
+            text = f"{error.strerror or error}. Check the path, its permissions, and the disk."
+        else:
+            text = (
+                f"{error.strerror or error} ({_free_space(path)}). Every run acknowledged before is safe in "
+                "the store. Make room or mend the disk, then give the same command again; or choose another "
+                "folder with --out."
+            )
+        raise StorageError(f"{path}: {doing} failed: {text}") from error
 
 
 def _free_space(path: Path) -> str:
@@ -52,6 +59,15 @@ def write_new_file(path: Path, data: bytes) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file there, or in the place of another, so that a crash leaves the old state or the new."""
+    new = path.with_name(path.name + ".replacing")
+    new.unlink(missing_ok=True)
+    write_new_file(new, data)
+    new.rename(path)
+    sync_folder(path.parent)
 
 
 def copy_new_file(source: Path, target: Path, first: int = 0, last: int | None = None) -> None:

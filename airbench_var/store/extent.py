@@ -75,7 +75,7 @@ def measure(store: Path, manifest: Manifest) -> StoreExtent:
             faults[layout] = fault
     capacity = extents[runs].promised or 0
     if runs in faults:
-        capacity = _likely_capacity(runs, extents, [m for m in matrices if m not in faults])
+        capacity = _likely_capacity(extents, [m for m in matrices if m not in faults])
     for layout in matrices:
         rows = extents[layout].promised or 0
         if layout not in faults and rows < capacity:
@@ -94,19 +94,15 @@ def _fault_beyond(store: Path, manifest: Manifest, layout: RowLayout, extent: Ex
     return Fault(layout.file, None, f"there are bytes beyond the {rows} rows of its header")
 
 
-def _likely_capacity(runs: RowLayout, extents: Mapping[RowLayout, Extent], whole: Sequence[RowLayout]) -> int:
+def _likely_capacity(extents: Mapping[RowLayout, Extent], whole: Sequence[RowLayout]) -> int:
     """Return the capacity of a store whose runs.npy is damaged, and these of its matrices are whole.
 
-    A whole matrix has as many rows, or more after a growth that was cut short; a damaged runs.npy says at
-    least the true number by its header or by its size, unless both are gone. So the true number is at most
-    what is returned, and rows too many are open runs.
+    A whole matrix has as many rows, or more after a growth that was cut short. Without one the longest file
+    tells. Rows too many become open runs; too few would lose runs without naming them.
     """
-    by_runs = max(extents[runs].promised or 0, runs.rows_in(extents[runs].size_bytes or 0))
-    by_matrices = max((extents[layout].promised or 0 for layout in whole), default=0) or max(
-        layout.rows_in(extent.size_bytes or 0) for layout, extent in extents.items() if layout != runs
-    )
-    known = [rows for rows in (by_runs, by_matrices) if rows]
-    return min(known, default=1)
+    promised = max((extents[layout].promised or 0 for layout in whole), default=0)
+    longest = max(layout.rows_in(extent.size_bytes or 0) for layout, extent in extents.items())
+    return promised or max(1, longest)
 
 
 def _read_header(path: Path) -> bytes:

@@ -21,9 +21,9 @@ def filesystem_of(path: Path) -> str | None:
     """
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError:
+        target = path.resolve()
+    except (OSError, RuntimeError):  # a circle of links is one of these, by version of Python
         return None
-    target = path.resolve()
     kind, depth = None, -1
     for line in lines:
         mount, _, rest = line.partition(" - ")

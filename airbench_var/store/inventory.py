@@ -88,7 +88,7 @@ def _last_event(store: Path) -> dict[str, Any] | None:
     for line in reversed(lines):
         try:
             event = json.loads(line)
-        except ValueError:  # cut off by a kill, or by the start of what was read
+        except (ValueError, RecursionError):  # cut off by a kill, or by the start of what was read
             continue
         if isinstance(event, dict):
             return event

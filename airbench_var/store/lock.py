@@ -23,7 +23,7 @@ class WriterLock:
     def take(cls, store: Path) -> Self:
         """Take the lock or raise StoreRefusedError that names its holder; never wait."""
         path = store / LOCK
-        with storage_errors(path, "opening"):
+        with storage_errors(path, "making"):
             fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)  # Python sets close-on-exec
         try:
             with storage_errors(path, "locking"):

@@ -26,6 +26,8 @@ MANIFEST_COPY = "manifest.copy.json"
 UNFINISHED = MANIFEST + ".new"
 FORMAT, FORMAT_VERSION = "airbench_var store", 1
 
+MOST_EXAMPLES = 10**9
+
 QUARANTINE = "quarantine"
 #: Names in a store that no test set may have.
 TAKEN = (QUARANTINE, "lock")
@@ -175,7 +177,7 @@ class Manifest:
                 raise fault("the file is missing") from error
         try:
             body = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise fault("it is not whole") from error
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise StoreRefusedError(f"{path} is not a store's manifest. Choose another folder with --out.")
@@ -191,6 +193,8 @@ class Manifest:
             manifest = cls(
                 uuid=uuid.UUID(body["uuid"]), identity=body["identity"], provenance=body["provenance"]
             )
+            if not isinstance(manifest.provenance, dict):
+                raise TypeError("provenance")
             manifest._refuse_what_cannot_be_stored()
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # whole, but not of our making
             raise StoreRefusedError(f"{path} does not describe a store: {error!r}.") from error
@@ -218,7 +222,7 @@ class Manifest:
                     f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, - and _, "
                     f"and not {', '.join(TAKEN)}."
                 )
-            if test_set.n < 1 or not 1 <= len(test_set.classes) <= 256:
+            if not 1 <= test_set.n <= MOST_EXAMPLES or not 1 <= len(test_set.classes) <= 256:
                 raise StoreRefusedError(
                     f"test set {test_set.name!r}: {test_set.n} examples, {len(test_set.classes)} classes; "
                     "a store takes at least one example, and classes that fit one byte."

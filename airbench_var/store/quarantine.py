@@ -2,20 +2,29 @@
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from airbench_var.store.damage import Fault
-from airbench_var.store.disk import RowFile, copy_new_file, storage_errors, sync_folder, write_new_file
+from airbench_var.store.disk import (
+    RowFile,
+    copy_new_file,
+    replace_file,
+    storage_errors,
+    sync_folder,
+    write_new_file,
+)
 from airbench_var.store.events import EventLog
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import WriterLock
-from airbench_var.store.manifest import MANIFEST, MANIFEST_COPY, QUARANTINE, Manifest
+from airbench_var.store.manifest import MANIFEST, MANIFEST_COPY, QUARANTINE
 from airbench_var.store.reader import ROWS_PER_BLOCK
 from airbench_var.store.records import RUNS, open_records, row_layouts
 from airbench_var.store.row_reader import RowReader
@@ -66,16 +75,23 @@ def repair(path: str | os.PathLike[str]) -> Repair:
 def _mend(found: Verification) -> Repair:
     store, manifest = found.store, found.manifest
     box = _new_box(store)
-    _fill(box, found)
-    for folder in (*(path for path in box.iterdir() if path.is_dir()), box, box.parent, store):
+    filling = box.with_name(f"{box.name}.filling")
+    if filling.exists():  # of a repair that did not get further
+        shutil.rmtree(filling)
+    filling.mkdir()
+    _fill(filling, found)
+    for folder in (*(path for path in filling.iterdir() if path.is_dir()), filling):
         sync_folder(folder)
+    filling.rename(box)
+    sync_folder(box.parent)
+    sync_folder(store)
     # From here on the quarantine is on the disk, so what it holds may be changed.
     layouts = {layout.file: layout for layout in row_layouts(manifest)}
     for file in _damaged_files(found):
         if file in layouts:
             _mend_row_file(store, layouts[file], found.capacity)
         elif file in (MANIFEST, MANIFEST_COPY):
-            _restore_manifest(store, file, manifest)
+            replace_file(store / file, manifest.encode())
         elif (store / file).exists():  # labels
             (store / file).unlink()
             sync_folder((store / file).parent)
@@ -139,15 +155,6 @@ def _mend_row_file(store: Path, layout: RowLayout, capacity: int) -> None:
     sync_folder(store)
 
 
-def _restore_manifest(store: Path, file: str, manifest: Manifest) -> None:
-    """Write a damaged manifest, or copy of it, anew from the other."""
-    new = store / f"{file}.mended"
-    new.unlink(missing_ok=True)
-    write_new_file(new, manifest.encode())
-    new.rename(store / file)
-    sync_folder(store)
-
-
 def _what_was_done(found: Verification, box: Path | None) -> Repair:
     labels = [test_set.labels_file for test_set in found.manifest.test_sets]
     return Repair(
@@ -173,10 +180,7 @@ def _can_be_mended(store: Path, fault: Fault) -> bool:
 
 
 def _new_box(store: Path) -> Path:
-    """Make STORE/quarantine/K, with the first K from 1 on that is free."""
+    """Return STORE/quarantine/K, with the first K from 1 on that is free."""
     shelf = store / QUARANTINE
     shelf.mkdir(exist_ok=True)
-    taken = {path.name for path in shelf.iterdir()}
-    box = shelf / next(name for name in map(str, range(1, len(taken) + 2)) if name not in taken)
-    box.mkdir()
-    return box
+    return next(shelf / str(k) for k in count(1) if not (shelf / str(k)).exists())

@@ -90,7 +90,7 @@ class Store:
         return self._labels[test_set]
 
     def records(self, run_ids: Iterable[int] | RunIds | None = None) -> Records:
-        """Return verified copies of records (R,), by default of all; an open run's are zeros.
+        """Return verified copies of records (R,), by default of all; an open run has but its id.
 
         Raises: StoreDamagedError when any is not what was written, UsageError when there is no such run.
         """

@@ -44,7 +44,7 @@ class RowReader:
             try:
                 for first, last in _stretches(ids):
                     target = data[first * layout.row_bytes : last * layout.row_bytes]
-                    missing = len(target) - _pread(fd, target, layout.offset(int(ids[first])))
+                    missing = len(target) - self._pread(fd, target, layout.offset(int(ids[first])))
                     if missing and not self._missing_as_zeros:
                         raise damaged(
                             self._store, Fault(layout.file, None, f"{missing} bytes are missing at its end")
@@ -52,6 +52,22 @@ class RowReader:
             finally:
                 os.close(fd)
         return rows
+
+    def _pread(self, fd: int, target: memoryview, offset: int) -> int:
+        """Fill the target; where missing rows may be zeros, so may rows that the disk cannot read."""
+        try:
+            return _pread(fd, target, offset)
+        except OSError:
+            if not self._missing_as_zeros:
+                raise
+        row_bytes = self._layout.row_bytes
+        for start in range(0, len(target), row_bytes):
+            row = target[start : start + row_bytes]
+            try:
+                _pread(fd, row, offset + start)
+            except OSError:
+                row[:] = bytes(row_bytes)
+        return len(target)
 
 
 def _stretches(ids: RunIds) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.errors import StoreDamagedError, StoreRefusedError
+from airbench_var.errors import StorageError, StoreDamagedError, StoreRefusedError
 from airbench_var.store.checked import CheckedRows
 from airbench_var.store.damage import Fault, FaultError, damaged
 from airbench_var.store.extent import measure
@@ -79,7 +79,8 @@ def verify(path: str | os.PathLike[str]) -> Verification:
     faults += extent.faults
     states = np.zeros(3, np.int64)
     for ids, records, found in look_at_rows(store, manifest, extent.capacity):
-        states += np.bincount(records["state"][~_with_fault(ids, found)], minlength=3)
+        sound = ~_with_fault(ids, found) & (records["state"] <= FAILED)
+        states += np.bincount(records["state"][sound], minlength=3)
         faults += found
     record_bytes = runs_layout(manifest).row_bytes
     payload_bytes = sum(matrix.width for matrix in manifest.matrices)
@@ -128,6 +129,8 @@ def labels_faults(store: Path, manifest: Manifest) -> list[Fault]:
             read_labels(store, test_set)
         except FaultError as error:
             faults.append(error.fault)
+        except StorageError as error:
+            faults.append(Fault(test_set.labels_file, None, f"it cannot be read: {error.__cause__}"))
     return faults
 
 

@@ -12,19 +12,20 @@ import numpy as np
 from airbench_var.errors import StorageError, StoreRefusedError
 from airbench_var.store.create import (
     create_store,
+    encode_labels,
+    has_manifest,
     refuse_impossible,
     refuse_strangers,
     writable_folder,
-    write_labels,
     write_open_records,
 )
-from airbench_var.store.disk import RowFile, storage_errors, sync_folder
+from airbench_var.store.disk import RowFile, replace_file, storage_errors, sync_folder
 from airbench_var.store.encoding import Row, encode_outcome
 from airbench_var.store.events import EventLog
 from airbench_var.store.extent import extent_of
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import WriterLock
-from airbench_var.store.manifest import MANIFEST, SEEDS, Manifest
+from airbench_var.store.manifest import SEEDS, Manifest
 from airbench_var.store.reader import Store
 from airbench_var.store.records import COMMITTED, FAILED, OPEN, Bytes, Records, runs_layout
 from airbench_var.store.rows import Outcome
@@ -53,12 +54,16 @@ class StoreWriter:
         return opened.enter_context(closing(RowFile.open(self.path, layout, promised)))
 
     def _vouch_again(self, records: Records) -> None:
-        """Write once more what is about to count, as it was read.
+        """Write once more what is about to count, as it was read, and sync the names of the files.
 
-        A writer before may have been killed with records on no disk yet. And after a sync that failed, Linux
-        shows what no disk holds, and does not write it again by itself (Rebello et al., "Can applications
-        recover from fsync failures?", USENIX ATC 2020). The payload was on the disk before its record.
+        A writer before may have been killed with names or records on no disk yet. And after a sync that
+        failed, Linux shows what no disk holds, and does not write it again by itself (Rebello et al., "Can
+        applications recover from fsync failures?", USENIX ATC 2020). The payload was on the disk before its
+        record.
         """
+        folders = {(self.path / m.file).parent for m in self.manifest.matrices}
+        for folder in (*sorted(folders), self.path, self.path.absolute().parent):
+            sync_folder(folder)
         for file in (*self._matrices, self._runs):
             file.release()  # what a growth that was cut short had reserved
             file.promise(file.capacity)
@@ -86,11 +91,12 @@ class StoreWriter:
         store = Path(path)
         refuse_strangers(store)
         wanted = Manifest.new(identity, provenance)
-        if (store / MANIFEST).exists():  # a manifest never changes: look before taking the lock
+        if has_manifest(store):  # a manifest never changes: look before taking the lock
             Manifest.load(store).refuse_other_identity(store, identity)
         refuse_impossible(wanted, labels, capacity)
         with writable_folder(store) as lock:
-            if not (store / MANIFEST).exists():
+            refuse_strangers(store)
+            if not has_manifest(store):
                 create_store(store, wanted, labels, capacity)
             manifest = Manifest.load(store)
             manifest.refuse_other_identity(store, identity)
@@ -255,5 +261,4 @@ def _restore_labels(store: Path, manifest: Manifest, labels: Mapping[str, Bytes]
         path = store / test_set.labels_file
         with storage_errors(path, "writing"):
             if path.parent.is_dir() and not path.exists():
-                write_labels(store, test_set, labels[test_set.name])
-                sync_folder(path.parent)
+                replace_file(path, encode_labels(test_set, labels[test_set.name]))

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ SECTOR_BYTES = 512
 #: Whether change i of n on their way, oldest first, reaches the disk; each file and folder has its own list.
 Arrives = Callable[[int, int], bool]
 
-File = int  #: what a name stands for, like an inode number
+File = int  #: what a name stands for, like an inode number; folders have numbers from 0 down
 
 
 @dataclass
@@ -37,9 +38,11 @@ class Disk:
 
     content: dict[File, bytearray] = field(default_factory=dict)
     pending: dict[File, Pending] = field(default_factory=dict)
-    names: dict[str, dict[str, File | None]] = field(default_factory=lambda: {"": {}})  #: None is a folder
-    pending_names: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
-    files: dict[str, File] = field(default_factory=dict)  #: as the process sees the names
+    names: dict[File, dict[str, File]] = field(default_factory=lambda: {0: {}})  #: of every folder
+    pending_names: dict[File, list[tuple[str, ...]]] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)  #: as the process sees them
+    folders: dict[str, File] = field(default_factory=lambda: {"": 0})
+    dead: bool = False  #: the process was killed, and no other has come yet
 
     def write(self, file: File, offset: int, data: bytes) -> None:
         """Bytes written, cut at the boundaries of sectors."""
@@ -71,44 +74,49 @@ class Disk:
 
     def make_folder(self, path: str) -> None:
         """A new folder."""
-        self.names[path] = {}
-        self._name(path, "add", "")
+        folder = self.folders[path] = -len(self.names)
+        self.names[folder] = {}
+        self._name(path, "add", str(folder))
 
     def remove(self, path: str) -> None:
         """A name taken away, of a file or an empty folder."""
         self.files.pop(path, None)
+        self.folders.pop(path, None)
         self._name(path, "remove")
 
     def rename(self, old: str, new: str) -> None:
-        """A file under another name in the same folder."""
+        """A file or a folder under another name in the same folder."""
         assert Path(old).parent == Path(new).parent, "a rename between folders is two changes"
-        self.files[new] = self.files.pop(old)
+        for seen in (self.files, self.folders):
+            for path in [path for path in seen if path == old or path.startswith(f"{old}/")]:
+                seen[new + path[len(old) :]] = seen.pop(path)
         self._name(old, "rename", Path(new).name)
 
     def sync_folder(self, path: str) -> None:
         """All names of the folder are on the disk."""
-        for change in self.pending_names.pop(path, []):
-            _rename(self.names.setdefault(path, {}), change)
+        folder = self.folders[path]
+        for change in self.pending_names.pop(folder, []):
+            _rename(self.names[folder], change)
 
     def after_a_power_cut(self, arrives: Arrives) -> dict[str, bytes | None]:
         """Return what is found by path (None for folders) when each change on its way arrives or does not."""
         found: dict[str, bytes | None] = {}
-        self._collect("", arrives, found)
+        self._collect(0, "", arrives, found)
         return found
 
-    def _collect(self, folder: str, arrives: Arrives, found: dict[str, bytes | None]) -> None:
-        names = dict(self.names.get(folder, {}))
+    def _collect(self, folder: File, at: str, arrives: Arrives, found: dict[str, bytes | None]) -> None:
+        names = dict(self.names[folder])
         changes = self.pending_names.get(folder, [])
         for i, change in enumerate(changes):
             if arrives(i, len(changes)):
                 _rename(names, change)
         for name, file in names.items():
-            path = f"{folder}/{name}" if folder else name
-            if file is None:
-                found[path] = None
-                self._collect(path, arrives, found)
-            else:
+            path = f"{at}/{name}" if at else name
+            if file > 0:
                 found[path] = self._content(file, arrives)
+            else:
+                found[path] = None
+                self._collect(file, path, arrives, found)
 
     def _content(self, file: File, arrives: Arrives) -> bytes:
         content = bytearray(self.content[file])
@@ -123,7 +131,7 @@ class Disk:
 
     def _name(self, path: str, *change: str) -> None:
         folder, name = os.path.split(path)
-        self.pending_names.setdefault(folder, []).append((name, *change))
+        self.pending_names.setdefault(self.folders[folder], []).append((name, *change))
 
 
 def _resize(content: bytearray, size: int) -> None:
@@ -136,10 +144,10 @@ def _write(content: bytearray, offset: int, data: bytes) -> None:
     content[offset : offset + len(data)] = data
 
 
-def _rename(names: dict[str, File | None], change: tuple[str, ...]) -> None:
+def _rename(names: dict[str, File], change: tuple[str, ...]) -> None:
     name, how, *what = change
     if how == "add":
-        names[name] = int(what[0]) if what[0] else None
+        names[name] = int(what[0])
     elif how == "remove":
         names.pop(name, None)
     elif name in names:
@@ -181,12 +189,27 @@ def recorded(disk: Disk, root: Path, happened: Callable[[str], None], fail_sync:
     real: dict[str, Any] = {name: getattr(os, name) for name in _Calls.NAMES}
     calls = _Calls(disk, root, real, happened, fail_sync)
     for name in real:
-        setattr(os, name, getattr(calls, name))
+        setattr(os, name, partial(_unless_dead, calls, name))
     try:
         yield
     finally:
         for name, call in real.items():
             setattr(os, name, call)
+
+
+class Killed(BaseException):
+    """Raised by `happened` in place of a kill: from then on no call does anything, until `revive`."""
+
+
+def _unless_dead(calls: "_Calls", name: str, *args: Any, **more: Any) -> Any:
+    """What a process would do on its way out of an exception, a killed one does not."""
+    if calls.disk.dead and name != "close":
+        raise Killed
+    try:
+        return getattr(calls, name)(*args, **more)
+    except Killed:
+        calls.disk.dead = True
+        raise
 
 
 class _Calls:

@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from math import inf
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from airbench_var.errors import StorageError
 from airbench_var.store import repair, verify
-from tests.faults.disk import ORDERS, Disk, put, recorded, some_arrive
+from tests.faults.disk import ORDERS, Disk, Killed, put, recorded, some_arrive
 from tests.faults.tally import Tally, uninterrupted
 from tests.store.fake_campaign import failure, open_writer, outcome
 
@@ -30,7 +31,7 @@ class Replay:
     def __init__(self, folder: Path, every: int = 1) -> None:
         self.folder, self.every = folder, every
         self.disk, self.acknowledged, self.moments = Disk(), set[int](), list[tuple[Disk, set[int], str]]()
-        self.calls, self.recording = 0, True
+        self.calls, self.recording, self.kill_at = 0, True, 0
 
     def tell(self, story: Callable[["Replay", Path], None], fail_sync: int = 0) -> None:
         """Run the story on real files below the folder, and on the model."""
@@ -42,6 +43,8 @@ class Replay:
 
     def _happened(self, call: str) -> None:
         self.calls += 1
+        if self.calls == self.kill_at:
+            raise Killed
         if self.recording and self.calls % self.every == 0:
             moment = f"after call {self.calls}, {call}"
             self.moments.append((copy.deepcopy(self.disk), set(self.acknowledged), moment))
@@ -97,6 +100,15 @@ def life_with_a_failed_sync(replay: Replay, store: Path) -> None:
         life(replay, store)
         return
     replay.recording = True
+    life(replay, store)
+
+
+def life_after_a_kill(replay: Replay, store: Path) -> None:
+    """Killed at a call, and the same command again; the kernel lives on."""
+    with suppress(Killed):
+        life(replay, store)
+        return
+    replay.disk.dead, replay.recording = False, True
     life(replay, store)
 
 
@@ -162,6 +174,21 @@ def _repair_known_harm(tally: Tally, store: Path, moment: str) -> None:
             tally.wrong("lost", f"{moment}: the quarantine of run {run_id}")
     if found and found <= harm:
         repair(store)
+
+
+def cut_after_a_kill(
+    folder: Path, mixtures: int, every: int = 1, first: int = 1, step: int = 1, last: float = inf
+) -> Tally:
+    """SIGKILL after each (or each step-th) call, the same command again, then a power cut anywhere."""
+    tally = Tally("SIGKILL, same command again, power cut")
+    for kill_at in count(first, step):
+        replay = Replay(folder, every)
+        replay.recording, replay.kill_at = False, kill_at  # from the kill on
+        replay.tell(life_after_a_kill)
+        if not replay.recording or kill_at > last:
+            return tally
+        replay.look(tally, mixtures, seed=kill_at)
+    raise AssertionError("the story has an end")
 
 
 @contextmanager

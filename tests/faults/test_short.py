@@ -79,6 +79,15 @@ def test_trusting_what_the_kernel_shows_after_a_failed_sync_is_found(
     assert tally.torn > 0, tally
 
 
+def test_names_that_a_killed_writer_left_unsynced_are_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Killed between the last rename of a creation and the sync of its folder, at about the 50th call."""
+    monkeypatch.setattr(writer, "sync_folder", lambda _: None)
+    tally = power.cut_after_a_kill(tmp_path, mixtures=0, every=40, first=49, last=53)
+    assert tally.lost > 0, tally
+
+
 def test_rows_without_checksums_are_found_by_the_flips(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

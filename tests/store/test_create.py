@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airbench_var.errors import StorageError, StoreDamagedError, StoreRefusedError, UsageError
-from airbench_var.store import Store, describe_test_set
+from airbench_var.store import Manifest, Store, describe_test_set, repair
 
 from .fake_campaign import CLASSES, IDENTITY, LABELS, open_writer, run_campaign
 
@@ -54,13 +54,36 @@ def test_a_store_that_lost_its_manifest_is_left_alone(tmp_path: Path) -> None:
     assert everything_in(tmp_path) == before
 
 
-def test_a_strangers_file_in_an_unfinished_store_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json.new").write_text("{")
-    (tmp_path / "alpha").mkdir()
-    (tmp_path / "alpha" / "thesis.tex").write_text("dear")
-    with pytest.raises(StorageError, match="creating the store failed"):
+@pytest.mark.parametrize("manifest", [b"{", Manifest.new(IDENTITY, {}).encode()])
+def test_a_strangers_file_in_an_unfinished_store_is_left_alone(tmp_path: Path, manifest: bytes) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "manifest.json.new").write_bytes(manifest)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "labels.npy").write_text("dear")
+    (tmp_path / "store" / "alpha").symlink_to("../theirs")
+    with pytest.raises(StoreRefusedError, match="something else in it: alpha"):
+        open_writer(tmp_path / "store", 2)
+    assert (tmp_path / "theirs" / "labels.npy").read_text() == "dear"
+
+
+def test_a_manifest_that_is_a_link_to_nowhere_is_damage_and_nothing_is_made_anew(tmp_path: Path) -> None:
+    """As an archive leaves it that keeps the content of files elsewhere."""
+    run_campaign(tmp_path, 2)
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "manifest.json").symlink_to("nowhere")
+    before = (tmp_path / "runs.npy").read_bytes()
+    with pytest.raises(StoreDamagedError, match=r"manifest\.json: the file is missing"):
         open_writer(tmp_path, 2)
-    assert (tmp_path / "alpha" / "thesis.tex").read_text() == "dear"
+    assert (tmp_path / "runs.npy").read_bytes() == before
+    repair(tmp_path)
+    assert Store.open(tmp_path).committed_ids().tolist() == [0, 1]
+
+
+def test_a_store_with_runs_whose_last_name_was_lost_is_finished_and_not_made_anew(tmp_path: Path) -> None:
+    run_campaign(tmp_path, 2)
+    (tmp_path / "manifest.json").rename(tmp_path / "manifest.json.new")
+    with open_writer(tmp_path, 3) as writer:
+        assert writer.committed_ids() == [0, 1]
 
 
 @pytest.mark.parametrize("inside", ["", "below"])

@@ -70,6 +70,8 @@ def test_the_capacity_is_told_from_what_is_left(tmp_path: Path) -> None:
     for length in (0, 511, 512, len(whole) - 1):
         path.write_bytes(whole[:length])
         assert capacity_with(tmp_path) == (5, ["runs.npy"])
+    path.write_bytes(bytes(512) + whole[512 : 512 + 2 * 128])  # header and rows: the matrices tell
+    assert capacity_with(tmp_path) == (5, ["runs.npy"])
     path.write_bytes(whole + b"garbage" * 1000)
     assert capacity_with(tmp_path) == (5, ["runs.npy"])
     path.unlink()

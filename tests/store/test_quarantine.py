@@ -1,8 +1,10 @@
 """What `repair` does: damaged rows are kept aside, their runs open again, and all else is untouched."""
 
+import errno
 import json
 import os
 import random
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -298,3 +300,51 @@ def test_a_result_that_comes_for_a_reopened_run_is_taken(store: Path) -> None:
     with open_writer(store, N_RUNS) as writer:
         writer.commit([outcome(1)])
         assert writer.committed_count == N_RUNS
+
+
+def test_records_lost_with_their_header_are_named(store: Path, whole: dict[str, bytes]) -> None:
+    data = (store / "runs.npy").read_bytes()
+    (store / "runs.npy").write_bytes(bytes(512) + data[512 : 512 + 3 * 128])
+    assert repair(store).reopened == (3, 4, 5)
+    assert finish(store) == whole
+
+
+def test_a_row_that_the_disk_cannot_read_is_damage_and_can_be_repaired(
+    store: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, preadv = 512 + 2 * 600, os.preadv
+
+    def fails_there(fd: int, buffers: list[memoryview], offset: int) -> int:
+        file = str(Path(f"/proc/self/fd/{fd}").readlink())
+        if file == str(store / "beta-tta/predicted.npy") and offset <= bad < offset + len(buffers[0]):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return preadv(fd, buffers, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "preadv", fails_there)
+        assert [(f.file, f.run_id) for f in verify(store).faults] == [("beta-tta/predicted.npy", 2)]
+        assert repair(store).reopened == (2,)
+    assert finish(store) == whole
+
+
+def test_a_repair_that_was_cut_short_leaves_no_box_that_looks_whole(store: Path) -> None:
+    change_row(store, "runs.npy", 1)
+    shutil.copytree(store, store.parent / "counted")
+    with faults.counting(faults.no_space, 0) as calls:
+        repair(store.parent / "counted")
+    at = calls.index("posix_fallocate") + 1  # room for the rows in the quarantine
+    with faults.counting(faults.no_space, at), pytest.raises(StorageError):
+        repair(store)
+    assert [path.name for path in (store / "quarantine").iterdir()] == ["1.filling"]
+    assert repair(store).quarantine == store / "quarantine" / "1"
+    assert [path.name for path in (store / "quarantine").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_labels_are_written_again_whole_or_not_at_all(store: Path, whole: dict[str, bytes], at: int) -> None:
+    labels = (store / "alpha/labels.npy").read_bytes()
+    (store / "alpha/labels.npy").unlink()
+    with suppress(StorageError), faults.counting(faults.no_space, at):
+        run_campaign(store, N_RUNS)
+    assert not (store / "alpha/labels.npy").exists() or (store / "alpha/labels.npy").read_bytes() == labels
+    assert finish(store) == whole
