@@ -23,7 +23,7 @@ def _mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/work/runs/new", "ext4"),
+        ("/data/runs/new", "ext4"),
         ("/home/me/runs", "nfs4"),
         ("/home", "nfs4"),
         ("/homely", "ext4"),
