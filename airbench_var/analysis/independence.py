@@ -57,7 +57,7 @@ def variance_ratio(counts: CorrectnessCounts) -> HypothesisTest:
         p_value=None if scaled is None else float(chdtrc(scaled[1], scaled[0])),
         method="chi-square with the exact mean and variance of the null, given the counts of each example",
         assumption=_ASSUMPTION,
-        absent=_why_not(counts) if scaled is None else "",
+        absent=_why_not(counts),
     )
 
 
@@ -72,12 +72,10 @@ def under_dispersion_p_value(counts: CorrectnessCounts) -> float:
 
 def _matched_chi_square(counts: CorrectnessCounts) -> tuple[float, float] | None:
     """Return statistic and degrees of freedom, or None where fewer than two examples vary."""
-    if counts.R < 2:
+    if _why_not(counts):
         return None
     v_N = example_variances(counts)
     total, squares = float(v_N.sum()), float(v_N @ v_N)
-    if np.count_nonzero(v_N) < 2:
-        return None
     freedom = (counts.R - 1) * total**2 / (total**2 - squares)
     return freedom * float(test_set_variance(counts)) * counts.n**2 / total, freedom
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Comparison, Estimate, Plan
+from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import interval_text, percent, value_text
 
 _LEGEND = (
@@ -24,16 +24,16 @@ def print_comparison(comparisons: Mapping[str, Comparison], console: Console | N
     console = console or Console(highlight=False)
     for comparison in comparisons.values():
         console.print(_table(comparison))
-        _print_paragraph(console, _reading(comparison))
+        print_paragraph(console, _reading(comparison))
         for warning in comparison.warnings:
-            _print_paragraph(console, f"Note: {warning}.", "yellow")
-    _print_paragraph(console, _LEGEND, "dim")
+            print_paragraph(console, f"Note: {warning}.", "yellow")
+    print_paragraph(console, _LEGEND, "dim")
 
 
 def print_plan(plan: Plan, console: Console | None = None) -> None:
     """Print how many runs a difference takes, and what the test set allows."""
     console = console or Console(highlight=False)
-    _print_paragraph(
+    print_paragraph(
         console,
         f"To detect a difference of {percent(plan.difference, 3)} in mean accuracy on a test set, with a std "
         f"over runs of {percent(plan.std, 3)}: {plan.runs:,} runs of each recipe. They see it with a chance "
@@ -52,7 +52,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
             f"however many runs there are. Beyond about {plan.runs_that_help:,} runs of each recipe the "
             "examples are the larger part of the error: take a larger test set."
         )
-    _print_paragraph(console, text)
+    print_paragraph(console, text)
 
 
 def _table(comparison: Comparison) -> Table:
@@ -69,7 +69,7 @@ def _table(comparison: Comparison) -> Table:
     ):
         estimate = comparison.estimates[name]
         p_value = comparison.p_values.get(name)
-        shown = "" if p_value is None else f"{p_value:.2g}" if p_value >= 1e-4 else "< 0.0001"
+        shown = "" if p_value is None else p_text(p_value)
         table.add_row(label, value_text(estimate), interval_text(estimate), shown)
     ratio = comparison.estimates["variance_ratio_a_to_b"]
     table.add_row("Variance over runs, A to B", _number(ratio.value), _numbers(ratio), "")
@@ -112,7 +112,3 @@ def _number(value: float | None) -> str:
 
 def _numbers(estimate: Estimate) -> str:
     return "none" if estimate.interval is None else " to ".join(map(_number, estimate.interval))
-
-
-def _print_paragraph(console: Console, text: str, style: str = "") -> None:
-    console.print(Padding(Text(text, style), (0, 1, 1, 1), expand=False))

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Analysis, TestSetSummary
 from airbench_var.analysis.estimate import NEGATIVE
+from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import interval_text, upper_text, value_text
 
 #: Row label, name of the estimate.
@@ -37,14 +37,14 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     for summary in analysis.test_sets:
         console.print(_table(summary))
-        _print_paragraph(console, _reading(summary))
+        print_paragraph(console, _reading(summary))
         if any(test.p_value is not None for test in summary.tests.values()):
-            _print_paragraph(console, _tests(summary))
+            print_paragraph(console, _tests(summary))
         for note in dict.fromkeys(_notes(summary)):
-            _print_paragraph(console, f"Note: {note}.", "yellow")
+            print_paragraph(console, f"Note: {note}.", "yellow")
     if analysis.failed:
-        _print_paragraph(console, f"Failed for good, so not in the table: {_count(analysis.failed, 'run')}.")
-    _print_paragraph(console, _LEGEND, "dim")
+        print_paragraph(console, f"Failed for good, so not in the table: {_count(analysis.failed, 'run')}.")
+    print_paragraph(console, _LEGEND, "dim")
 
 
 def _table(summary: TestSetSummary) -> Table:
@@ -101,15 +101,16 @@ def _tests(summary: TestSetSummary) -> str:
     assert fit.statistic is not None
     return (
         f"Are errors independent? The variance is {ratio.statistic:.2f} times that of independent errors "
-        f"(p {_p_text(ratio.p_value)}, one-sided chi-square); the largest distance between the accuracy "
-        f"distribution and theirs is {fit.statistic:.3f} (p {_p_text(fit.p_value)}, re-centred "
+        f"(p {_p(ratio.p_value)}, one-sided chi-square); the largest distance between the accuracy "
+        f"distribution and theirs is {fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred "
         "Kolmogorov-Smirnov)."
     )
 
 
-def _p_text(p_value: float | None) -> str:
+def _p(p_value: float | None) -> str:
     assert p_value is not None
-    return f"= {p_value:.2g}" if p_value >= 1e-4 else "< 0.0001"
+    text = p_text(p_value)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _notes(summary: TestSetSummary) -> Iterator[str]:
@@ -125,7 +126,3 @@ def _notes(summary: TestSetSummary) -> Iterator[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _print_paragraph(console: Console, text: str, style: str = "") -> None:
-    console.print(Padding(Text(text, style), (0, 1, 1, 1), expand=False))

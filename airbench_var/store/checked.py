@@ -1,26 +1,41 @@
 """Rows that come with a verdict: copies of records and payload, each compared with its checksum."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
 from airbench_var.store.damage import Fault, before_another_look
+from airbench_var.store.layout import RowLayout
 from airbench_var.store.manifest import Manifest, Matrix
-from airbench_var.store.records import COMMITTED, RUNS, Bytes, Records, RunIds, damaged_records, payload_crcs
+from airbench_var.store.records import (
+    COMMITTED,
+    RUNS,
+    Bytes,
+    Records,
+    RunIds,
+    damaged_records,
+    payload_crcs,
+    runs_layout,
+)
 from airbench_var.store.row_reader import RowReader
 
 DIFFERS = "is not what was committed: its checksum differs"
 
 
 class CheckedRows:
-    """The rows of a store through its readers; what is handed out is what was checked."""
+    """The rows of a store; what is handed out is what was checked."""
 
-    def __init__(self, manifest: Manifest, runs: RowReader, matrices: Mapping[Matrix, RowReader]) -> None:
+    def __init__(self, store: Path, manifest: Manifest, *, missing_as_zeros: bool = False) -> None:
+        def reader(layout: RowLayout) -> RowReader:
+            return RowReader(store, layout, missing_as_zeros=missing_as_zeros)
+
         self._uuid: UUID = manifest.uuid
         self._order = manifest.matrices
-        self._runs, self._matrices = runs, matrices
+        self._runs = reader(runs_layout(manifest))
+        self._matrices = {matrix: reader(matrix.layout) for matrix in manifest.matrices}
 
     def read(self, ids: RunIds, matrices: Sequence[Matrix] = ()) -> tuple[Records, list[Bytes], list[Fault]]:
         """Return records (R,), the rows (R, width) of each matrix, and what is wrong with them.

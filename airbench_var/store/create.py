@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from airbench_var.errors import StoreDamagedError, StoreRefusedError, UsageError
-from airbench_var.store.damage import Fault, damaged
+from airbench_var.store.damage import MISSING, Fault, damaged
 from airbench_var.store.disk import RowFile, storage_errors, sync_folder, write_new_file
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.lock import LOCK, WriterLock
@@ -44,7 +44,7 @@ def refuse_strangers(store: Path) -> None:
                 f"{store}: this, or a folder on the way to it, is a file. Choose another folder with --out."
             ) from error
     if lost_its_manifest(names):
-        raise damaged(store, Fault(MANIFEST, None, "the file is missing"))
+        raise damaged(store, Fault(MANIFEST, None, MISSING))
     if names - {LOCK} and not names & {MANIFEST, UNFINISHED}:
         raise StoreRefusedError(
             f"{store} is not a store and not empty: it holds {', '.join(sorted(names)[:5])}; nothing was "

@@ -15,6 +15,9 @@ def before_another_look() -> None:
     time.sleep(RECHECK_S)
 
 
+MISSING = "the file is missing"
+
+
 class Fault(NamedTuple):
     """One damaged row, or a file that is damaged as a whole."""
 

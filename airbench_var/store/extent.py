@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airbench_var.store.damage import Fault, before_another_look
+from airbench_var.store.damage import MISSING, Fault, before_another_look
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.manifest import Manifest
@@ -17,8 +17,6 @@ from airbench_var.store.npy import HEADER_BYTES
 from airbench_var.store.records import RUNS, open_records, row_layouts
 
 _PIECE_BYTES = 1 << 23
-
-MISSING = "the file is missing"
 
 
 class Extent(NamedTuple):

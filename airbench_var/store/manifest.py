@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.errors import StoreRefusedError
-from airbench_var.store.damage import Fault, FaultError, damaged
+from airbench_var.store.damage import MISSING, Fault, FaultError, damaged
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.npy import HEADER_BYTES
@@ -174,7 +174,7 @@ class Manifest:
             try:
                 text = path.read_bytes()
             except FileNotFoundError as error:
-                raise fault("the file is missing") from error
+                raise fault(MISSING) from error
         try:
             body = json.loads(text)
         except (ValueError, RecursionError) as error:

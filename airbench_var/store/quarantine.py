@@ -109,13 +109,13 @@ def _fill(box: Path, found: Verification) -> None:
     """Copy to the quarantine, under the same names, all that is about to be changed."""
     store, manifest = found.store, found.manifest
     write_new_file(box / "faults.json", json.dumps(found.to_json(), indent=2).encode())
+    layouts = {layout.file: layout for layout in row_layouts(manifest)}
     run_ids = _damaged_runs(found)
     if run_ids:
         ids = RowLayout("run_ids.npy", np.dtype("<i8"))
         write_new_file(box / ids.file, ids.header(len(run_ids)) + np.array(run_ids, ids.dtype).tobytes())
-        for layout in row_layouts(manifest):
+        for layout in layouts.values():
             _copy_rows(store, box, layout, run_ids)
-    layouts = {layout.file: layout for layout in row_layouts(manifest)}
     for file in _damaged_files(found):
         source, target = store / file, box / file
         if not source.exists():

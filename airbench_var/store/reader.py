@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.store.checked import CheckedRows
-from airbench_var.store.damage import Fault, damaged
+from airbench_var.store.damage import MISSING, Fault, damaged
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.extent import measure
 from airbench_var.store.layout import RowLayout
@@ -31,7 +31,6 @@ from airbench_var.store.records import (
     RunIds,
     runs_layout,
 )
-from airbench_var.store.row_reader import RowReader
 
 #: Rows of predictions that are read and checked at a time.
 ROWS_PER_BLOCK = 256
@@ -51,11 +50,7 @@ class Store:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
         self._labels = {t.name: read_labels(path, t) for t in manifest.test_sets}
-        self._rows = CheckedRows(
-            manifest,
-            RowReader(path, runs_layout(manifest)),
-            {matrix: RowReader(path, matrix.layout) for matrix in manifest.matrices},
-        )
+        self._rows = CheckedRows(path, manifest)
         self.refresh()
 
     @classmethod
@@ -218,7 +213,7 @@ def read_labels(store: Path, test_set: TestSet) -> Bytes:
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:
-            what = "the file is missing; training goes on with the labels of the data, and writes it again"
+            what = f"{MISSING}; training goes on with the labels of the data, and writes it again"
             raise damaged(store, Fault(layout.file, None, what)) from error
     labels_N = np.frombuffer(data[layout.offset(0) :], np.uint8)
     if data[: layout.offset(0)] != layout.header(test_set.n):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.store.damage import Fault, damaged
+from airbench_var.store.damage import MISSING, Fault, damaged
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.records import RunIds
@@ -40,7 +40,7 @@ class RowReader:
             except FileNotFoundError as error:
                 if self._missing_as_zeros:
                     return rows
-                raise damaged(self._store, Fault(layout.file, None, "the file is missing")) from error
+                raise damaged(self._store, Fault(layout.file, None, MISSING)) from error
             try:
                 for first, last in _stretches(ids):
                     target = data[first * layout.row_bytes : last * layout.row_bytes]

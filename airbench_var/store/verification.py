@@ -15,11 +15,7 @@ from airbench_var.store.checked import CheckedRows
 from airbench_var.store.damage import Fault, FaultError, damaged
 from airbench_var.store.extent import measure
 from airbench_var.store.manifest import MANIFEST, MANIFEST_COPY, Manifest
-from airbench_var.store.reader import (
-    ROWS_PER_BLOCK,
-    read_labels,
-    refuse_what_is_no_store,
-)
+from airbench_var.store.reader import ROWS_PER_BLOCK, read_labels, refuse_what_is_no_store
 from airbench_var.store.records import (
     COMMITTED,
     FAILED,
@@ -30,7 +26,6 @@ from airbench_var.store.records import (
     RunIds,
     runs_layout,
 )
-from airbench_var.store.row_reader import RowReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,9 +136,7 @@ def look_at_rows(
 
     The files may be damaged as wholes: what is missing is read as zeros.
     """
-    runs = RowReader(store, runs_layout(manifest), missing_as_zeros=True)
-    matrices = {m: RowReader(store, m.layout, missing_as_zeros=True) for m in manifest.matrices}
-    rows = CheckedRows(manifest, runs, matrices)
+    rows = CheckedRows(store, manifest, missing_as_zeros=True)
     for first in range(0, capacity, RECORDS_PER_BLOCK):
         ids = np.arange(first, min(first + RECORDS_PER_BLOCK, capacity))
         records, _, faults = rows.read(ids)
