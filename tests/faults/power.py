@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from math import inf
 from pathlib import Path
@@ -94,18 +95,9 @@ def life(replay: Replay, store: Path) -> None:
                 replay.acknowledged |= set(batch) - fails
 
 
-def life_with_a_failed_sync(replay: Replay, store: Path) -> None:
-    """The same command again after the disk failed once."""
-    with suppress(StorageError):
-        life(replay, store)
-        return
-    replay.recording = True
-    life(replay, store)
-
-
-def life_after_a_kill(replay: Replay, store: Path) -> None:
-    """Killed at a call, and the same command again; the kernel lives on."""
-    with suppress(Killed):
+def twice_told(replay: Replay, store: Path, ends: type[BaseException]) -> None:
+    """The same command again after the disk failed once, or after a kill that the kernel survives."""
+    with suppress(ends):
         life(replay, store)
         return
     replay.disk.dead, replay.recording = False, True
@@ -153,7 +145,7 @@ def cut_after_a_failed_sync(
     while failed and number <= last:
         replay = Replay(folder, every)
         replay.recording = False  # from the failure on
-        replay.tell(life_with_a_failed_sync, fail_sync=number)
+        replay.tell(partial(twice_told, ends=StorageError), fail_sync=number)
         failed = replay.recording
         replay.look(tally, mixtures, seed=number)
         number += step
@@ -184,7 +176,7 @@ def cut_after_a_kill(
     for kill_at in count(first, step):
         replay = Replay(folder, every)
         replay.recording, replay.kill_at = False, kill_at  # from the kill on
-        replay.tell(life_after_a_kill)
+        replay.tell(partial(twice_told, ends=Killed))
         if not replay.recording or kill_at > last:
             return tally
         replay.look(tally, mixtures, seed=kill_at)
