@@ -1,0 +1,66 @@
+"""The command line: thin, and without torch until a network is to be trained."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from airbench_var.cli import comparing, stores, train
+from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a known error is one message on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        command = "train"
+        if given and not given[0].startswith("-"):
+            command = given.pop(0)
+        if command == "train":
+            return train.run(train.parser().parse_args(given))
+        if command not in COMMANDS:
+            raise UsageError(
+                f"unknown command {command!r}{nearest(command, [*COMMANDS])}. Commands: train, "
+                f"{', '.join(COMMANDS)}; "
+                "without one, `python -m airbench_var --runs N` trains."
+            )
+        return COMMANDS[command].run(parser_of(command).parse_args(given))
+    except AirbenchVarError as error:
+        print(f"airbench_var: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print(
+            "airbench_var: stopped at once. What was committed is kept; the same command goes on.",
+            file=sys.stderr,
+        )
+        return InterruptedCampaignError.exit_code
+
+
+class Command(NamedTuple):
+    """One command besides `train`; the docstring of `run` is its description."""
+
+    run: Callable[[argparse.Namespace], int]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+COMMANDS: Mapping[str, Command] = {
+    "analyze": Command(stores.analyze, stores.add_store),
+    "compare": Command(comparing.compare, comparing.add_compare),
+    "plan": Command(comparing.plan, comparing.add_plan),
+    "info": Command(stores.info, stores.add_store),
+    "verify": Command(stores.verify, stores.add_store),
+    "repair": Command(stores.repair, stores.add_store),
+}
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return the parser of a command besides `train`."""
+    command = COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m airbench_var {name}",
+        description=(command.run.__doc__ or "").replace("%", "%%"),
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="for machines; fractions, not percent")
+    return parser

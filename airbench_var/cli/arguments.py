@@ -1,0 +1,34 @@
+"""What an argument of the command line may be, with a message for what it may not be."""
+
+import argparse
+
+
+def positive(text: str) -> int:
+    """Return a whole number of 1 or more."""
+    return _at_least(1, text)
+
+
+def natural(text: str) -> int:
+    """Return a whole number of 0 or more."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+    return value
+
+
+def share(text: str) -> float:
+    """Return 0.0002 for '0.02%' and for '0.0002'."""
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a percentage as 0.02% nor a fraction of 1")
+    return value

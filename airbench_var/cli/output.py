@@ -1,0 +1,69 @@
+"""Print what a command found: a table for people, or one JSON object."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from airbench_var.analysis import Analysis
+    from airbench_var.store import Store
+
+
+class Printable(Protocol):
+    """A result that can be given to a machine."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+
+
+Found = TypeVar("Found", bound=Printable)
+
+
+def print_found(found: Found, for_people: Callable[[Found], None], *, as_json: bool) -> None:
+    """Print a result by its own `to_json`, or by the report for people."""
+    with reader_may_leave():
+        if as_json:
+            print_json(found.to_json())
+        else:
+            for_people(found)
+
+
+def print_analysis_of(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
+    """Print the estimates with what they are of."""
+    identity, created_by = store.manifest.identity, store.manifest.provenance
+    name, data, device = (created_by.get(key, "unknown") for key in ("recipe_name", "data_title", "device"))
+    with reader_may_leave():
+        if as_json:
+            head = {
+                "store": str(store.path),
+                "recipe": name,
+                "recipe_sha256": identity.get("recipe_sha256"),
+                "data": data,
+                "seed": identity.get("seed"),
+                "vary": identity.get("vary"),
+                "created_by": created_by,  # of the session that made the store; events.jsonl has the others
+            }
+            print_json(head | analysis.to_json())
+        else:
+            from airbench_var.report.table import print_analysis
+
+            print(f"{name} on {data}, made on {device}, store {store.path}")
+            print_analysis(analysis)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print one JSON object; a value that is not finite is a defect, and raises."""
+    print(json.dumps(values, indent=2, allow_nan=False))
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Print within this context; a reader of our output who left, as `| head` does, is no error."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
