@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from airbench_var.analysis import independence, intervals, variance
-from airbench_var.analysis.estimate import Estimand, Estimate, Interval
+from airbench_var.analysis.estimate import Estimate, Interval, Target
 from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.stats import CorrectnessCounts
 
@@ -74,7 +74,7 @@ class _Kind:
     """How one estimate is named, computed, and what it rests on."""
 
     name: str
-    estimand: Estimand
+    target: Target
     value: Callable[[CorrectnessCounts], Fraction]
     interval: Callable[[CorrectnessCounts, float], Interval]
     standard_errors: Callable[[CorrectnessCounts], dict[str, float]] = lambda _: {}
@@ -89,7 +89,7 @@ class _Kind:
         interval = None if absent else self.interval(counts, level)
         return Estimate(
             name=self.name,
-            estimand=self.estimand,
+            target=self.target,
             value=float(self.value(counts)) if has_value else None,
             interval=interval,
             level=level,
@@ -97,6 +97,8 @@ class _Kind:
             standard_errors={} if absent else self.standard_errors(counts),
             method=self.method,
             assumption=self.assumption,
+            runs=counts.R,
+            examples=counts.n,
             warnings=_under_dispersed(counts) if interval and interval[1] < 0 else (),
         )
 
@@ -141,7 +143,7 @@ _EXAMPLES = f"{_RUNS}; examples are independent draws from the distribution"
 _KINDS = (
     _Kind(
         name="mean_accuracy",
-        estimand="this test set",
+        target="this test set",
         value=variance.mean_accuracy,
         interval=intervals.accuracy_interval,
         standard_errors=_accuracy_errors,
@@ -151,7 +153,7 @@ _KINDS = (
     ),
     _Kind(
         name="distribution_wise_accuracy",
-        estimand="the distribution",
+        target="the distribution",
         value=variance.mean_accuracy,
         interval=intervals.distribution_wise_accuracy_interval,
         standard_errors=lambda counts: {"distribution": intervals.accuracy_standard_errors(counts)[1]},
@@ -161,7 +163,7 @@ _KINDS = (
     ),
     _Kind(
         name="test_set_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.test_set_variance,
         interval=intervals.test_set_variance_interval,
         method="chi-square over runs, degrees of freedom adjusted to their kurtosis",
@@ -169,7 +171,7 @@ _KINDS = (
     ),
     _Kind(
         name="independent_errors_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.independent_errors_variance,
         interval=intervals.independent_errors_interval,
         method="Student's t over runs, on the influence of each",
@@ -177,7 +179,7 @@ _KINDS = (
     ),
     _Kind(
         name="binomial_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.binomial_variance,
         interval=intervals.binomial_interval,
         method="image of the interval of mean_accuracy",
@@ -186,7 +188,7 @@ _KINDS = (
     ),
     _Kind(
         name="excess_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.distribution_wise_variance,
         interval=intervals.excess_variance_interval,
         method="interval of test_set_variance less independent_errors_variance, times n / (n - 1)",
@@ -195,7 +197,7 @@ _KINDS = (
     ),
     _Kind(
         name="distribution_wise_variance",
-        estimand="the distribution",
+        target="the distribution",
         value=variance.distribution_wise_variance,
         interval=intervals.distribution_wise_variance_interval,
         method="chi-square over runs and normal over examples, combined by MOVER",
