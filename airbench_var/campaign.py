@@ -185,7 +185,7 @@ def _train(
                 writer.event("failed", run_id=outcome.spec.run_id, why=outcome.failure)
                 view.message(f"run {outcome.spec.run_id} failed: {outcome.failure}")
         statistics.update(batch)
-        view.update(statistics.analysis(with_tests=False))
+        view.update(statistics.analysis(thorough=False))
         tried += len(batch)
     return tried
 

@@ -10,8 +10,8 @@ import numpy as np
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
 from airbench_var.errors import StoreRefusedError
-from airbench_var.stats import CorrectnessCounts
-from airbench_var.store import COMMITTED, FAILED, Outcome, Store
+from airbench_var.stats import CampaignState, CorrectnessCounts
+from airbench_var.store import COMMITTED, FAILED, Outcome, RunResult, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,17 +34,19 @@ class Analysis:
 
 
 class LiveStatistics:
-    """The integer state of every test set of a campaign; each committed batch is counted once."""
+    """The integer state of every test set of a campaign; each committed row is counted once."""
 
     def __init__(
         self,
-        counts: Mapping[str, CorrectnessCounts],
+        states: Mapping[str, CampaignState],
         diverged: Iterable[int] = (),
         failed: Iterable[int] = (),
     ) -> None:
-        self._counts = dict(counts)
+        self._states = dict(states)
         self._diverged, self._failed = frozenset(diverged), frozenset(failed)
-        self._counted = {int(run_id) for state in counts.values() for run_id in state.run_ids_R}
+        self._counted = {
+            int(run_id) for state in [*states.values()][:1] for run_id in state.correct.run_ids_R
+        }
 
     @classmethod
     def of_store(cls, store: Store) -> Self:
@@ -52,52 +54,82 @@ class LiveStatistics:
 
         Raises: StoreDamagedError that names file and run.
         """
-        records = store.records()
-        run_ids_R = np.flatnonzero(records["state"] == COMMITTED)
-        counts: dict[str, CorrectnessCounts] = {}
-        for test_set in store.manifest.test_sets:
-            state = CorrectnessCounts.empty(test_set.n, test_set.labels_sha256)
-            for block in store.blocks(test_set.name, run_ids_R):
-                state = state.update(block.run_ids, block.rows_Rb)
-            counts[test_set.name] = state
-        diverged_R = run_ids_R[records["diverged"][run_ids_R] != 0]
-        return cls(counts, diverged_R.tolist(), np.flatnonzero(records["state"] == FAILED).tolist())
+        statistics = cls(empty_states(store))
+        statistics.catch_up(store)
+        return statistics
+
+    @property
+    def states(self) -> Mapping[str, CampaignState]:
+        """The integer state by test set."""
+        return self._states
 
     @property
     def counts(self) -> Mapping[str, CorrectnessCounts]:
-        """The integer state by test set."""
-        return self._counts
+        """What the runs got right, by test set."""
+        return {name: state.correct for name, state in self._states.items()}
+
+    def catch_up(self, store: Store) -> int:
+        """Count the rows that were committed since, and return how many; raises as `of_store`."""
+        records = store.records()
+        run_ids_R = np.flatnonzero(records["state"] == COMMITTED)
+        new_R = run_ids_R[~np.isin(run_ids_R, np.fromiter(self._counted, np.int64, len(self._counted)))]
+        for block in store.all_blocks(new_R):
+            self._states = {
+                name: state.update(
+                    block.run_ids, block.rows[name, "correct"], block.rows.get((name, "predicted"))
+                )
+                for name, state in self._states.items()
+            }
+        self._counted |= set(new_R.tolist())
+        self._diverged = frozenset(run_ids_R[records["diverged"][run_ids_R] != 0].tolist())
+        self._failed = frozenset(np.flatnonzero(records["state"] == FAILED).tolist())
+        return len(new_R)
 
     def update(self, outcomes: Sequence[Outcome]) -> None:
-        """Count a batch that was just committed; O(batch x N + R).
+        """Count a batch that was just committed; O(batch x N + N K).
 
         As in the store, a run that is there already is passed over, and a result replaces a failure.
         """
         results = {outcome.spec.run_id: outcome.result for outcome in outcomes if outcome.result is not None}
         done = {run_id: result for run_id, result in results.items() if run_id not in self._counted}
         if done:
-            self._counts = {
-                name: state.update(
-                    [*done], np.stack([run.predictions[name].correct for run in done.values()])
-                )
-                for name, state in self._counts.items()
-            }
+            self._states = {name: _updated(name, state, done) for name, state in self._states.items()}
         self._counted |= done.keys()
         self._diverged |= {run_id for run_id, result in done.items() if result.diverged}
         self._failed = (self._failed | {outcome.spec.run_id for outcome in outcomes}) - self._counted
 
-    def analysis(self, level: float = LEVEL, *, with_tests: bool = True) -> Analysis:
-        """Return the estimates as of now; O(N + R log R), and the tests unless there is no time for them."""
+    def analysis(self, level: float = LEVEL, *, thorough: bool = True) -> Analysis:
+        """Return the estimates as of now; without `thorough` only those that a live view has time for."""
         summaries = [
-            summarize(name, state, diverged=self._diverged, level=level, with_tests=with_tests)
-            for name, state in self._counts.items()
+            summarize(name, state, diverged=self._diverged, level=level, thorough=thorough)
+            for name, state in self._states.items()
         ]
         return Analysis(
-            runs=max((summary.runs for summary in summaries), default=0),
+            runs=len(self._counted),
             diverged=len(self._diverged),
             failed=len(self._failed),
             test_sets=tuple(summaries),
         )
+
+
+def empty_states(store: Store) -> dict[str, CampaignState]:
+    """Return the state of no runs for every test set of a store."""
+    keeps = "predicted" in store.manifest.identity["columns"]
+    return {
+        test_set.name: CampaignState.empty(
+            test_set.labels_sha256,
+            test_set.n,
+            store.labels(test_set.name) if keeps else None,
+            len(test_set.classes),
+        )
+        for test_set in store.manifest.test_sets
+    }
+
+
+def _updated(name: str, state: CampaignState, done: Mapping[int, RunResult]) -> CampaignState:
+    predictions = [result.predictions[name] for result in done.values()]
+    classes_RN = None if state.nothing.predicted is None else np.stack([p.predicted for p in predictions])
+    return state.update([*done], np.stack([p.correct for p in predictions]), classes_RN)
 
 
 def count_store(store: Store | str | os.PathLike[str]) -> Mapping[str, CorrectnessCounts]:

@@ -4,7 +4,7 @@ Axis letters: R runs, N examples, B packed bytes of a row or of a hash.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
@@ -90,32 +90,40 @@ class CorrectnessCounts:
 
         Raises: StoreRefusedError for another test set, or when both contain the same run id or an equal row.
         """
+        if not equal_rows:
+            _refuse_equal_rows(self, other)
+        return self.union([self, other])
+
+    @classmethod
+    def union(cls, parts: Sequence[Self]) -> Self:
+        """Return the state of several sets of runs, at least one: `merge` of many, in one pass.
+
+        Raises: as `merge`, but equal rows are taken for honest.
+        """
+        first = parts[0]
+        for part in parts:
+            first._refuse_other_test_set(part)
+        run_ids_R = np.concatenate([part.run_ids_R for part in parts])
+        order_R = np.argsort(run_ids_R, kind="stable")  # sorted pieces: a single merging pass
+        _refuse_repeated(run_ids_R[order_R])
+        sums = {name: sum(getattr(part, name) for part in parts) for name in ("c_N", "h_N", "h2_N")}
+        rows = {
+            name: np.concatenate([getattr(part, name) for part in parts])[order_R]
+            for name in ("run_ids_R", "k_R", "even_R", "row_hash_RB")
+        }
+        return cls(n=first.n, test_set_hash=first.test_set_hash, **sums, **rows)
+
+    def _refuse_other_test_set(self, other: Self) -> None:
         if (self.n, self.test_set_hash) != (other.n, other.test_set_hash):
             raise StoreRefusedError(
                 f"The runs were judged on different test sets ({self.n} examples, {self.test_set_hash[:12]}; "
                 f"{other.n} examples, {other.test_set_hash[:12]}), so their counts cannot be added. "
                 "Merge only runs of the same test set."
             )
-        run_ids_R = np.concatenate([self.run_ids_R, other.run_ids_R])
-        order_R = np.argsort(run_ids_R, kind="stable")  # two sorted pieces: a single merging pass
-        _refuse_repeated(run_ids_R[order_R])
-        if not equal_rows:
-            _refuse_equal_rows(self, other)
-        return type(self)(
-            n=self.n,
-            test_set_hash=self.test_set_hash,
-            run_ids_R=run_ids_R[order_R],
-            k_R=np.concatenate([self.k_R, other.k_R])[order_R],
-            even_R=np.concatenate([self.even_R, other.even_R])[order_R],
-            row_hash_RB=np.concatenate([self.row_hash_RB, other.row_hash_RB])[order_R],
-            c_N=self.c_N + other.c_N,
-            h_N=self.h_N + other.h_N,
-            h2_N=self.h2_N + other.h2_N,
-        )
 
     def update(self, run_ids_R: npt.ArrayLike, packed_RB: Packed) -> Self:
         """Return the state with more packed rows counted; `repeated_rows` reports those that are equal."""
-        return self.merge(self.of(self.n, self.test_set_hash, run_ids_R, packed_RB), equal_rows=True)
+        return self.union([self, self.of(self.n, self.test_set_hash, run_ids_R, packed_RB)])
 
     @property
     def R(self) -> int:
@@ -229,6 +237,8 @@ def _refuse_repeated(sorted_ids_R: Int64) -> None:
 
 
 def _refuse_equal_rows(first: CorrectnessCounts, second: CorrectnessCounts) -> None:
+    first._refuse_other_test_set(second)
+    _refuse_repeated(np.sort(np.concatenate([first.run_ids_R, second.run_ids_R])))
     _, mine, theirs = np.intersect1d(first.row_keys_R, second.row_keys_R, return_indices=True)
     if len(mine):
         raise StoreRefusedError(

@@ -15,8 +15,8 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Classes = npt.NDArray[np.uint8]
 
-#: Beyond it the moments of confusions are left out: their size grows with the fourth power of K.
-MOST_CLASSES_FOR_PAIRS = 16
+#: Beyond it the moments of confusions are left out: there would be more than 2,047 ways to make two classes.
+MOST_CLASSES_FOR_PAIRS = 12
 _ROWS_PER_BLOCK = 64
 
 
@@ -33,7 +33,7 @@ class PredictionCounts:
     K: int
     labels_N: Classes
     votes_NK: Int32
-    pairs_P: Int64  #: (K (K + 1) / 2,), in the order of numpy.triu_indices(K); (0,) beyond 16 classes
+    pairs_P: Int64  #: (K (K + 1) / 2,), in the order of numpy.triu_indices(K); (0,) beyond 12 classes
     pairs_PP: Int64
 
     @classmethod

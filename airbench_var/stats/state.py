@@ -4,10 +4,10 @@ The chunks are there to be left out one at a time (the jackknife), and to be com
 (drift). Axis letters: R runs, N examples, K classes, W witnesses, G chunks.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,6 @@ _VOTES = ("votes_NK", "pairs_P", "pairs_PP")
 _SUMS = ("c_N", "h_N", "h2_N")
 _ROWS = ("run_ids_R", "k_R", "even_R", "row_hash_RB")
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chunk:
@@ -35,14 +33,14 @@ class Chunk:
     correct: CorrectnessCounts
     predicted: PredictionCounts | None
 
-    def merge(self, other: Self, *, equal_rows: bool) -> Self:
-        """Return both together; raises as `CorrectnessCounts.merge`."""
-        correct = self.correct.merge(other.correct, equal_rows=equal_rows)
-        predicted = self.predicted
-        if predicted is not None:
-            assert other.predicted is not None
-            predicted = predicted.merge(other.predicted)
-        return replace(self, correct=correct, predicted=predicted)
+    @classmethod
+    def union(cls, parts: Sequence[Self]) -> Self:
+        """Return several chunks, at least one, as one; raises as `CorrectnessCounts.union`."""
+        votes = [part.predicted for part in parts if part.predicted is not None]
+        return cls(
+            correct=CorrectnessCounts.union([part.correct for part in parts]),
+            predicted=reduce(PredictionCounts.merge, votes) if votes else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +78,7 @@ class CampaignState:
     @cached_property
     def total(self) -> Chunk:
         """All runs as one chunk."""
-        return _merged(list(self.chunks.values()), lambda a, b: a.merge(b, equal_rows=True)) or self.nothing
+        return Chunk.union([self.nothing, *self.chunks.values()])
 
     @property
     def correct(self) -> CorrectnessCounts:
@@ -129,7 +127,7 @@ class CampaignState:
         first, second = self._in_chunks_of(size), other._in_chunks_of(size)
         chunks = dict(first.chunks)
         for number, chunk in second.chunks.items():
-            chunks[number] = chunks.get(number, self.nothing).merge(chunk, equal_rows=True)
+            chunks[number] = Chunk.union([chunks.get(number, self.nothing), chunk])
         merged = replace(first, chunks=dict(sorted(chunks.items())))
         return merged._with_witnesses(other.witness_ids_W, other.witness_WN)
 
@@ -142,10 +140,7 @@ class CampaignState:
         groups: dict[int, list[Chunk]] = {}
         for number, chunk in self.chunks.items():
             groups.setdefault(number // together, []).append(chunk)
-        chunks = {
-            number: _merged(group, lambda a, b: a.merge(b, equal_rows=True)) or self.nothing
-            for number, group in groups.items()
-        }
+        chunks = {number: Chunk.union(group) for number, group in groups.items()}
         return replace(self, chunk_runs=chunk_runs, chunks=chunks)
 
     def _with_witnesses(self, ids_R: Int64, predicted_RN: Classes | None) -> Self:
@@ -220,7 +215,3 @@ def _chunk_runs(largest_id: int) -> int:
     while largest_id // size >= MOST_CHUNKS:
         size *= 2
     return size
-
-
-def _merged(parts: list[T], merge: Callable[[T, T], T]) -> T | None:
-    return reduce(merge, parts) if parts else None

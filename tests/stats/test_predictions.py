@@ -29,7 +29,7 @@ def test_equals_brute_force(runs: int, n: int, K: int) -> None:
     assert runs == counts.R
     votes = [[sum(int(row[i]) == k for row in predicted_RN) for k in range(K)] for i in range(n)]
     assert counts.votes_NK.tolist() == votes
-    if K > 16:
+    if K > 12:
         assert counts.pairs_P.size == counts.pairs_PP.size == 0
         return
     pairs = list(itertools.combinations_with_replacement(range(K), 2))
