@@ -137,7 +137,11 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                     view.message(f"warning: {warning}")
                 for line in _changes_of_origin(writer.manifest.provenance, provenance):
                     view.message(line)
+                if statistics.note:
+                    view.message(f"note: {statistics.note}")
                 tried = _train(campaign, writer, statistics, view, interrupt, work, execute)
+                if note := statistics.keep(writer.store):
+                    view.message(f"note: {note}")
             came = interrupt.signal
             writer.event("stop", committed=writer.committed_count, signal=came and came.name)
             if came and tried < len(work):

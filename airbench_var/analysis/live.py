@@ -1,17 +1,25 @@
 """Statistics of a campaign, grown batch by batch or read from its store: one state, one way to estimates."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
+from airbench_var.analysis import checkpoint
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
 from airbench_var.errors import StoreRefusedError
 from airbench_var.stats import CampaignState, CorrectnessCounts
 from airbench_var.store import COMMITTED, FAILED, Outcome, RunResult, Store
+from airbench_var.store.lock import lock_holder
+from airbench_var.store.records import Records
+
+ROWS_WORTH_KEEPING = 1000
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +49,26 @@ class LiveStatistics:
         states: Mapping[str, CampaignState],
         diverged: Iterable[int] = (),
         failed: Iterable[int] = (),
+        note: str = "",
     ) -> None:
         self._states = dict(states)
         self._diverged, self._failed = frozenset(diverged), frozenset(failed)
-        self._counted = {
-            int(run_id) for state in [*states.values()][:1] for run_id in state.correct.run_ids_R
-        }
+        self._counted = set(self._run_ids().tolist())
+        self._since_kept = 0
+        self.note = note  #: why statistics that were kept in the store could not be used
 
     @classmethod
     def of_store(cls, store: Store) -> Self:
         """Count the committed rows of a store, checking each against its checksum; O(R N) once.
 
+        Rows that were counted before and kept in the store (see `keep`) are not read again.
+
         Raises: StoreDamagedError that names file and run.
         """
-        statistics = cls(empty_states(store))
+        states, note = checkpoint.load(store, empty_states(store))
+        statistics = cls(states, note=note)
+        run_ids_R = statistics._run_ids()
+        statistics._diverged = _diverged(run_ids_R, store.records(run_ids_R))
         statistics.catch_up(store)
         return statistics
 
@@ -70,9 +84,11 @@ class LiveStatistics:
 
     def catch_up(self, store: Store) -> int:
         """Count the rows that were committed since, and return how many; raises as `of_store`."""
-        records = store.records()
-        run_ids_R = np.flatnonzero(records["state"] == COMMITTED)
-        new_R = run_ids_R[~np.isin(run_ids_R, np.fromiter(self._counted, np.int64, len(self._counted)))]
+        is_new_R = np.ones(store.capacity, bool)
+        is_new_R[self._run_ids()] = False
+        records = store.records(np.flatnonzero(is_new_R))
+        state_R, ids_R = records["state"], records["run_id"].astype(np.int64)
+        new_R = ids_R[state_R == COMMITTED]
         for block in store.all_blocks(new_R):
             self._states = {
                 name: state.update(
@@ -81,9 +97,29 @@ class LiveStatistics:
                 for name, state in self._states.items()
             }
         self._counted |= set(new_R.tolist())
-        self._diverged = frozenset(run_ids_R[records["diverged"][run_ids_R] != 0].tolist())
-        self._failed = frozenset(np.flatnonzero(records["state"] == FAILED).tolist())
+        self._since_kept += len(new_R)
+        self._diverged |= _diverged(new_R, records[state_R == COMMITTED])
+        self._failed = frozenset(ids_R[state_R == FAILED].tolist())
         return len(new_R)
+
+    @property
+    def runs(self) -> int:
+        """How many runs were counted."""
+        return len(self._counted)
+
+    def is_complete(self, store: Store) -> bool:
+        """Whether every run that the store has room for was counted, or failed."""
+        return len(self._counted | self._failed) >= store.capacity
+
+    def keep(self, store: Store) -> str:
+        """Keep the state in the store when that saves much counting next time.
+
+        Return why it could not be done, or nothing. Below 1,000 rows, counting is faster than a file.
+        """
+        if self._since_kept < ROWS_WORTH_KEEPING:
+            return ""
+        self._since_kept = 0
+        return checkpoint.save(store, self._states)
 
     def update(self, outcomes: Sequence[Outcome]) -> None:
         """Count a batch that was just committed; O(batch x N + N K).
@@ -95,6 +131,7 @@ class LiveStatistics:
         if done:
             self._states = {name: _updated(name, state, done) for name, state in self._states.items()}
         self._counted |= done.keys()
+        self._since_kept += len(done)
         self._diverged |= {run_id for run_id, result in done.items() if result.diverged}
         self._failed = (self._failed | {outcome.spec.run_id for outcome in outcomes}) - self._counted
 
@@ -110,6 +147,15 @@ class LiveStatistics:
             failed=len(self._failed),
             test_sets=tuple(summaries),
         )
+
+    def _run_ids(self) -> npt.NDArray[np.int64]:
+        for state in self._states.values():
+            return state.correct.run_ids_R
+        return np.zeros(0, np.int64)
+
+
+def _diverged(run_ids_R: npt.NDArray[np.int64], records: Records) -> frozenset[int]:
+    return frozenset(run_ids_R[records["diverged"] != 0].tolist())
 
 
 def empty_states(store: Store) -> dict[str, CampaignState]:
@@ -159,6 +205,21 @@ def compare(
             "there is none to compare on."
         )
     return {name: compare_counts(name, counts_a[name], counts_b[name], level) for name in shared}
+
+
+def follow(
+    store: Store, statistics: LiveStatistics, wait: Callable[[], None] = lambda: time.sleep(LOOK_EVERY_S)
+) -> Iterator[LiveStatistics]:
+    """Yield the statistics of a store now, and again whenever rows were committed; only those are read.
+
+    It ends when every run is committed or failed and nobody writes. Raises as `LiveStatistics.of_store`.
+    """
+    yield statistics
+    while not (statistics.is_complete(store) and lock_holder(store.path) is None):
+        wait()
+        store.refresh()
+        if statistics.catch_up(store):
+            yield statistics
 
 
 def analyze(store: Store | str | os.PathLike[str], level: float = LEVEL) -> Analysis:
