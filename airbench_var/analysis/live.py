@@ -18,6 +18,8 @@ from airbench_var.store import COMMITTED, FAILED, Outcome, RunResult, Store
 from airbench_var.store.lock import lock_holder
 from airbench_var.store.records import Records
 
+#: The version of the JSON document; it changes when a key changes its meaning or goes.
+SCHEMA = "airbench_var/analysis/1"
 ROWS_WORTH_KEEPING = 1000
 LOOK_EVERY_S = 1.0
 
@@ -32,8 +34,9 @@ class Analysis:
     test_sets: tuple[TestSetSummary, ...]  #: in the order of the store
 
     def to_json(self) -> dict[str, Any]:
-        """Return runs, diverged, failed, and test_sets by name (see `TestSetSummary.to_json`)."""
+        """Return the same as JSON values, as `analysis.schema.json` beside this module describes them."""
         return {
+            "schema": SCHEMA,
             "runs": self.runs,
             "diverged": self.diverged,
             "failed": self.failed,

@@ -108,7 +108,7 @@ def test_an_empty_store_has_an_analysis(tmp_path: Path) -> None:
 
 def test_json_document(store: Path) -> None:
     document = analyze(store).to_json()
-    assert list(document) == ["runs", "diverged", "failed", "test_sets"]
+    assert list(document) == ["schema", "runs", "diverged", "failed", "test_sets"]
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
