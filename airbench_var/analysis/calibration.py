@@ -107,9 +107,11 @@ def calibration_error(counts: PredictionCounts, chunks: Sequence[PredictionCount
 def calibration(counts: PredictionCounts, witness_WN: npt.NDArray[np.uint8]) -> HypothesisTest:
     """Test whether the ensemble is calibrated by letting runs play the part of the labels.
 
-    `witness_WN` are predictions of some of the R runs. Under calibration the labels and the predictions of a
-    run are exchangeable, so the rank of the true calibration error among those with a run for labels is
-    uniform. It is exact but for ties, whatever R and n are. Source: paper, Definition 2.
+    `witness_WN` are predictions of some of the R runs. Under calibration and independent errors the labels
+    and the predictions of a run are exchangeable, so the rank of the true calibration error among those with
+    a run for labels is uniform: exact but for ties, whatever R and n are. Runs that move on many examples at
+    once make it timid, since labels do not: then look at the gaps and at `disagreement_gap`.
+    Source: paper, Definition 2.
     """
     R, W = counts.R, len(witness_WN)
     absent = "" if R >= 2 and W >= 19 else f"at least 19 runs are needed for a level of 5 %, there are {W}"
@@ -126,7 +128,7 @@ def calibration(counts: PredictionCounts, witness_WN: npt.NDArray[np.uint8]) -> 
         statistic=statistic,
         p_value=p_value,
         method=f"rank of the calibration error among {W} with the predictions of a run for labels",
-        assumption="runs are exchangeable; one p-value is never below 1 / (runs that play + 1)",
+        assumption="runs are exchangeable, errors independent; where runs move as a whole, p is too large",
         absent=absent,
     )
 

@@ -73,7 +73,7 @@ def test_any_changed_bit_is_noticed(store: Path) -> None:
     keep(store)
     content = (store / FILE).read_bytes()
     rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(content), 50):
+    for place in rng.integers(0, len(content), 15):
         changed = bytearray(content)
         changed[place] ^= 1 << int(rng.integers(8))
         (store / FILE).write_bytes(changed)
