@@ -43,7 +43,7 @@ def test_gain_and_correlation_by_hand() -> None:
     counts = count(correct_RN)
     correlation = halves.split_half_correlation(counts, 0.95).value
     assert correlation == pytest.approx(np.corrcoef(even_R, odd_R)[0, 1])
-    assert len(set(even_R.tolist())) == 12
+    assert np.sort(even_R)[-4] < np.sort(even_R)[-3]  # no tie at the edge
     expected = odd_R[np.argsort(even_R)[-3:]].mean() - odd_R.mean()
     assert halves.lucky_quarter_gain(counts, 0.95).value == pytest.approx(expected)
 

@@ -71,7 +71,7 @@ def test_the_pool_test_holds_its_level_and_has_power(n: int, runs: int) -> None:
 
 
 def test_runs_that_move_as_a_whole_make_the_pool_test_timid() -> None:
-    """The labels do not move so: runs in their place fit the others worse, and the true labels are never last."""
+    """The labels do not move so: runs in their place fit the others worse, and the true labels never do."""
     assert rejections(200, 300, 59, common=0.2) < 0.02
 
 
