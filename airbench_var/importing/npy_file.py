@@ -102,7 +102,7 @@ def _look_at(path: Path, file: BufferedReader) -> NpyFile:
             f"{path} holds Python objects, which are never loaded: they can run any code. Make an array of "
             "numbers of them, and write it with numpy.save."
         )
-    if math.prod(shape) * dtype.itemsize < 1 or min(shape, default=1) < 1:
+    if min(shape, default=1) < 1 or dtype.itemsize == 0:
         raise DataError(
             f"{path} is empty: its shape is {shape}. At least one run and one example are needed."
         )
