@@ -2,14 +2,11 @@
 
 import os
 import platform
-import shlex
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +77,11 @@ class Campaign:
             "device": self.settings.device_name(),
             "driver": self.settings.driver(),
             "filesystem": filesystem_of(self.out),
-            "versions": {name: _version(name) for name in ("airbench_var", "torch", "triton", "numpy")}
+            "versions": {name: machine.version(name) for name in ("airbench_var", "torch", "triton", "numpy")}
             | self.settings.gpu_libraries(),
             "python": platform.python_version(),
             "commit": machine.commit(),
-            "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
+            "command": machine.command(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -217,10 +214,3 @@ def in_batches(
         raise
     if batch:
         yield batch
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "stats": set(),
     "analysis": {"stats", "store"},
     "report": {"analysis", "stats", "store"},
+    "importing": {"machine", "seeds", "store"},
     "interrupt": set(),
     "campaign": {
         "interrupt",
@@ -49,6 +50,7 @@ MAY_IMPORT = {
         "data",
         "training",
         "campaign",
+        "importing",
         "store",
         "stats",
         "analysis",
@@ -114,6 +116,7 @@ def test_no_module_is_a_drawer() -> None:
         "airbench_var.report.live",
         "airbench_var.report.store",
         "airbench_var.cli",
+        "airbench_var.importing",
     ],
 )
 def test_analysing_half_loads_no_torch(name: str) -> None:

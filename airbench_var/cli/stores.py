@@ -80,7 +80,7 @@ def verify(options: argparse.Namespace) -> int:
     if found.faults:
         raise StoreDamagedError(
             f"{options.store} is damaged, {len(found.faults):,} fault{'s' if len(found.faults) > 1 else ''}. "
-            "Bring the files back from a copy of the store; or let the damaged runs be trained again: "
+            "Bring the files back from a copy of the store; or set the damage aside and open its runs again: "
             f"`python -m airbench_var repair {options.store}`."
         )
     return 0

@@ -20,9 +20,13 @@ def estimates_by_numpy(store: Path, test_set: str) -> dict[str, float]:
     labels_N = np.load(store / test_set / "labels.npy")
     n = len(labels_N)
     packed_Rb = np.load(store / test_set / "correct.npy", mmap_mode="r")[committed]
-    correct_RN = np.unpackbits(packed_Rb, axis=1, count=n, bitorder="little").astype(np.float64)
-    runs = len(correct_RN)
+    return estimates_of(np.unpackbits(packed_Rb, axis=1, count=n, bitorder="little"))
 
+
+def estimates_of(right_RN: np.ndarray) -> dict[str, float]:
+    """Return the same of a matrix of ones, for right, and zeros."""
+    correct_RN = right_RN.astype(np.float64)
+    runs, n = correct_RN.shape
     accuracy_R = correct_RN.mean(1)
     test_set_variance = accuracy_R.var(ddof=1)
     example_variance_N = correct_RN.var(0, ddof=1)
