@@ -177,8 +177,9 @@ def empty_states(store: Store) -> dict[str, CampaignState]:
 
 def _updated(name: str, state: CampaignState, done: Mapping[int, RunResult]) -> CampaignState:
     predictions = [result.predictions[name] for result in done.values()]
-    classes_RN = None if state.nothing.predicted is None else np.stack([p.predicted for p in predictions])
-    return state.update([*done], np.stack([p.correct for p in predictions]), classes_RN)
+    classes = [one.predicted for one in predictions if one.predicted is not None]
+    classes_RN = None if state.nothing.predicted is None else np.stack(classes)
+    return state.update([*done], np.stack([one.correct for one in predictions]), classes_RN)
 
 
 def count_store(store: Store | str | os.PathLike[str]) -> Mapping[str, CorrectnessCounts]:

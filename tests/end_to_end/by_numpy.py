@@ -20,11 +20,15 @@ def estimates_by_numpy(store: Path, test_set: str) -> dict[str, float]:
     labels_N = np.load(store / test_set / "labels.npy")
     n = len(labels_N)
     packed_Rb = np.load(store / test_set / "correct.npy", mmap_mode="r")[committed]
-    return estimates_of(np.unpackbits(packed_Rb, axis=1, count=n, bitorder="little"))
+    right_RN = np.unpackbits(packed_Rb, axis=1, count=n, bitorder="little")
+    if not (store / test_set / "predicted.npy").exists():
+        return estimates_of(right_RN)
+    predicted_RN = np.load(store / test_set / "predicted.npy", mmap_mode="r")[committed]
+    return estimates_of(right_RN) | from_classes(predicted_RN, labels_N, classes(store, test_set))
 
 
-def estimates_of(right_RN: np.ndarray) -> dict[str, float]:
-    """Return the same of a matrix of ones, for right, and zeros."""
+def estimates_of(right_RN: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """Return those that need no predicted classes, of a matrix of ones, for right, and zeros."""
     correct_RN = right_RN.astype(np.float64)
     runs, n = correct_RN.shape
     accuracy_R = correct_RN.mean(1)
@@ -49,11 +53,6 @@ def estimates_of(right_RN: np.ndarray) -> dict[str, float]:
         "distribution_wise_variance": distribution,
         "distribution_wise_std": max(0.0, distribution) ** 0.5,
         **halves(correct_RN, example_variance_N.mean(), distribution),
-        **from_classes(
-            np.load(store / test_set / "predicted.npy", mmap_mode="r")[committed],
-            labels_N,
-            classes(store, test_set),
-        ),
     }
 
 

@@ -15,7 +15,7 @@ from airbench_var.analysis import analyze, compare
 from airbench_var.errors import DataError, StorageError, StoreRefusedError
 from airbench_var.importing import Import, import_runs, npy_file
 from airbench_var.store import Store, StoreWriter, damage, repair, verify
-from tests.end_to_end.by_numpy import estimates_of
+from tests.end_to_end.by_numpy import estimates_of, from_classes
 from tests.importing.inputs import N, R, Runs, some_runs, write
 from tests.store.test_verification import change_row
 
@@ -50,9 +50,12 @@ def test_the_analysis_is_that_of_the_matrix(wanted: Import, runs: Runs) -> None:
     np.testing.assert_array_equal(store.correct_RN("test"), runs.right_RN)
     assert verify(wanted.out).faults == ()
     [summary] = analyze(store).test_sets
-    ours = {name: estimate.value for name, estimate in summary.estimates.items()}
+    ours = {name: one.value for name, one in summary.estimates.items() if one.value is not None}
     by_numpy = estimates_of(runs.right_RN)
+    if done.kind != "correctness":
+        by_numpy |= from_classes(store.predicted("test"), runs.labels_N, done.classes)
     assert ours == pytest.approx({name: by_numpy[name] for name in ours}, rel=1e-12)
+    assert len(ours) == (24 if done.kind != "correctness" else 16)
     errors = summary.estimates["mean_accuracy"].standard_errors
     for name, error in errors.items():
         assert error == pytest.approx(by_numpy[f"standard_error_{name}"], rel=1e-12)
