@@ -23,7 +23,7 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 
 statistics: .venv/installed-dev
-	$(BIN)/python -m pytest -m statistics tests/statistical
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m statistics tests/statistical --figures results/statistics
 
 faults: .venv/installed-dev
 	@command -v strace >/dev/null || { \

@@ -1,5 +1,6 @@
 """The error that a finite number of runs leaves in any statistic: leave out one chunk of runs at a time."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,15 +59,26 @@ def estimate_over_chunks(
     chunks: Sequence[PredictionCounts],
     level: float,
     needs: int,
+    *,
+    logarithmic: bool = False,
 ) -> Estimate:
-    """Return an estimate on this test set of a smooth statistic that needs so many runs, Student's t."""
+    """Return an estimate on this test set of a smooth statistic that needs so many runs, Student's t.
+
+    `logarithmic` puts the interval around the logarithm: for variances, which few runs make skewed.
+    """
     value = statistic(total) if needs <= total.R else None
     absent, interval, standard_errors = why_not(total, chunks, needs), None, {}
+    if not absent and logarithmic and not value:
+        absent = "it is 0, which leaves no scale for an interval"
     if not absent:
         assert value is not None
-        error = float(chunk_standard_error(total, chunks, statistic))
+        scale = np.log if logarithmic else np.asarray
+        error = float(chunk_standard_error(total, chunks, lambda part: scale(statistic(part))))
         reach = float(stdtrit(len(chunks) - 1, (1 + level) / 2)) * error
-        interval, standard_errors = (value - reach, value + reach), {"test_set": error}
+        interval = (value - reach, value + reach)
+        if logarithmic:
+            interval, error = (value * math.exp(-reach), value * math.exp(reach)), value * error
+        standard_errors = {"test_set": error}
     return Estimate(
         name=name,
         target="this test set",
@@ -75,7 +87,7 @@ def estimate_over_chunks(
         level=level,
         absent=absent,
         standard_errors=standard_errors,
-        method="Student's t over chunks of runs, each left out once",
+        method="Student's t over chunks of runs, each left out once" + ", of the logarithm" * logarithmic,
         assumption=RUNS,
         runs=total.R,
         examples=len(total.labels_N),

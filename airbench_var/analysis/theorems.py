@@ -139,7 +139,9 @@ def theorem_3_ratio(
     found = collapses(counts)
     if found is None or not found.error_T.any():
         return None
-    return estimate_over_chunks("theorem_3_ratio", mean_ratio, counts, chunks, level, needs=2)
+    return estimate_over_chunks(
+        "theorem_3_ratio", mean_ratio, counts, chunks, level, needs=2, logarithmic=True
+    )
 
 
 def theorem_4_ratio(counts: CorrectnessCounts, K: int, level: float) -> Estimate:

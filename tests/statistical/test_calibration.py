@@ -1,7 +1,4 @@
-"""On calibrated ensembles nothing is found, from two runs on; sorting by all votes finds what is not there.
-
-A bound on a share of rejections or coverage is widened by three standard errors of it; the seeds are fixed.
-"""
+"""On calibrated ensembles nothing is found, from two runs on; sorting by all votes finds an error."""
 
 import numpy as np
 import pytest
@@ -9,6 +6,7 @@ import pytest
 from airbench_var.analysis import agreement, calibration, theorems
 from airbench_var.stats import CampaignState, PredictionCounts
 from tests.statistical.classes import SimulatedClasses, simulate_classes
+from tests.statistical.figures import number, share
 from tests.statistical.test_unbiasedness import z_score
 
 LEVEL = 0.95
@@ -28,17 +26,12 @@ def naive_error(counts: PredictionCounts) -> float:
     return float(sum(abs((label_NK - share_NK)[bin_NK == b].sum()) for b in range(15)) / n)
 
 
-def within(share: float, low: float, high: float, sets: int) -> bool:
-    slack_low, slack_high = (3 * np.sqrt(bound * (1 - bound) / sets) for bound in (low, high))
-    return low - slack_low <= share <= high + slack_high
-
-
 @pytest.mark.parametrize("runs", [2, 3, 5, 20])
 def test_gaps_have_mean_0_under_calibration_from_two_runs_on(runs: int) -> None:
     rng = np.random.default_rng([1, runs])
     gaps = [calibration.calibration_gaps(simulate_classes(rng, n=50, runs=runs).counts) for _ in range(3000)]
     z_B = [z_score(list(gap), 0.0) for gap in np.array(gaps).T if np.ptp(gap)]
-    assert max(map(abs, z_B)) <= 3
+    assert number("largest |z| of 15 gaps", max(map(abs, z_B)), None, 3, 3000)
 
 
 def test_sorting_by_all_votes_finds_an_error_where_there_is_none() -> None:
@@ -66,7 +59,7 @@ def rejections(sets: int, n: int, runs: int, temperature: float = 1.0, common: f
 
 @pytest.mark.parametrize(("n", "runs"), [(200, 39), (300, 59)])
 def test_the_pool_test_holds_its_level_and_has_power(n: int, runs: int) -> None:
-    assert within(rejections(400, n, runs), 0.035, 0.06, 400)
+    assert share("type-I error", rejections(400, n, runs), 0.035, 0.06, 400)
     assert rejections(60, n, runs, temperature=0.6) > 0.8
 
 
@@ -79,7 +72,7 @@ def test_runs_that_move_as_a_whole_make_the_pool_test_timid() -> None:
 @pytest.mark.parametrize(("n", "runs"), [(200, 39), (300, 59), (3000, 59)])
 def test_the_pool_test_over_many_sets(n: int, runs: int) -> None:
     sets = 4000 if n < 1000 else 1000
-    assert within(rejections(sets, n, runs), 0.035, 0.06, sets)
+    assert share("type-I error", rejections(sets, n, runs), 0.035, 0.06, sets)
 
 
 def gap_rejections(sets: int, n: int, runs: int, common: float) -> float:
@@ -96,13 +89,17 @@ def gap_rejections(sets: int, n: int, runs: int, common: float) -> float:
 @pytest.mark.parametrize(("runs", "common"), [(10, 0.0), (40, 0.0), (40, 0.2)])
 def test_disagreement_equals_error_under_calibration(runs: int, common: float) -> None:
     """With few runs the noise of the runs is counted twice, so that the level is not used up."""
-    assert within(gap_rejections(300, 300, runs, common), 0.005 if runs < 40 else 0.025, 0.06, 300)
+    assert share(
+        "type-I error", gap_rejections(300, 300, runs, common), 0.005 if runs < 40 else 0.025, 0.06, 300
+    )
 
 
 @pytest.mark.statistics
 @pytest.mark.parametrize(("runs", "common"), [(5, 0.0), (50, 0.0), (50, 0.2), (500, 0.0)])
 def test_disagreement_equals_error_over_four_thousand_sets(runs: int, common: float) -> None:
-    assert within(gap_rejections(4000, 400, runs, common), 0.0 if runs < 50 else 0.03, 0.06, 4000)
+    assert share(
+        "type-I error", gap_rejections(4000, 400, runs, common), 0.0 if runs < 50 else 0.03, 0.06, 4000
+    )
 
 
 @pytest.mark.parametrize("runs", [3, 4, 8])
@@ -110,18 +107,18 @@ def test_disagreement_and_the_variance_without_labels_are_unbiased_and_plug_ins_
     rng = np.random.default_rng([6, runs])
     sets = [simulate_classes(rng, n=20, runs=runs) for _ in range(5000)]
     off = [agreement.disagreements(one.counts).mean() - (1 - (one.vote_NK**2).sum(1)).mean() for one in sets]
-    assert abs(z_score(off, 0.0)) <= 2.5
+    assert number("|z|, disagreement", abs(z_score(off, 0.0)), None, 2.5, 5000)
     true = [float((one.vote_NK**2 * (1 - one.vote_NK)).sum()) / 20**2 for one in sets]
     off = [agreement.label_free_variance(one.counts) - t for one, t in zip(sets, true, strict=True)]
-    assert abs(z_score(off, 0.0)) <= 2.5
+    assert number("|z|, variance without labels", abs(z_score(off, 0.0)), None, 2.5, 5000)
     shares = [one.counts.votes_NK / runs for one in sets]
     plug_in = [float((q**2 * (1 - q)).sum()) / 20**2 - t for q, t in zip(shares, true, strict=True)]
-    assert abs(z_score(plug_in, 0.0)) > 3
+    assert number("|z|, plug-in", abs(z_score(plug_in, 0.0)), 3, None, 5000)
     off = [
         (1 - (q**2).sum(1)).mean() - (1 - (one.vote_NK**2).sum(1)).mean()
         for q, one in zip(shares, sets, strict=True)
     ]
-    assert abs(z_score(off, 0.0)) > 3
+    assert number("|z|, plug-in disagreement", abs(z_score(off, 0.0)), 3, None, 5000)
 
 
 def coverages(sets: int, runs: int, n: int) -> dict[str, float]:
@@ -163,15 +160,15 @@ def _true_ratio(drawn: SimulatedClasses) -> float:
 
 @pytest.mark.parametrize("runs", [10, 40])
 def test_intervals_over_chunks_cover(runs: int) -> None:
-    for name, share in coverages(300, runs, 150).items():
-        assert within(share, 0.925, 0.98, 300), f"{name}: {share}"
+    for name, value in coverages(300, runs, 150).items():
+        assert share(f"coverage, {name}", value, 0.925, 0.98, 300), f"{name}: {value}"
 
 
 @pytest.mark.statistics
 @pytest.mark.parametrize(("runs", "n"), [(10, 300), (60, 300), (600, 300)])
 def test_intervals_over_chunks_cover_in_many_sets(runs: int, n: int) -> None:
-    for name, share in coverages(2000, runs, n).items():
-        assert within(share, 0.93, 0.975, 2000), f"{name}: {share}"
+    for name, value in coverages(2000, runs, n).items():
+        assert share(f"coverage, {name}", value, 0.93, 0.975, 2000), f"{name}: {value}"
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -185,4 +182,4 @@ def test_the_interval_of_the_calibration_error_covers_with_more_than_its_level(t
         interval = calibration.calibration_error(*parts(state), LEVEL).interval
         assert interval is not None
         hits += interval[0] <= truth <= interval[1]
-    assert hits / 150 >= 0.95
+    assert number("coverage", hits / 150, 0.95, None, 150)

@@ -11,6 +11,7 @@ import pytest
 
 from airbench_var.analysis import Comparison, compare_counts
 from airbench_var.stats import CorrectnessCounts
+from tests.statistical.figures import number, share
 from tests.statistical.generator import ALPHA, ALWAYS_RIGHT, ALWAYS_WRONG, BETA, count, run_effects
 
 TRUE_DIFFERENCE = 0.001
@@ -72,10 +73,9 @@ def shares(n: int, runs: int, spread: float, sets: int) -> dict[str, float]:
 
 def require(found: dict[str, float], sets: int) -> None:
     for name in ("welch, this test set", "two-way, distribution", "beats"):
-        low, high = 0.935, 0.965
-        slack = 3 * np.sqrt(low * (1 - low) / sets)
-        assert low - slack <= found[name] <= high + slack, (name, found)
-    assert found["welch, distribution"] < 0.8, found
+        assert share(f"coverage, {name}", found[name], 0.935, 0.965, sets), (name, found)
+    wrong = found["welch, distribution"]
+    assert number("coverage, the wrong way: Welch for the distribution", wrong, None, 0.8, sets), found
 
 
 def test_a_comparison_covers_what_it_names_and_welch_does_not_cover_the_distribution() -> None:

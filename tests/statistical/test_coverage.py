@@ -1,8 +1,4 @@
-"""The intervals contain the truth as often as they say, and the tempting wrong one does not.
-
-A bound on the coverage of so many simulated sets is widened by three standard errors of a share (the
-seeds are fixed, so a test that passes passes always).
-"""
+"""The intervals contain the truth as often as they say, and the tempting wrong one does not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +9,7 @@ import pytest
 from airbench_var.analysis import intervals
 from airbench_var.analysis.estimate import Interval
 from airbench_var.stats import CorrectnessCounts
+from tests.statistical.figures import share
 from tests.statistical.generator import MEAN_ACCURACY, RunEffects, SimulatedTestSet, simulate
 
 LEVEL = 0.95
@@ -41,9 +38,8 @@ class Coverage:
     hits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLAIMS, 0))
 
     def require(self, claim: str, low: float, high: float = 1.0) -> None:
-        share = self.hits[claim] / self.sets
-        slack_low, slack_high = (3 * np.sqrt(bound * (1 - bound) / self.sets) for bound in (low, high))
-        assert low - slack_low <= share <= high + slack_high, f"{claim}: covers {share:.3f} of {self.sets}"
+        value = self.hits[claim] / self.sets
+        assert share(f"coverage, {claim}", value, low, high, self.sets), f"{claim}: {value:.3f}"
 
 
 def coverage(*, n: int, runs: int, std: float, sets: int, effects: RunEffects = "normal") -> Coverage:

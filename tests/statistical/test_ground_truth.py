@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from airbench_var.analysis import variance
+from tests.statistical.figures import number
 from tests.statistical.generator import count
 from tests.statistical.test_unbiasedness import plug_in, z_score
 
@@ -90,18 +91,19 @@ def z_scores(runs: int, n: int, sets: int, stream: int) -> tuple[float, float, f
     )
 
 
+def require(z: tuple[float, float, float], sets: int) -> None:
+    ours, plugged, raw = z
+    assert number("|z|, Eq 3", abs(ours), None, 2, sets)
+    assert number("z, plug-in Eq 3", plugged, 3, None, sets)
+    assert number("z, test-set variance", raw, 3, None, sets)
+
+
 @pytest.mark.parametrize(("runs", "n"), [(5, 200), (3, 50)])
 def test_eq_3_finds_the_truth_and_the_plug_in_form_does_not(runs: int, n: int) -> None:
-    ours, plugged, raw = z_scores(runs, n, sets=5000, stream=1_000_000)
-    assert abs(ours) <= 2
-    assert plugged >= 3
-    assert raw >= 3
+    require(z_scores(runs, n, sets=5000, stream=1_000_000), 5000)
 
 
 @pytest.mark.statistics
 @pytest.mark.parametrize(("runs", "n"), [(10, 200), (5, 200)])
 def test_eq_3_finds_the_truth_with_millions_of_examples(runs: int, n: int) -> None:
-    ours, plugged, raw = z_scores(runs, n, sets=20_000, stream=10_000_000)
-    assert abs(ours) <= 2
-    assert plugged >= 3
-    assert raw >= 3
+    require(z_scores(runs, n, sets=20_000, stream=10_000_000), 20_000)

@@ -5,8 +5,8 @@ import pytest
 
 from airbench_var.analysis import halves
 from airbench_var.analysis.drift import drift
+from tests.statistical.figures import share
 from tests.statistical.generator import MEAN_PQ, simulate
-from tests.statistical.test_type_one_error import within
 
 LEVEL = 0.95
 QUARTER_GAIN = 1.2711063
@@ -37,15 +37,15 @@ def coverages(sets: int, n: int, runs: int, std: float) -> dict[str, float]:
 
 @pytest.mark.parametrize(("runs", "std"), [(60, 0.0), (60, 0.005), (200, 0.002)])
 def test_intervals_cover(runs: int, std: float) -> None:
-    for name, share in coverages(500, 1000, runs, std).items():
-        assert within(share, 0.93, 0.985, 500), f"{name}: {share}"
+    for name, value in coverages(500, 1000, runs, std).items():
+        assert share(f"coverage, {name}", value, 0.93, 0.985, 500), f"{name}: {value}"
 
 
 @pytest.mark.statistics
 @pytest.mark.parametrize(("n", "runs", "std"), [(1000, 60, 0.005), (1000, 500, 0.0), (10_000, 300, 0.0005)])
 def test_intervals_cover_in_many_sets(n: int, runs: int, std: float) -> None:
-    for name, share in coverages(2000, n, runs, std).items():
-        assert within(share, 0.93, 0.985, 2000), f"{name}: {share}"
+    for name, value in coverages(2000, n, runs, std).items():
+        assert share(f"coverage, {name}", value, 0.93, 0.985, 2000), f"{name}: {value}"
 
 
 def drift_rejections(sets: int, runs: int, std: float) -> float:
@@ -56,10 +56,10 @@ def drift_rejections(sets: int, runs: int, std: float) -> float:
 
 @pytest.mark.parametrize(("runs", "std"), [(16, 0.0), (100, MEAN_PQ / 2)])
 def test_without_drift_there_is_none(runs: int, std: float) -> None:
-    assert within(drift_rejections(1000, runs, std), 0.035, 0.06, 1000)
+    assert share("type-I error", drift_rejections(1000, runs, std), 0.035, 0.06, 1000)
 
 
 @pytest.mark.statistics
 @pytest.mark.parametrize(("runs", "std"), [(16, 0.0), (100, MEAN_PQ / 2), (500, 0.0)])
 def test_without_drift_there_is_none_in_many_sets(runs: int, std: float) -> None:
-    assert within(drift_rejections(4000, runs, std), 0.04, 0.06, 4000)
+    assert share("type-I error", drift_rejections(4000, runs, std), 0.04, 0.06, 4000)

@@ -1,7 +1,4 @@
-"""Tests of independence reject independent errors as often as they say, and the tempting wrong ones do not.
-
-A bound on the share of rejections is widened by three standard errors of a share; the seeds are fixed.
-"""
+"""Tests of independence reject independent errors as often as they say; the tempting wrong ones do not."""
 
 from collections.abc import Callable
 
@@ -12,6 +9,7 @@ from scipy import stats
 from airbench_var.analysis.independence import goodness_of_fit, under_dispersion_p_value, variance_ratio
 from airbench_var.analysis.poisson_binomial import poisson_binomial
 from airbench_var.stats import CorrectnessCounts
+from tests.statistical.figures import number, share
 from tests.statistical.generator import simulate
 
 LEVEL = 0.05
@@ -52,11 +50,6 @@ def rejections(p_value: PValue, *, n: int, runs: int, sets: int, seed: int = 0) 
     return float(np.mean([p_value(counts) <= LEVEL for counts in drawn]))
 
 
-def within(share: float, low: float, high: float, sets: int) -> bool:
-    slack_low, slack_high = (3 * np.sqrt(bound * (1 - bound) / sets) for bound in (low, high))
-    return low - slack_low <= share <= high + slack_high
-
-
 @pytest.mark.parametrize(
     ("p_value", "low", "high"),
     [(p_of_ratio, 0.04, 0.055), (under_dispersion_p_value, 0.04, 0.055), (p_of_fit, 0.035, 0.06)],
@@ -66,7 +59,7 @@ def test_independent_errors_are_rejected_as_often_as_the_level(
     p_value: PValue, low: float, high: float, n: int, runs: int
 ) -> None:
     sets = 600
-    assert within(rejections(p_value, n=n, runs=runs, sets=sets), low, high, sets)
+    assert share("type-I error", rejections(p_value, n=n, runs=runs, sets=sets), low, high, sets)
 
 
 @pytest.mark.statistics
@@ -79,15 +72,17 @@ def test_type_one_error_over_four_thousand_sets(
     p_value: PValue, low: float, high: float, n: int, runs: int
 ) -> None:
     sets = 4000
-    assert within(rejections(p_value, n=n, runs=runs, sets=sets, seed=1), low, high, sets)
+    assert share("type-I error", rejections(p_value, n=n, runs=runs, sets=sets, seed=1), low, high, sets)
 
 
 def test_a_plain_kolmogorov_smirnov_test_never_rejects() -> None:
-    assert rejections(plain_kolmogorov_smirnov, n=1000, runs=100, sets=400) < 0.01
+    value = rejections(plain_kolmogorov_smirnov, n=1000, runs=100, sets=400)
+    assert number("type-I error, the wrong way", value, None, 0.01, 400)
 
 
 def test_rates_taken_for_known_reject_too_often() -> None:
-    assert rejections(simulated_with_fixed_rates, n=1000, runs=20, sets=2000) > 0.055
+    value = rejections(simulated_with_fixed_rates, n=1000, runs=20, sets=2000)
+    assert number("type-I error, the wrong way", value, 0.055, None, 2000)
 
 
 def test_the_ratio_sees_what_the_distance_hardly_sees() -> None:
