@@ -44,7 +44,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "analyze": Command(stores.analyze, stores.add_store),
+    "analyze": Command(stores.analyze, stores.add_analyze),
     "compare": Command(comparing.compare, comparing.add_compare),
     "plan": Command(comparing.plan, comparing.add_plan),
     "info": Command(stores.info, stores.add_store),

@@ -12,19 +12,30 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", type=Path, metavar="STORE")
 
 
+def add_analyze(parser: argparse.ArgumentParser) -> None:
+    """Add what `analyze` takes."""
+    add_store(parser)
+    parser.add_argument(
+        "--pairs",
+        action="store_true",
+        help="also which pairs of examples go right and wrong together (seconds)",
+    )
+
+
 def analyze(options: argparse.Namespace) -> int:
     """Print the estimates from all committed runs of a store, also while it is being written."""
-    show_store(options.store, as_json=options.json)
+    show_store(options.store, as_json=options.json, with_pairs=options.pairs)
     return 0
 
 
-def show_store(path: Path, *, as_json: bool) -> None:
+def show_store(path: Path, *, as_json: bool, with_pairs: bool = False) -> None:
     """Read all committed runs, and print what they say."""
-    from airbench_var.analysis import analyze
+    from airbench_var.analysis import analyze, analyze_pairs
     from airbench_var.store import Store
 
     store = Store.open(path)
-    print_analysis_of(store, analyze(store), as_json=as_json)
+    pairs = analyze_pairs(store) if with_pairs else None
+    print_analysis_of(store, analyze(store), as_json=as_json, pairs=pairs)
 
 
 def verify(options: argparse.Namespace) -> int:
