@@ -10,8 +10,8 @@ from scipy.special import digamma
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
-#: Bins to a factor e: a p-value is rounded up by at most 0.003 %.
-_FINENESS = 2**15
+#: Bins to a factor e: a p-value is rounded up by at most 0.03 %.
+_FINENESS = 2**12
 #: Factors e with a bin of their own; all below e**-32 = 1e-14 share the last.
 _DEPTH = 32
 

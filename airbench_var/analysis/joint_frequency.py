@@ -97,8 +97,8 @@ def _threshold(laws: HypergeometricLaws, values_D: Int64, numbers_D: Int64) -> f
     low, high = 1, laws.R**2 // 4  # no pair deviates by more
     if expected_by_chance(laws, values_D, numbers_D, high) > HALF_A_PAIR:
         return None
-    while high > 1.001 * low + 1:
-        middle = math.isqrt(low * high)
+    while high - low > max(1, low // 1000):
+        middle = max(low + 1, math.isqrt(low * high))
         if expected_by_chance(laws, values_D, numbers_D, middle) > HALF_A_PAIR:
             low = middle
         else:

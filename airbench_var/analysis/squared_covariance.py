@@ -23,7 +23,7 @@ class SquaredCovariance:
 
     mean: float
     by_chance: float  #: its exact mean under independence, given how often each example is right
-    excess: float  #: the difference, unbiased for independent runs: 0 if errors are independent
+    excess: float  #: the difference: 0 on average if errors are independent
     test: HypothesisTest
 
     def to_json(self) -> dict[str, Any]:

@@ -28,6 +28,7 @@ RunEffects = Literal["normal", "failing", "coin"]
 class SimulatedTestSet:
     """One drawn test set with its runs, and what is true of it."""
 
+    correct_RN: npt.NDArray[np.bool_]
     counts: CorrectnessCounts
     mean_accuracy: float  #: of infinitely many runs on these examples
     independent_errors_variance: float  #: likewise
@@ -58,6 +59,7 @@ def simulate(
     correct_RN[:, :uncertain] = rng.random((runs, uncertain), dtype=np.float32) < chance_RU
     correct_RN[:, uncertain : uncertain + right] = True
     return SimulatedTestSet(
+        correct_RN=correct_RN,
         counts=count(correct_RN),
         mean_accuracy=(float(p_U.sum()) + int(right)) / n,
         independent_errors_variance=float(pq_U.sum()) / n**2,
