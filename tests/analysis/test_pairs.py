@@ -116,6 +116,15 @@ def test_what_is_listed_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert document["deviating_unlisted"] == document["discoveries"]["benjamini_hochberg"]["pairs"] - 7 > 0
 
 
+def test_of_pairs_that_are_equally_strong_the_first_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    correct_RN = np.repeat(np.random.default_rng(8).random((90, 1)) < 0.5, 24, axis=1)
+    monkeypatch.setattr(pairs, "MOST_LISTED", 30)
+    analysis = analysis_of(correct_RN, block=8)
+    assert analysis.findings is not None
+    listed = [pair.examples for pair in analysis.findings.deviating]
+    assert listed == [*((0, j) for j in range(1, 24)), *((1, j) for j in range(2, 9))]
+
+
 def test_equal_examples_have_the_smallest_p_value_there_is() -> None:
     correct_RN = np.repeat(np.random.default_rng(5).random((3000, 1)) < 0.5, 4, axis=1)
     assert [pair.p_value for pair in findings_of(correct_RN).deviating] == [pair_scan.SMALLEST_P] * 6

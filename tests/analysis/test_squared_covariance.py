@@ -12,14 +12,18 @@ from airbench_var.analysis.squared_covariance import _under_independence, square
 def test_moments_are_those_of_all_shuffles(c: tuple[int, ...]) -> None:
     R = 4
     columns = [sorted(set(permutations([1] * k + [0] * (R - k)))) for k in c]
-    sums = []
+    sums, norms = [], []
     for shuffled in product(*columns):
         centred_RN = np.array(shuffled).T - np.array(c) / R
         T_NN = centred_RN.T @ centred_RN
         sums.append((T_NN**2).sum() - (np.diag(T_NN) ** 2).sum())
+        mean_RR = np.diag(T_NN).sum() / (R - 1) * (np.eye(R) - 1 / R)
+        norms.append(((centred_RN @ centred_RN.T - mean_RR) ** 2).sum())
     chance = _under_independence(np.array(c), R)
     assert float(chance.mean) == pytest.approx(np.mean(sums), rel=1e-12)
     assert float(chance.variance) == pytest.approx(np.var(sums), rel=1e-12)
+    assert float(chance.spread) == pytest.approx(np.mean(norms), rel=1e-12)
+    assert np.var(np.subtract(norms, sums)) == pytest.approx(0, abs=1e-20)  # the counts fix the difference
 
 
 def test_excess_is_the_mean_squared_covariance_less_the_null_of_the_variances() -> None:
