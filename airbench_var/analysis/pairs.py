@@ -111,9 +111,10 @@ def analyze_pairs(store: Store | str | os.PathLike[str]) -> dict[str, PairAnalys
     Raises: UsageError when there is no such store, StoreDamagedError when a row is not what was committed.
     """
     opened = store if isinstance(store, Store) else Store.open(store)
+    run_ids_R = opened.committed_ids()  # once, so that all test sets are of the same runs
     found: dict[str, PairAnalysis] = {}
     for test_set in opened.manifest.test_sets:
-        rows = [block.rows_Rb for block in opened.blocks(test_set.name)]
+        rows = [block.rows_Rb for block in opened.blocks(test_set.name, run_ids_R)]
         packed_RB = np.concatenate(rows) if rows else np.zeros((0, (test_set.n + 7) // 8), np.uint8)
         class_N = np.array(test_set.classes)[opened.labels(test_set.name)]
         found[test_set.name] = pairs_of(test_set.name, packed_RB, class_N)

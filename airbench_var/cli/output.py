@@ -49,8 +49,8 @@ def print_analysis_of(
                 "created_by": created_by,  # of the session that made the store; events.jsonl has the others
             }
             document = head | analysis.to_json()
-            for name, found in (pairs or {}).items():
-                document["test_sets"][name]["pairs"] = found.to_json()
+            for test_set, found in (pairs or {}).items():
+                document["test_sets"][test_set]["pairs"] = found.to_json()
             print_json(document)
         else:
             from airbench_var.report.table import print_analysis

@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -206,6 +207,20 @@ def test_a_store_is_read_from_its_committed_rows_alone(store: Path) -> None:
         wanted = pairs_of(name, np.stack(rows), np.array(CLASSES)[labels_N])
         assert found[name].to_json() == wanted.to_json()
         assert (found[name].runs, found[name].examples) == (20, len(labels_N))
+
+
+def test_a_store_that_grows_meanwhile_is_read_as_it_was(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StoreWriter.open(
+        store, identity=IDENTITY, labels=LABELS, provenance=PROVENANCE, capacity=40
+    ) as writer:
+        late = iter([outcome(1), outcome(3)])
+
+        def grow(*arguments: Any) -> PairAnalysis:
+            writer.commit([next(late)])
+            return pairs_of(*arguments)
+
+        monkeypatch.setattr(pairs, "pairs_of", grow)
+        assert [found.runs for found in analyze_pairs(store).values()] == [20, 20]
 
 
 def test_a_damaged_row_is_never_analyzed_and_no_store_is_an_error(store: Path) -> None:
