@@ -22,7 +22,8 @@ Float64 = npt.NDArray[np.float64]
 #: Below it no p-value is of interest.
 LEVEL = 0.05
 #: A pair closer to independence than so many standard deviations has an exact p-value above 5 %. In the
-#: extreme G = 0 is that far below its mean: a chance of exp(-1.9**2) = 0.027, of which twice is 0.054.
+#: extreme G = 0 is that far below its mean: a chance of exp(-1.9**2) = 0.027, of which twice is 0.054. That
+#: there is no worse law is tested (all laws of up to 39 runs, and of 100 and 317), not proved.
 SCREEN = 1.9
 #: Smaller p-values are rounded up to it.
 SMALLEST_P = 1e-300
