@@ -33,7 +33,7 @@ faults: .venv/installed-dev
 	$(BIN)/python -m bench store --json results/store/bench.jsonl | tee results/store/bench.txt
 
 bench: .venv/installed-dev
-	$(BIN)/python -m bench
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -1,24 +1,29 @@
-"""The kernels against their references and against "plain": what a user would write in PyTorch."""
+"""The kernels against their references and against "plain": what a user would write in PyTorch or NumPy."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from airbench_var.kernels.augment import augment
 from airbench_var.kernels.augment.reference import Settings, draw
+from airbench_var.kernels.cooccurrence import cooccurrence
 from airbench_var.kernels.correctness import correctness
-from bench.schema import OURS, Case, copying
+from bench.schema import OURS, Case, Result, copying, multiplying
 
 MEAN, STD = (125.307, 122.95, 113.865), (62.993, 62.089, 66.705)  # CIFAR-10, units of 0 ... 255
 N, SIZE, TRANSLATE = 10_000, 32, 2
 
 
 def cases(device: torch.device) -> Iterator[Case]:
-    """Yield augmentation at two batch sizes, and correctness of a CIFAR-10 test set."""
+    """Yield augmentation at two batch sizes, correctness of a CIFAR-10 test set, and a block of its pairs."""
     dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
     for batch in (500, 2000):
         yield _augment_case(batch, dtype, device)
     yield _correctness_case(dtype, device)
+    yield _cooccurrence_case(device)
 
 
 def _augment_case(batch: int, dtype: torch.dtype, device: torch.device) -> Case:
@@ -98,3 +103,62 @@ def _correctness_case(dtype: torch.dtype, device: torch.device) -> Case:
     moved = n * (classes * dtype.itemsize + labels_N.itemsize + 1) + n // 8
     ceiling = copying(moved, device)
     return Case(name=f"correctness, {n} x {classes}", variants=variants, bytes_moved=moved, ceiling=ceiling)
+
+
+def _cooccurrence_case(device: torch.device) -> Case:
+    """Return one block of all pairs of a test set: two different ranges of its examples."""
+    runs, columns = 10_000, 1024
+    rng = np.random.default_rng(0)
+    left_RB, right_RB = (
+        np.packbits(rng.random((runs, columns), np.float32) < rng.random(columns), axis=1, bitorder="little")
+        for _ in range(2)
+    )
+    left, right = (torch.from_numpy(bits_RB).to(device) for bits_RB in (left_RB, right_RB))
+    variants: dict[str, Callable[[], Result]] = {
+        OURS: lambda: (cooccurrence(left, right, n_left=columns, n_right=columns),)
+    }
+    if device.type == "cpu":
+        variants["float32 product"] = lambda: (torch.from_numpy(_by_product(left_RB, right_RB)),)
+        if hasattr(np, "bitwise_count"):  # from NumPy 2.0 on
+            variants["bitwise_count"] = lambda: (torch.from_numpy(_by_popcount(left_RB, right_RB)),)
+        # NumPy counts its threads by itself; two columns share a product of ours.
+        threads = f", NumPy on {os.environ.get('OMP_NUM_THREADS', 'all')} threads"
+        ceiling = multiplying(runs * columns**2, torch.float32, device)
+    else:
+        variants["float32 product"] = lambda: (_unpacked(left).T.matmul(_unpacked(right)).to(torch.int32),)
+        threads, ceiling = "", multiplying(2 * runs * columns**2, torch.float16, device)
+    return Case(
+        name=f"cooccurrence, {runs} runs, {columns} x {columns}{threads}",
+        variants=variants,
+        bytes_moved=left_RB.nbytes + right_RB.nbytes + 4 * columns**2,
+        ceiling=ceiling,
+        items=columns**2,
+        item="pairs",
+    )
+
+
+def _by_product(left_RB: npt.NDArray[np.uint8], right_RB: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Return the product of the unpacked bits, exact below 2**24 runs."""
+    left_RN, right_RN = (
+        np.unpackbits(bits_RB, axis=1, bitorder="little").astype(np.float32)
+        for bits_RB in (left_RB, right_RB)
+    )
+    return np.asarray((left_RN.T @ right_RN).astype(np.int32))
+
+
+def _by_popcount(left_RB: npt.NDArray[np.uint8], right_RB: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
+    """Pack along runs, and count what is set in both of two columns, 64 runs a word."""
+    left_NW, right_NW = (_words(bits_RB) for bits_RB in (left_RB, right_RB))
+    counts_N = [np.bitwise_count(word_W & right_NW).sum(axis=1, dtype=np.int32) for word_W in left_NW]
+    return np.stack(counts_N)
+
+
+def _words(bits_RB: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    bits_NR = np.unpackbits(bits_RB, axis=1, bitorder="little").T
+    bytes_NB = np.packbits(np.pad(bits_NR, ((0, 0), (0, -bits_NR.shape[1] % 64))), axis=1)
+    return np.ascontiguousarray(bytes_NB).view(np.uint64)
+
+
+def _unpacked(bits_RB: torch.Tensor) -> torch.Tensor:
+    bit = torch.arange(8, dtype=torch.uint8, device=bits_RB.device)
+    return ((bits_RB[:, :, None] >> bit) & 1).flatten(1).float()

@@ -1,36 +1,41 @@
 """Operations with a plain reference, a fast CPU path and a Triton kernel that agree bit for bit.
 
-Each op is a folder `kernels/<op>/`: `reference.py` is the truth, `cpu.py` the fast path for tensors in host
-memory, `kernel.py` the Triton kernel, and `__init__.py` the public function.
+Each op is a folder `kernels/<op>/`: `reference.py` is the truth, `cpu.py` the fast path for what lies in host
+memory, `kernel.py` the Triton kernel, and `__init__.py` the public function. Importing this module loads no
+torch: the analysing half uses an op that needs NumPy alone.
 """
 
 import importlib.util
 import os
-
-import torch
+from typing import TYPE_CHECKING
 
 from airbench_var.errors import DeviceError
 
-BACKENDS = ("auto", "reference", "torch", "triton")
+if TYPE_CHECKING:
+    import torch
 
 
-def choose_backend(device: torch.device, requested: str = "auto") -> tuple[str, str]:
-    """Return the backend that runs on tensors of this device, and the reason, for people.
+def choose_backend(
+    device: "torch.device | str", requested: str = "auto", host: str = "torch"
+) -> tuple[str, str]:
+    """Return the backend that runs on what lies on this device, and the reason, for people.
 
-    "auto" is "triton" on CUDA and "torch" on the CPU; "triton" on the CPU needs its interpreter.
+    `host` names the fast path of the op for host memory: "torch" or "numpy". "auto" is "triton" on CUDA and
+    the host's on the CPU; "triton" on the CPU needs its interpreter.
 
     Raises: ValueError for an unknown backend; DeviceError when the backend cannot run on this device.
     """
-    if requested not in BACKENDS:
-        raise ValueError(f"backend={requested!r} is unknown; choose from {', '.join(BACKENDS)}.")
-    if device.type not in ("cpu", "cuda"):
+    backends, kind = ("auto", "reference", host, "triton"), str(device).partition(":")[0]
+    if requested not in backends:
+        raise ValueError(f"backend={requested!r} is unknown; choose from {', '.join(backends)}.")
+    if kind not in ("cpu", "cuda"):
         raise DeviceError(f"No kernel runs on tensors on {device}; move them to a CPU or CUDA device.")
     name = requested
     if requested == "auto":
-        name = "triton" if device.type == "cuda" else "torch"
+        name = "triton" if kind == "cuda" else host
     if name == "triton":
         _require_triton(device)
-    elif device.type == "cuda":
+    elif kind == "cuda":
         raise DeviceError(
             f"backend={name!r} runs on CPU tensors and these are on {device}; "
             "move them with .cpu(), or use backend='triton'."
@@ -39,15 +44,15 @@ def choose_backend(device: torch.device, requested: str = "auto") -> tuple[str, 
     return name, chosen_by
 
 
-def _require_triton(device: torch.device) -> None:
+def _require_triton(device: "torch.device | str") -> None:
     """Raise DeviceError with the reason when Triton is missing or cannot run on this device."""
     if importlib.util.find_spec("triton") is None:
         raise DeviceError(
             f"The kernels for tensors on {device} need Triton, which is not installed; "
-            "run `pip install triton` (Linux only), or train on the CPU."
+            "run `pip install triton` (Linux only), or work on the CPU."
         )
-    if device.type == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+    if str(device) == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
         raise DeviceError(
-            "backend='triton' needs a CUDA device and the tensors are on the CPU; use backend='torch', "
+            "backend='triton' needs a CUDA device and the tensors are on the CPU; use another backend, "
             "or set TRITON_INTERPRET=1 before Python starts to interpret the kernel (slow, for tests)."
         )

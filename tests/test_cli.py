@@ -60,6 +60,7 @@ def flat(text: str) -> str:
         (["analyze"], 2, "required: STORE"),
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
         (["analyze", "EMPTY"], 5, "is no store"),
+        (["analyze", "EMPTY", "--pairs"], 5, "is no store"),
         (["compare", "EMPTY"], 2, "required: STORE_B"),
         (["compare", "EMPTY", "EMPTY"], 5, "is no store"),
         (["plan"], 2, "required: --detect"),
@@ -144,6 +145,20 @@ def test_analyze_prints_a_table(store: Path, capsys: pytest.CaptureFixture[str])
     assert "10 runs" in shown.out
     assert "Mean accuracy" in shown.out
     assert shown.err == ""
+
+
+def test_analyze_looks_at_pairs_when_asked(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(["analyze", str(store), "--pairs"], capsys)
+    assert (code, err) == (0, "")
+    assert "Mean accuracy" in out
+    assert "Pairs that are not independent" in out
+    code, out, _ = run(["analyze", str(store), "--pairs", "--json"], capsys)
+    document = json.loads(out)
+    pairs = document["test_sets"]["small"].pop("pairs")
+    assert (code, pairs["runs"], pairs["examples"]) == (0, 10, 203)
+    assert pairs["joint_frequency"]["by_chance"] > 0
+    code, out, _ = run(["analyze", str(store), "--json"], capsys)
+    assert json.loads(out) == document
 
 
 def test_a_reader_that_left_is_no_error(store: Path) -> None:

@@ -3,6 +3,7 @@
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.estimate import Estimate
 from airbench_var.analysis.live import Analysis, LiveStatistics, analyze, compare, count_store, follow
+from airbench_var.analysis.pairs import PairAnalysis, analyze_pairs
 from airbench_var.analysis.planning import Plan, plan, std_of
 from airbench_var.analysis.summary import TestSetSummary, summarize
 
@@ -11,9 +12,11 @@ __all__ = [
     "Comparison",
     "Estimate",
     "LiveStatistics",
+    "PairAnalysis",
     "Plan",
     "TestSetSummary",
     "analyze",
+    "analyze_pairs",
     "compare",
     "compare_counts",
     "count_store",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from airbench_var.analysis import Analysis
+    from airbench_var.analysis import Analysis, PairAnalysis
     from airbench_var.store import Store
 
 
@@ -31,8 +31,10 @@ def print_found(found: Found, for_people: Callable[[Found], None], *, as_json: b
             for_people(found)
 
 
-def print_analysis_of(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
-    """Print the estimates with what they are of."""
+def print_analysis_of(
+    store: "Store", analysis: "Analysis", *, as_json: bool, pairs: "Mapping[str, PairAnalysis] | None" = None
+) -> None:
+    """Print the estimates with what they are of, and what pairs of examples say, by test set."""
     identity, created_by = store.manifest.identity, store.manifest.provenance
     imported = identity.get("imported")  # of runs that we did not train
     unknown = None if imported else "unknown"
@@ -49,7 +51,10 @@ def print_analysis_of(store: "Store", analysis: "Analysis", *, as_json: bool) ->
                 "imported": imported,
                 "created_by": created_by,  # of the session that made the store; events.jsonl has the others
             }
-            print_json(head | analysis.to_json())
+            document = head | analysis.to_json()
+            for test_set, found in (pairs or {}).items():
+                document["test_sets"][test_set]["pairs"] = found.to_json()
+            print_json(document)
         else:
             from airbench_var.report.table import print_analysis
 
@@ -58,6 +63,10 @@ def print_analysis_of(store: "Store", analysis: "Analysis", *, as_json: bool) ->
                 made = f"imported from {created_by.get('imported_from', 'unknown')}"
             print(f"{made}, store {store.path}")
             print_analysis(analysis)
+            if pairs:
+                from airbench_var.report.pairs import print_pairs
+
+                print_pairs(pairs)
 
 
 def print_json(values: Mapping[str, Any]) -> None:

@@ -24,33 +24,41 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow", action="store_true", help="show the estimates as they change until the store is complete"
     )
+    parser.add_argument(
+        "--pairs",
+        action="store_true",
+        help="also which pairs of examples go right and wrong together (seconds)",
+    )
 
 
 def analyze(options: argparse.Namespace) -> int:
     """Print the estimates from all committed runs of a store, also while it is being written."""
     if options.follow:
-        return _follow(options.store, as_json=options.json)
-    show_store(options.store, as_json=options.json)
+        return _follow(options.store, as_json=options.json, with_pairs=options.pairs)
+    show_store(options.store, as_json=options.json, with_pairs=options.pairs)
     return 0
 
 
-def show_store(path: Path, *, as_json: bool) -> None:
+def show_store(path: Path, *, as_json: bool, with_pairs: bool = False) -> None:
     """Read all committed runs, and print what they say."""
     from airbench_var.analysis import LiveStatistics
     from airbench_var.store import Store
 
     store = Store.open(path)
-    _show(store, LiveStatistics.of_store(store), as_json=as_json)
+    _show(store, LiveStatistics.of_store(store), as_json=as_json, with_pairs=with_pairs)
 
 
-def _show(store: "Store", statistics: "LiveStatistics", *, as_json: bool) -> None:
+def _show(store: "Store", statistics: "LiveStatistics", *, as_json: bool, with_pairs: bool) -> None:
+    from airbench_var.analysis import analyze_pairs
+
     for note in (statistics.note, statistics.keep(store)):
         if note:
             print(f"note: {note}", file=sys.stderr)
-    print_analysis_of(store, statistics.analysis(), as_json=as_json)
+    pairs = analyze_pairs(store) if with_pairs else None
+    print_analysis_of(store, statistics.analysis(), as_json=as_json, pairs=pairs)
 
 
-def _follow(path: Path, *, as_json: bool) -> int:
+def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
     """Show a campaign from another process, then print what its runs say; Ctrl-C is one way to end it."""
     from airbench_var.analysis import LiveStatistics, follow
     from airbench_var.report.live import LiveView
@@ -66,7 +74,7 @@ def _follow(path: Path, *, as_json: bool) -> int:
                 view.update(now.analysis(thorough=False))
         except KeyboardInterrupt:
             exit_code = InterruptedCampaignError.exit_code
-    _show(store, statistics, as_json=as_json)
+    _show(store, statistics, as_json=as_json, with_pairs=with_pairs)
     return exit_code
 
 

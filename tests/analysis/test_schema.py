@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from airbench_var.analysis import Analysis, summarize
+from airbench_var.analysis.pairs import pairs_of
 from airbench_var.stats import CampaignState
 from tests.statistical.generator import count, simulate, state_of, state_with_classes
 
@@ -48,6 +49,18 @@ def test_what_is_printed_follows_the_schema(state: CampaignState) -> None:
     printed = document(state)
     jsonschema.validate(printed, SCHEMA, cls=jsonschema.Draft202012Validator)
     assert json.loads(json.dumps(printed, allow_nan=False)) == printed
+
+
+@pytest.mark.parametrize("runs", [1, 500])
+def test_pairs_follow_the_schema(runs: int) -> None:
+    printed = document(state_with_classes(simulated(20), 10))
+    correct_RN = simulated(runs)
+    correct_RN[:, 5] = correct_RN[:, 4] = np.arange(runs) % 2
+    packed_RB = np.packbits(correct_RN, axis=1, bitorder="little")
+    pairs = pairs_of("cifar10", packed_RB, np.full(60, "cat"))
+    assert bool(pairs.absent) == (runs == 1)
+    printed["test_sets"]["cifar10"]["pairs"] = pairs.to_json()
+    jsonschema.validate(printed, SCHEMA, cls=jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from airbench_var.kernels.augment import kernel as augment
+from airbench_var.kernels.cooccurrence import kernel as cooccurrence
 from airbench_var.kernels.correctness import kernel as correctness
 
 ARCHITECTURES = (80, 90, 100)
@@ -64,12 +65,24 @@ def correctness_case(logits: str, labels: str, classes: int) -> Case:
     )
 
 
+def cooccurrence_case() -> Case:
+    pointers = {"counts_ptr": "*i32", "left_ptr": "*u8", "right_ptr": "*u8"}
+    return Case(
+        kernel=cooccurrence._cooccurrence_kernel,
+        types={**pointers, "runs": "i32", "n_left": "i32", "n_right": "i32"},
+        constexprs={"BLOCK_N": cooccurrence.BLOCK_N, "BLOCK_R": cooccurrence.BLOCK_R},
+        options=cooccurrence.OPTIONS,
+        ptx_has={"product of int8 matrices": r"mma\S*(s8\.s8|kind::i8)"},
+    )
+
+
 CASES = {
     "augment": [
         augment_case("*fp16", r"cvt\.rn\.f16(x2)?\.f32", "alternating", 2, "reflect", 0),
         augment_case("*bf16", r"cvt\.rn\.bf16(x2)?\.f32", "random", 4, "zero", 12),
         augment_case("*fp32", None, "none", 0, "reflect", 0),
     ],
+    "cooccurrence": [cooccurrence_case()],
     "correctness": [
         correctness_case("*fp16", "*i64", 10),
         correctness_case("*bf16", "*u8", 100),

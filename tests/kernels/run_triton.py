@@ -11,6 +11,7 @@ import torch
 
 from airbench_var.kernels.augment.kernel import augment_into
 from airbench_var.kernels.augment.reference import Settings
+from airbench_var.kernels.cooccurrence.kernel import cooccurrence_into
 from airbench_var.kernels.correctness.kernel import correctness_into
 
 POISON, GUARD_BYTES = 0xFF, 64
@@ -31,6 +32,12 @@ def run(case: dict[str, Any], device: str) -> list[torch.Tensor]:
         out_bytes = math.prod(shape) * settings.dtype.itemsize
         out = poisoned(out_bytes, device)
         augment_into(out[:out_bytes].view(settings.dtype).view(shape), images, rows, examples, key, settings)
+        return [out.cpu()]
+    if case["op"] == "cooccurrence":
+        n_left, n_right = case["columns"]
+        out_bytes = 4 * n_left * n_right
+        out = poisoned(out_bytes, device)
+        cooccurrence_into(out[:out_bytes].view(torch.int32).view(n_left, n_right), *tensors)
         return [out.cpu()]
     logits, labels = tensors
     n = len(labels)

@@ -29,7 +29,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def test_every_kernel_is_found() -> None:
-    assert {"augment", "correctness"} <= set(OPS)
+    assert {"augment", "cooccurrence", "correctness"} <= set(OPS)
 
 
 @pytest.mark.parametrize("architecture", ["80", "90", "100"])

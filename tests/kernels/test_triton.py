@@ -11,6 +11,7 @@ import torch
 
 from airbench_var.kernels.augment import reference as augment_reference
 from airbench_var.kernels.augment.reference import Settings
+from airbench_var.kernels.cooccurrence import reference as cooccurrence_reference
 from airbench_var.kernels.correctness import reference as correctness_reference
 
 pytest.importorskip("triton")
@@ -76,10 +77,25 @@ def correctness_cases() -> dict[str, Case]:
     return cases
 
 
+def cooccurrence_cases() -> dict[str, Case]:
+    """Runs and columns around a block of 64; columns that are never or always set; pad bits that are set."""
+    cases: dict[str, Case] = {}
+    for runs, *columns in [(1, 1, 1), (0, 3, 8), (63, 9, 64), (64, 65, 7), (65, 16, 130), (200, 70, 70)]:
+        generator = torch.Generator().manual_seed(len(cases))
+        sides = []
+        for n in columns:
+            sides.append(torch.randint(0, 256, (runs, (n + 7) // 8), dtype=torch.uint8, generator=generator))
+            sides[-1][:, 0] = sides[-1][:, 0] & ~1 | 2  # column 0 never, column 1 always
+        name = f"cooccurrence-{runs}-{columns[0]}x{columns[1]}"
+        cases[name] = {"op": "cooccurrence", "tensors": sides, "columns": columns}
+    return cases
+
+
 # Triton's interpreter truncates to bfloat16 where a GPU rounds: bfloat16 is compared on a GPU, and
 # test_compile.py sees to it that the compiled kernel rounds.
-INTERPRETED = {**augment_cases((torch.float16, torch.float32)), **correctness_cases()}
-ON_A_GPU = {**augment_cases((torch.float16, torch.bfloat16, torch.float32)), **correctness_cases()}
+EXACT = {**correctness_cases(), **cooccurrence_cases()}
+INTERPRETED = {**augment_cases((torch.float16, torch.float32)), **EXACT}
+ON_A_GPU = {**augment_cases((torch.float16, torch.bfloat16, torch.float32)), **EXACT}
 
 
 def run(cases: dict[str, Case], device: str, folder: Path) -> dict[str, list[torch.Tensor]]:
@@ -102,6 +118,9 @@ def check(case: Case, outputs: list[torch.Tensor]) -> None:
         images, rows, examples, key = case["tensors"]
         settings = Settings(**case["settings"])
         wanted = [augment_reference.augment(images, rows, examples, key, settings)]
+    elif case["op"] == "cooccurrence":
+        left, right = (tensor.numpy() for tensor in case["tensors"])
+        wanted = [torch.from_numpy(cooccurrence_reference.cooccurrence(left, right, *case["columns"]))]
     else:
         wanted = list(correctness_reference.correctness(*case["tensors"]))
     for want, out in zip(wanted, outputs, strict=True):

@@ -1,0 +1,129 @@
+"""What `analyze --pairs` prints: which examples go right and wrong together, and how much of it is chance."""
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from airbench_var.analysis import PairAnalysis
+from airbench_var.analysis.pairs import DeviatingPair, PairFindings
+from airbench_var.report.paragraph import p_text, print_paragraph
+from airbench_var.report.percent import percent
+
+#: Pairs that are shown; --json has more.
+_MOST_SHOWN = 20
+
+_LEGEND = (
+    "By chance: what independent errors would give at these numbers of right answers, the runs of every "
+    "example shuffled by themselves. z: standard deviations of that chance; p: exact and two-sided, of one "
+    "pair. Of the pairs that are not independent at most about 5 % are false (Benjamini-Hochberg on exact "
+    "hypergeometric tails), if p-values of pairs depend on one another positively or not at all; the smaller "
+    "number holds under any dependence (Benjamini-Yekutieli). All assume independent runs; nothing is "
+    "assumed of the examples, and all is said of this test set alone."
+)
+
+
+def print_pairs(analyses: Mapping[str, PairAnalysis], console: Console | None = None) -> None:
+    """Print per test set what was found over all pairs, the strongest of them, and what it means."""
+    console = console or Console(highlight=False)
+    for analysis in analyses.values():
+        if analysis.findings is None:
+            print_paragraph(
+                console,
+                f"{analysis.name}: nothing can be said about pairs of examples yet: {analysis.absent}.",
+            )
+            continue
+        console.print(_measures(analysis, analysis.findings))
+        print_paragraph(console, _reading(analysis, analysis.findings))
+        if analysis.findings.deviating:
+            console.print(_strongest(analysis.findings.deviating[:_MOST_SHOWN]))
+            left_out = analysis.findings.benjamini_hochberg.number - _MOST_SHOWN
+            if left_out > 0:
+                listed = len(analysis.findings.deviating)
+                all_of_them = f"the first {listed:,}" if analysis.findings.unlisted else "all"
+                print_paragraph(console, f"... and {left_out:,} more; --json lists {all_of_them}.")
+    if any(analysis.findings for analysis in analyses.values()):
+        print_paragraph(console, _LEGEND, "dim")
+
+
+def _measures(analysis: PairAnalysis, findings: PairFindings) -> Table:
+    title = (
+        f" {analysis.name}: {analysis.pairs:,} pairs of {analysis.varying:,} examples, {analysis.runs:,} runs"
+    )
+    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("", "found", "by chance"):
+        table.add_column(heading, justify="right" if heading else "left")
+    rule, squared = findings.joint_frequency, findings.squared_covariance
+    table.add_row("Pairs that are not independent", f"{findings.benjamini_hochberg.number:,}", "")
+    table.add_row("  under any dependence of pairs", f"{findings.benjamini_yekutieli.number:,}", "")
+    table.add_row(
+        f"Right together {percent(rule.threshold, 0)} more or less often",
+        f"{rule.pairs:,}",
+        _expected(rule.by_chance),
+    )
+    table.add_row("Mean squared covariance", f"{squared.mean:.3g}", f"{squared.by_chance:.3g}")
+    return table
+
+
+def _reading(analysis: PairAnalysis, findings: PairFindings) -> str:
+    """Return what the numbers say, in plain words."""
+    discoveries, squared = findings.benjamini_hochberg.number, findings.squared_covariance
+    if discoveries:
+        text = f"{_pairs(discoveries)} not independent of each other, as far as these runs show."
+    else:
+        text = "No two examples are shown to depend on each other."
+    if squared.test.statistic is not None and squared.test.p_value is not None:
+        p_value = p_text(squared.test.p_value)
+        p_value = p_value if p_value.startswith("<") else f"= {p_value}"
+        text += (
+            f" Over all pairs the mean squared covariance is {squared.test.statistic:.3g} times that of "
+            f"chance (p {p_value}, one-sided chi-square)."
+        )
+    return f"{text} {_rule(analysis, findings)}"
+
+
+def _rule(analysis: PairAnalysis, findings: PairFindings) -> str:
+    """Return what the paper's count is worth at these runs."""
+    rule = findings.joint_frequency
+    text = (
+        f"The paper counts pairs that are right together {percent(rule.threshold, 0)} more or less often "
+        f"than if they were independent. At {analysis.runs:,} runs chance makes "
+        f"{_expected(rule.by_chance)} of them"
+    )
+    if rule.by_chance < 0.5:
+        return f"{text}."
+    if rule.threshold_for_half_a_pair is None:
+        return f"{text}, and no threshold is beyond chance."
+    return (
+        f"{text}; it would make half a pair at a threshold of {percent(rule.threshold_for_half_a_pair, 1)}."
+    )
+
+
+def _strongest(pairs: tuple[DeviatingPair, ...]) -> Table:
+    table = Table(title=Text(" The least likely pairs", "bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("examples", justify="right")
+    table.add_column("classes", overflow="fold")
+    for heading in ("right alone", "together", "z", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for pair in pairs:
+        alone = " ".join(f"{100 * accuracy:.1f}" for accuracy in pair.accuracies)
+        table.add_row(
+            " ".join(map(str, pair.examples)),
+            Text(", ".join(pair.classes)),
+            f"{alone} %",
+            percent(pair.both_right, 1),
+            f"{pair.z:+.1f}",
+            f"{pair.p_value:.0e}",
+        )
+    return table
+
+
+def _expected(number: float) -> str:
+    """Return '978', '15.5', or '0.0'."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}"
+
+
+def _pairs(number: int) -> str:
+    return "1 pair of examples is" if number == 1 else f"{number:,} pairs of examples are"
