@@ -1,7 +1,7 @@
 """Pairs of examples: no discovery where errors are independent, all where examples are near-duplicates.
 
-Numbers of pairs by chance have a
-variance of at most their expectation, because deviations of two pairs are independent of each other.
+Numbers of pairs by chance have a variance of at most their expectation, because deviations of two pairs are
+independent of each other.
 """
 
 import numpy as np
