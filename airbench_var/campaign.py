@@ -21,7 +21,8 @@ from airbench_var.errors import InterruptedCampaignError, RunsFailedError, Store
 from airbench_var.execution import Executor, MakeTrain, in_process, process_pool
 from airbench_var.interrupt import Interrupt
 from airbench_var.recipe import Recipe
-from airbench_var.report.live import LiveView, Mode
+from airbench_var.report.display import Mode
+from airbench_var.report.live import LiveView
 from airbench_var.seeds import STREAMS, seeds_of_run
 from airbench_var.store import (
     Outcome,

@@ -60,7 +60,7 @@ def flat(text: str) -> str:
         (["analyze"], 2, "required: STORE"),
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
         (["analyze", "EMPTY"], 5, "is no store"),
-        (["compare", "EMPTY"], 2, "required: STORE_B"),
+        (["compare", "EMPTY"], 2, "compare takes two stores, STORE_A STORE_B, or --recipe"),
         (["compare", "EMPTY", "EMPTY"], 5, "is no store"),
         (["plan"], 2, "required: --detect"),
         (["plan", "--detect", "0.02%"], 2, "one of the arguments --std --store is required"),

@@ -68,6 +68,16 @@ class LiveStatistics:
         """The integer state by test set."""
         return self._counts
 
+    @property
+    def diverged(self) -> frozenset[int]:
+        """The ids of the committed runs that diverged."""
+        return self._diverged
+
+    @property
+    def failed(self) -> frozenset[int]:
+        """The ids of the runs that failed for good."""
+        return self._failed
+
     def update(self, outcomes: Sequence[Outcome]) -> None:
         """Count a batch that was just committed; O(batch x N + R).
 
