@@ -1,8 +1,8 @@
 """Statistics of a campaign, grown batch by batch or read from its store: one state, one way to estimates."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -136,7 +136,19 @@ def compare(
             f"{first.path} has the test sets {', '.join(counts_a)}, {second.path} has {', '.join(counts_b)}: "
             "there is none to compare on."
         )
-    return {name: compare_counts(name, counts_a[name], counts_b[name], level) for name in shared}
+    stopped = tuple(_stopped_by_looking(first, second))
+    compared = (compare_counts(name, counts_a[name], counts_b[name], level) for name in shared)
+    return {one.test_set: replace(one, warnings=one.warnings + stopped) for one in compared}
+
+
+def _stopped_by_looking(*stores: Store) -> Iterator[str]:
+    """Yield what to be wary of where runs were trained until they had shown something."""
+    for store in stores:
+        if stopping := store.manifest.provenance.get("stopping"):
+            yield (
+                f"the number of runs in {store.path} was not fixed beforehand ({stopping}): intervals and "
+                "p-values of a fixed number do not hold; the command that trained them prints what does"
+            )
 
 
 def analyze(store: Store | str | os.PathLike[str], level: float = LEVEL) -> Analysis:

@@ -171,8 +171,8 @@ def _rule(options: argparse.Namespace) -> "Rule":
         )
     if not (options.max_runs or options.std):
         raise UsageError(
-            "--looks plans with the number of runs: give it with --max-runs, or --std so that it follows from "
-            "--detect and a power of 80 %."
+            "--looks plans with the number of runs: give it with --max-runs, or give --std, "
+            "from which it follows for a power of 80 %."
         )
     max_runs = options.max_runs or max_runs_for(options.detect, options.std, options.looks)
     return OBrienFleming(margin=options.detect, max_runs=max_runs, looks=options.looks)
