@@ -1,4 +1,9 @@
-"""A contest: two recipes trained side by side into two stores until a rule, fixed before, has decided."""
+"""A contest: two recipes trained side by side into two stores until a rule, fixed before, has decided.
+
+DIR/a, DIR/b           plain stores, of campaigns with the seeds 2 S and 2 S + 1
+DIR/comparison.json    the rule and the test set, there before the first run; replaced only by one that
+                       allows more runs. The decision is in no file: it follows from the stores.
+"""
 
 import json
 from collections.abc import Iterator, Mapping

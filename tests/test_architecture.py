@@ -68,7 +68,7 @@ MAY_IMPORT = {
         "report",
     },
     "__main__": {"cli"},
-    "": {"recipe", "seeds", "store", "analysis", "campaign", "training"},
+    "": {"recipe", "seeds", "store", "analysis", "campaign", "contest", "training"},
 }
 
 

@@ -344,6 +344,13 @@ def test_a_test_set_that_only_one_recipe_has(contest: Contest) -> None:
     assert not contest.out.exists()
 
 
+def test_a_recipe_that_does_not_fit_leaves_no_folder(contest: Contest) -> None:
+    large = contest.recipes[1].with_values({"batch_size": 100_000})
+    with pytest.raises(UsageError, match="batch_size"):
+        run_contest(replace(contest, recipes=(contest.recipes[0], large)))
+    assert not contest.out.exists()
+
+
 def test_compare_says_that_the_number_of_runs_was_not_fixed(contest: Contest) -> None:
     run_contest(contest, execute=fake(contest))
     [comparison] = compare(contest.out / "a", contest.out / "b").values()
