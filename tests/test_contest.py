@@ -218,6 +218,15 @@ def test_a_failed_run_leaves_its_pair_out_for_good(contest: Contest) -> None:
     assert again.ran == []  # a second try would move the pairs that were looked at
 
 
+def test_a_failed_run_is_not_tried_again_while_nothing_is_decided(contest: Contest) -> None:
+    chances = (0.87, 0.84)
+    with pytest.raises(InterruptedCampaignError):
+        run_contest(contest, execute=fake(contest, chances, fails=[(1, 0)], signals_at=(4, 0)))
+    rest = fake(contest, chances)
+    assert run_contest(contest, execute=rest).left_out == 1
+    assert rest.ran[0] == (4, 1)
+
+
 def test_when_everything_fails_nothing_is_compared(contest: Contest) -> None:
     contest = replace(contest, rule=TMixture(margin=0.02, max_runs=4))
     with pytest.raises(RunsFailedError, match="4 of 4 pairs lack a run"):
@@ -261,7 +270,7 @@ def test_the_rule_is_on_the_disk_before_the_first_run(contest: Contest) -> None:
 @pytest.mark.parametrize(
     ("rule", "what"),
     [
-        (TMixture(margin=0.03, max_runs=100), "margin: 0.02 there, 0.03 now"),
+        (TMixture(margin=0.03, max_runs=200), "margin: 0.02 there, 0.03 now"),
         (TMixture(margin=0.02, max_runs=100, alpha=0.01), "alpha: 0.05 there, 0.01 now"),
         (TMixture(margin=0.02, max_runs=100, g=(0.5,)), "g: [0.001, 0.01, 0.1, 1.0] there, [0.5] now"),
         (TMixture(margin=0.02, max_runs=99), "max_runs: 100 there, 99 now"),
