@@ -169,8 +169,8 @@ def _train(
     if (came := interrupt.signal) and referee.decision is None:
         pairs = referee.standing(with_comparison=False).pairs
         raise InterruptedCampaignError(
-            f"stopped by {came.name} after {pairs} pairs, with nothing decided; all runs are committed in "
-            f"{contest.out}. The same command goes on from there.",
+            f"stopped by {came.name} after {pairs} pairs, with nothing decided; what was finished is "
+            f"committed in {contest.out}. The same command goes on from there.",
             exit_code=128 + came,
         )
 

@@ -111,9 +111,9 @@ class OBrienFleming:
         """Pairs at each look."""
         return tuple(math.ceil(k * self.max_runs / self.looks) for k in range(1, self.looks + 1))
 
-    def looks_at(self, pairs: int) -> bool:
-        """Return whether so many pairs are one of the planned looks."""
-        return pairs in self.schedule
+    def next_look(self, pairs: int) -> int | None:
+        """Return the number of pairs at the first planned look after so many."""
+        return next((look for look in self.schedule if look > pairs), None)
 
     def look(self, sums: PairSums, examples: int, *, last: bool = False) -> Look:
         """Return |t| against its boundary, and the repeated confidence interval."""

@@ -78,6 +78,8 @@ class ContestMoment:
     def _parts(self) -> Iterator[str]:
         """Yield the difference, the evidence, and the decision, or the nearest."""
         look, rule = self.standing.look, self.standing.rule
+        if look is None or look.pairs < self.standing.pairs:
+            yield f"next look at {rule.next_look(self.standing.pairs):,} pairs"
         if look is None:
             return
         yield f"{self.standing.test_set}: A less B {_difference_text(look)} ({_interval_text(rule, look)})"
@@ -165,7 +167,8 @@ def print_standing(standing: Standing, console: Console | None = None) -> None:
 def _verdict(standing: Standing) -> str:
     look, rule = standing.look, standing.rule
     if look is None:
-        return "No pair of runs is through yet: nothing can be said."
+        first = rule.next_look(0)
+        return f"Nothing is decided: {standing.pairs:,} pairs are through, the first look is at {first:,}."
     numbers = f"{_difference_text(look)} in mean accuracy (A less B), {_interval_text(rule, look)}"
     on, margin = f"on this test set ({standing.test_set})", percent(rule.margin, 3)
     after = f"after {standing.pairs:,} pairs of runs"
@@ -195,8 +198,8 @@ def _notes(standing: Standing) -> Iterator[str]:
         )
     if standing.beyond:
         yield (
-            f"{standing.beyond:,} runs are beyond the last pair that was looked at; they are in the stores "
-            "and in the table's other values, and changed no decision"
+            f"runs that came after the last pair: {standing.beyond:,}; they are in the stores and in the "
+            "table's other values, and changed no decision"
         )
     for name, diverged in zip("AB", standing.diverged, strict=True):
         if diverged:

@@ -42,7 +42,7 @@ def test_a_decision_is_told_with_its_numbers() -> None:
     assert "95 % confidence sequence" in text
     assert "evidence E = " in text
     assert "a difference is shown at 20" in text
-    assert f"{found.beyond} runs are beyond the last pair" in text
+    assert f"runs that came after the last pair: {found.beyond};" in text
     assert "Welch" not in text
     assert "Chance that a run of A beats one of B" in text
 
@@ -54,10 +54,14 @@ def test_a_decision_is_told_with_its_numbers() -> None:
         (standing(60, rule=TMixture(margin=0.1, max_runs=60)), "A and B are equivalent within 10.000 %"),
         (standing(8, rule=TMixture(margin=1e-6, max_runs=8)), "Undecided on this test set (x) after 8 pairs"),
         (standing(8), "Nothing is decided on this test set (x) after 8 pairs of runs"),
-        (standing(0), "No pair of runs is through yet"),
+        (standing(0), "Nothing is decided: 0 pairs are through, the first look is at 1."),
         (
             standing(1),
             "no 95 % confidence sequence: a spread needs two pairs at least; no evidence either way",
+        ),
+        (
+            standing(8, rule=OBrienFleming(margin=1e-6, max_runs=40, looks=2)),
+            "Nothing is decided: 8 pairs are through, the first look is at 20.",
         ),
         (standing(9, failed=(2, 5)), "2 pairs are left out because a run of them failed for good"),
         (standing(60, 0.63, 0.6, TMixture(margin=0.3, max_runs=60)), "A less B"),
@@ -108,6 +112,14 @@ def test_lines_show_pairs_difference_evidence_and_what_is_near() -> None:
         "evidence E = ",
     ):
         assert part in line
+
+
+def test_between_planned_looks_the_next_one_is_named() -> None:
+    stream, rule = io.StringIO(), OBrienFleming(margin=1e-6, max_runs=40, looks=4)
+    with ContestView(standing(0), 0, "plain", stream=stream, clock=Clock()) as view:
+        view.update(standing(13, rule=rule))
+    assert "next look at 20 pairs; x: A less B" in stream.getvalue()
+    assert "at 10 pairs" in stream.getvalue()
 
 
 def test_json_lines_are_json() -> None:
