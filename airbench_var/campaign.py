@@ -2,15 +2,12 @@
 
 import os
 import platform
-import shlex
-import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,11 +82,11 @@ class Campaign:
             "device": self.settings.device_name(),
             "driver": self.settings.driver(),
             "filesystem": filesystem_of(self.out),
-            "versions": {name: _version(name) for name in ("airbench_var", "torch", "triton", "numpy")}
+            "versions": {name: machine.version(name) for name in ("airbench_var", "torch", "triton", "numpy")}
             | self.settings.gpu_libraries(),
             "python": platform.python_version(),
             "commit": machine.commit(),
-            "command": shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]),
+            "command": machine.command(),
             **({"stopping": self.stopping} if self.stopping else {}),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -149,6 +146,8 @@ class Session:
             say(f"warning: {warning}")
         for line in _changes_of_origin(self.writer.manifest.provenance, self.provenance):
             say(line)
+        if self.statistics.note:
+            say(f"note: {self.statistics.note}")
 
     def record(self, batch: Sequence[Outcome], say: Say) -> None:
         """Commit a batch and count it; say which runs failed."""
@@ -158,6 +157,11 @@ class Session:
                 self.writer.event("failed", run_id=outcome.spec.run_id, why=outcome.failure)
                 say(f"run {outcome.spec.run_id} failed: {outcome.failure}")
         self.statistics.update(batch)
+
+    def keep(self, say: Say) -> None:
+        """Keep the statistics in the store when that saves much counting next time."""
+        if note := self.statistics.keep(self.writer.store):
+            say(f"note: {note}")
 
     def stop(self, interrupt: Interrupt) -> None:
         """Note in the store that training ends."""
@@ -197,8 +201,9 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                 specs = [session.spec(run_id) for run_id in work]
                 for batch in in_batches(execute([session.make_train], specs, interrupt.requested)):
                     session.record(batch, view.message)
-                    view.update(statistics.analysis(with_tests=False))
+                    view.update(statistics.analysis(thorough=False))
                     tried += len(batch)
+                session.keep(view.message)
             session.stop(interrupt)
             if (came := interrupt.signal) and tried < len(work):
                 raise InterruptedCampaignError(
@@ -250,10 +255,3 @@ def in_batches(
         raise
     if batch:
         yield batch
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

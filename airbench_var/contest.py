@@ -164,6 +164,8 @@ def _train(
                 session.record([outcome for outcome in batch if outcome.spec.arm == arm], say[arm])
             referee.look()
             view.update(referee.standing(with_comparison=False))
+        for arm, session in enumerate(sessions):
+            session.keep(say[arm])
     for session in sessions:
         session.stop(interrupt)
     if (came := interrupt.signal) and referee.decision is None:

@@ -1,8 +1,11 @@
-"""Where a number comes from: the commit of this package, the processor, the driver. No torch here."""
+"""Where a number comes from: commit and versions, command, processor, driver. No torch here."""
 
 import platform
 import re
+import shlex
 import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -22,6 +25,19 @@ def short_commit() -> str:
     """Return the same in a few characters, or 'unknown'."""
     whole = commit() or "unknown"
     return whole[:8] + "+" * whole.endswith("+")
+
+
+def version(package: str) -> str | None:
+    """Return the version of an installed package, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def command() -> str:
+    """Return the command of this process, without the folder of its Python."""
+    return shlex.join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
 
 
 def _git(*arguments: str) -> str:

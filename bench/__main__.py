@@ -1,4 +1,4 @@
-"""`python -m bench [kernels | step | store] [--device cuda] [--threads 1] [--repeats 30] [--json FILE]`."""
+"""`python -m bench [kernels | statistics | step | store] [--device D] [--threads N] [--json FILE] ...`."""
 
 import argparse
 import json
@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from bench import kernels, step, store
+from bench import kernels, statistics, step, store
 from bench.schema import Case, measure, print_table
 
 GROUPS: dict[str, Callable[[torch.device], Iterator[Case]]] = {
     "kernels": kernels.cases,
     "step": step.cases,
     "store": store.cases,
+    "statistics": statistics.cases,
 }
 
 
@@ -37,7 +38,7 @@ def main() -> None:
         parser.error("--repeats and --threads must be at least 1")
 
     torch.set_num_threads(arguments.threads)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     for group in [arguments.group] if arguments.group else sorted(GROUPS):
         for case in GROUPS[group](arguments.device):
             rows = measure(case, arguments.device, arguments.repeats, limit_s=arguments.limit)

@@ -1,24 +1,31 @@
 """Fixtures that many parts share: small data, and real CIFAR-10 when it is there."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
-from airbench_var.data.dataset import Dataset, Split
+if TYPE_CHECKING:
+    from airbench_var.data.dataset import Dataset, Split
 
-torch.set_num_threads(1)
+with suppress(ImportError):  # the analysing half is also tested where there is no torch
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def small_data() -> Dataset:
+def small_data() -> "Dataset":
     """1,200 training and 203 test images of ten colours in noise: learned in seconds, not perfectly."""
+    from airbench_var.data.dataset import Dataset, Split
+
     generator = np.random.Generator(np.random.PCG64(0))
     colours_K3 = generator.integers(60, 196, (10, 3))
 
-    def split(n: int) -> Split:
+    def split(n: int) -> "Split":
         labels_N = generator.integers(0, 10, n).astype(np.uint8)
         noise_NHWC = generator.normal(0, 60, (n, 32, 32, 3))
         images_NHWC = np.clip(colours_K3[labels_N][:, None, None] + noise_NHWC, 0, 255).astype(np.uint8)

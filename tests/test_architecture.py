@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "stats": set(),
     "analysis": {"stats", "store"},
     "report": {"analysis", "stats", "store"},
+    "importing": {"machine", "seeds", "store"},
     "interrupt": set(),
     "campaign": {
         "interrupt",
@@ -62,6 +63,7 @@ MAY_IMPORT = {
         "training",
         "campaign",
         "contest",
+        "importing",
         "store",
         "stats",
         "analysis",
@@ -129,6 +131,7 @@ def test_no_module_is_a_drawer() -> None:
         "airbench_var.report.contest",
         "airbench_var.report.store",
         "airbench_var.cli",
+        "airbench_var.importing",
     ],
 )
 def test_analysing_half_loads_no_torch(name: str) -> None:

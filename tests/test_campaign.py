@@ -108,7 +108,7 @@ def test_a_session_on_other_versions_says_so(
 ) -> None:
     """The bits may differ from there on; the store cannot know, the reader should."""
     run_campaign(campaign, execute=fake(campaign))
-    monkeypatch.setattr("airbench_var.campaign._version", lambda package: "99")
+    monkeypatch.setattr("airbench_var.machine.version", lambda package: "99")
     run_campaign(replace(campaign, runs=12), "plain", execute=fake(campaign))
     assert "note: versions of the store is" in capsys.readouterr().err
 

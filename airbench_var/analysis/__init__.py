@@ -2,7 +2,7 @@
 
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.estimate import Estimate
-from airbench_var.analysis.live import Analysis, LiveStatistics, analyze, compare, count_store
+from airbench_var.analysis.live import Analysis, LiveStatistics, analyze, compare, count_store, follow
 from airbench_var.analysis.planning import Plan, plan, std_of
 from airbench_var.analysis.summary import TestSetSummary, summarize
 
@@ -17,6 +17,7 @@ __all__ = [
     "compare",
     "compare_counts",
     "count_store",
+    "follow",
     "plan",
     "std_of",
     "summarize",

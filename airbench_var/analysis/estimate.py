@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
-Estimand = Literal["this test set", "the distribution"]
+Target = Literal["this test set", "the distribution"]
 Interval = tuple[float, float]
 
 #: The warning of a standard deviation whose variance was estimated below 0.
@@ -17,7 +17,7 @@ class Estimate:
     """One estimate: accuracies and standard deviations are fractions of 1, variances the squares of such."""
 
     name: str
-    estimand: Estimand  #: infinitely many runs on these examples, or examples drawn afresh as well
+    target: Target  #: infinitely many runs on these examples, or examples drawn afresh as well
     value: float | None
     interval: Interval | None
     level: float  #: of the interval
@@ -25,6 +25,8 @@ class Estimate:
     standard_errors: Mapping[str, float] = field(default_factory=dict)  #: of the value, by what they are for
     method: str
     assumption: str
+    runs: int | tuple[int, int]  #: of one recipe, or of A and of B
+    examples: int
     warnings: tuple[str, ...] = ()
 
     def standard_deviation(self, name: str) -> Self:
@@ -47,9 +49,10 @@ class Estimate:
         return {"value": self.value, **interval, **errors, "warnings": list(self.warnings)}
 
     def to_json(self) -> dict[str, Any]:
-        """Return `numbers` with estimand, method, assumption, and absent (None where nothing is)."""
-        words = {"estimand": self.estimand, "method": self.method, "assumption": self.assumption}
-        return {**self.numbers(), **words, "absent": self.absent or None}
+        """Return `numbers` with target, method, assumption, runs, examples, and absent (None: nothing is)."""
+        words = {"target": self.target, "method": self.method, "assumption": self.assumption}
+        sizes = {"runs": self.runs if isinstance(self.runs, int) else list(self.runs)}
+        return {**self.numbers(), **words, **sizes, "examples": self.examples, "absent": self.absent or None}
 
 
 def _root(variance: float) -> float:

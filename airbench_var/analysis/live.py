@@ -1,17 +1,27 @@
 """Statistics of a campaign, grown batch by batch or read from its store: one state, one way to estimates."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
+from airbench_var.analysis import checkpoint
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
 from airbench_var.errors import StoreRefusedError
-from airbench_var.stats import CorrectnessCounts
-from airbench_var.store import COMMITTED, FAILED, Outcome, Store
+from airbench_var.stats import CampaignState, CorrectnessCounts
+from airbench_var.store import COMMITTED, FAILED, Outcome, RunResult, Store
+from airbench_var.store.lock import lock_holder
+from airbench_var.store.records import Records
+
+#: The version of the JSON document; it changes when a key changes its meaning or goes.
+SCHEMA = "airbench_var/analysis/1"
+ROWS_WORTH_KEEPING = 1000
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +34,9 @@ class Analysis:
     test_sets: tuple[TestSetSummary, ...]  #: in the order of the store
 
     def to_json(self) -> dict[str, Any]:
-        """Return runs, diverged, failed, and test_sets by name (see `TestSetSummary.to_json`)."""
+        """Return the same as JSON values, as `analysis.schema.json` beside this module describes them."""
         return {
+            "schema": SCHEMA,
             "runs": self.runs,
             "diverged": self.diverged,
             "failed": self.failed,
@@ -34,39 +45,84 @@ class Analysis:
 
 
 class LiveStatistics:
-    """The integer state of every test set of a campaign; each committed batch is counted once."""
+    """The integer state of every test set of a campaign; each committed row is counted once."""
 
     def __init__(
         self,
-        counts: Mapping[str, CorrectnessCounts],
+        states: Mapping[str, CampaignState],
         diverged: Iterable[int] = (),
         failed: Iterable[int] = (),
+        note: str = "",
     ) -> None:
-        self._counts = dict(counts)
+        self._states = dict(states)
         self._diverged, self._failed = frozenset(diverged), frozenset(failed)
-        self._counted = {int(run_id) for state in counts.values() for run_id in state.run_ids_R}
+        self._counted = set(self._run_ids().tolist())
+        self._since_kept = 0
+        self.note = note  #: why statistics that were kept in the store could not be used
 
     @classmethod
     def of_store(cls, store: Store) -> Self:
         """Count the committed rows of a store, checking each against its checksum; O(R N) once.
 
+        Rows that were counted before and kept in the store (see `keep`) are not read again.
+
         Raises: StoreDamagedError that names file and run.
         """
-        records = store.records()
-        run_ids_R = np.flatnonzero(records["state"] == COMMITTED)
-        counts: dict[str, CorrectnessCounts] = {}
-        for test_set in store.manifest.test_sets:
-            state = CorrectnessCounts.empty(test_set.n, test_set.labels_sha256)
-            for block in store.blocks(test_set.name, run_ids_R):
-                state = state.update(block.run_ids, block.rows_Rb)
-            counts[test_set.name] = state
-        diverged_R = run_ids_R[records["diverged"][run_ids_R] != 0]
-        return cls(counts, diverged_R.tolist(), np.flatnonzero(records["state"] == FAILED).tolist())
+        states, note = checkpoint.load(store, empty_states(store))
+        statistics = cls(states, note=note)
+        run_ids_R = statistics._run_ids()
+        statistics._diverged = _diverged(run_ids_R, store.records(run_ids_R))
+        statistics.catch_up(store)
+        return statistics
+
+    @property
+    def states(self) -> Mapping[str, CampaignState]:
+        """The integer state by test set."""
+        return self._states
 
     @property
     def counts(self) -> Mapping[str, CorrectnessCounts]:
-        """The integer state by test set."""
-        return self._counts
+        """What the runs got right, by test set."""
+        return {name: state.correct for name, state in self._states.items()}
+
+    def catch_up(self, store: Store) -> int:
+        """Count the rows that were committed since, and return how many; raises as `of_store`."""
+        is_new_R = np.ones(store.capacity, bool)
+        is_new_R[self._run_ids()] = False
+        records = store.records(np.flatnonzero(is_new_R))
+        state_R, ids_R = records["state"], records["run_id"].astype(np.int64)
+        new_R = ids_R[state_R == COMMITTED]
+        for block in store.all_blocks(new_R):
+            self._states = {
+                name: state.update(
+                    block.run_ids, block.rows[name, "correct"], block.rows.get((name, "predicted"))
+                )
+                for name, state in self._states.items()
+            }
+        self._counted |= set(new_R.tolist())
+        self._since_kept += len(new_R)
+        self._diverged |= _diverged(new_R, records[state_R == COMMITTED])
+        self._failed = frozenset(ids_R[state_R == FAILED].tolist())
+        return len(new_R)
+
+    @property
+    def runs(self) -> int:
+        """How many runs were counted."""
+        return len(self._counted)
+
+    def is_complete(self, store: Store) -> bool:
+        """Whether every run that the store has room for was counted, or failed."""
+        return len(self._counted | self._failed) >= store.capacity
+
+    def keep(self, store: Store) -> str:
+        """Keep the state in the store when that saves much counting next time.
+
+        Return why it could not be done, or nothing. Below 1,000 rows, counting is faster than a file.
+        """
+        if self._since_kept < ROWS_WORTH_KEEPING:
+            return ""
+        self._since_kept = 0
+        return checkpoint.save(store, self._states)
 
     @property
     def diverged(self) -> frozenset[int]:
@@ -79,35 +135,61 @@ class LiveStatistics:
         return self._failed
 
     def update(self, outcomes: Sequence[Outcome]) -> None:
-        """Count a batch that was just committed; O(batch x N + R).
+        """Count a batch that was just committed; O(batch x N + N K).
 
         As in the store, a run that is there already is passed over, and a result replaces a failure.
         """
         results = {outcome.spec.run_id: outcome.result for outcome in outcomes if outcome.result is not None}
         done = {run_id: result for run_id, result in results.items() if run_id not in self._counted}
         if done:
-            self._counts = {
-                name: state.update(
-                    [*done], np.stack([run.predictions[name].correct for run in done.values()])
-                )
-                for name, state in self._counts.items()
-            }
+            self._states = {name: _updated(name, state, done) for name, state in self._states.items()}
         self._counted |= done.keys()
+        self._since_kept += len(done)
         self._diverged |= {run_id for run_id, result in done.items() if result.diverged}
         self._failed = (self._failed | {outcome.spec.run_id for outcome in outcomes}) - self._counted
 
-    def analysis(self, level: float = LEVEL, *, with_tests: bool = True) -> Analysis:
-        """Return the estimates as of now; O(N + R log R), and the tests unless there is no time for them."""
+    def analysis(self, level: float = LEVEL, *, thorough: bool = True) -> Analysis:
+        """Return the estimates as of now; without `thorough` only those that a live view has time for."""
         summaries = [
-            summarize(name, state, diverged=self._diverged, level=level, with_tests=with_tests)
-            for name, state in self._counts.items()
+            summarize(name, state, diverged=self._diverged, level=level, thorough=thorough)
+            for name, state in self._states.items()
         ]
         return Analysis(
-            runs=max((summary.runs for summary in summaries), default=0),
+            runs=len(self._counted),
             diverged=len(self._diverged),
             failed=len(self._failed),
             test_sets=tuple(summaries),
         )
+
+    def _run_ids(self) -> npt.NDArray[np.int64]:
+        for state in self._states.values():
+            return state.correct.run_ids_R
+        return np.zeros(0, np.int64)
+
+
+def _diverged(run_ids_R: npt.NDArray[np.int64], records: Records) -> frozenset[int]:
+    return frozenset(run_ids_R[records["diverged"] != 0].tolist())
+
+
+def empty_states(store: Store) -> dict[str, CampaignState]:
+    """Return the state of no runs for every test set of a store."""
+    keeps = "predicted" in store.manifest.identity["columns"]
+    return {
+        test_set.name: CampaignState.empty(
+            test_set.labels_sha256,
+            test_set.n,
+            store.labels(test_set.name) if keeps else None,
+            len(test_set.classes),
+        )
+        for test_set in store.manifest.test_sets
+    }
+
+
+def _updated(name: str, state: CampaignState, done: Mapping[int, RunResult]) -> CampaignState:
+    predictions = [result.predictions[name] for result in done.values()]
+    classes = [one.predicted for one in predictions if one.predicted is not None]
+    classes_RN = None if state.nothing.predicted is None else np.stack(classes)
+    return state.update([*done], np.stack([one.correct for one in predictions]), classes_RN)
 
 
 def count_store(store: Store | str | os.PathLike[str]) -> Mapping[str, CorrectnessCounts]:
@@ -149,6 +231,21 @@ def _stopped_by_looking(*stores: Store) -> Iterator[str]:
                 f"the number of runs in {store.path} was not fixed beforehand ({stopping}): intervals and "
                 "p-values of a fixed number do not hold; the command that trained them prints what does"
             )
+
+
+def follow(
+    store: Store, statistics: LiveStatistics, wait: Callable[[], None] = lambda: time.sleep(LOOK_EVERY_S)
+) -> Iterator[LiveStatistics]:
+    """Yield the statistics of a store now, and again whenever rows were committed; only those are read.
+
+    It ends when every run is committed or failed and nobody writes. Raises as `LiveStatistics.of_store`.
+    """
+    yield statistics
+    while not (statistics.is_complete(store) and lock_holder(store.path) is None):
+        wait()
+        store.refresh()
+        if statistics.catch_up(store):
+            yield statistics
 
 
 def analyze(store: Store | str | os.PathLike[str], level: float = LEVEL) -> Analysis:

@@ -1,14 +1,25 @@
 """From the counts of one test set to its named estimates."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from airbench_var.analysis import independence, intervals, variance
-from airbench_var.analysis.estimate import Estimand, Estimate, Interval
+from airbench_var.analysis import (
+    agreement,
+    calibration,
+    drift,
+    halves,
+    independence,
+    intervals,
+    theorems,
+    variance,
+)
+from airbench_var.analysis.calibration import Reliability
+from airbench_var.analysis.estimate import Estimate, Interval, Target
 from airbench_var.analysis.independence import HypothesisTest
-from airbench_var.stats import CorrectnessCounts
+from airbench_var.analysis.theorems import Collapses
+from airbench_var.stats import CampaignState, CorrectnessCounts, PredictionCounts
 
 LEVEL = 0.95
 
@@ -21,52 +32,129 @@ class TestSetSummary:
 
     name: str
     examples: int
+    classes: int | None  #: None where the store keeps no predicted classes
     runs: int
     diverged: int  #: of these runs; they are part of the recipe and of every estimate
     estimates: Mapping[str, Estimate]
-    tests: Mapping[str, HypothesisTest] = field(default_factory=dict)  #: empty while a campaign runs
+    #: These are left out while a campaign runs; the last two also where there are no predicted classes.
+    tests: Mapping[str, HypothesisTest] = field(default_factory=dict)
+    within_chunk_variance: float | None = None  #: Eq 3 without a drift between chunks of runs, to compare
+    reliability: Reliability | None = None
+    collapses: Collapses | None = None
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return examples, runs, diverged, warnings, estimates and tests by name (see their `to_json`)."""
+        """Return the same as JSON values (see the `to_json` of the parts); None for what is not there."""
         return {
             "examples": self.examples,
+            "classes": self.classes,
             "runs": self.runs,
             "diverged": self.diverged,
             "warnings": list(self.warnings),
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
             "tests": {name: test.to_json() for name, test in self.tests.items()},
+            "within_chunk_variance": self.within_chunk_variance,
+            "reliability": self.reliability and self.reliability.to_json(),
+            "collapses": self.collapses and self.collapses.to_json(),
         }
 
 
 def summarize(
     name: str,
-    counts: CorrectnessCounts,
+    state: CampaignState,
     *,
     diverged: frozenset[int] = frozenset(),
     level: float = LEVEL,
-    with_tests: bool = True,
+    thorough: bool = True,
 ) -> TestSetSummary:
     """Return every estimate of one test set; what R or n is too small for is absent, with the reason.
 
-    `<x>_variance` is followed by `<x>_std`, its square root. `diverged` holds the ids of diverged runs. The
-    tests take a tenth of a second, which a live view does not have.
+    `<x>_variance` is followed by `<x>_std`, its square root. `diverged` holds the ids of diverged runs.
+    Without `thorough`, what takes more than a few milliseconds is left out: the tests, and all that comes
+    from predicted classes.
     """
-    estimates: list[Estimate] = []
-    for kind in _KINDS:
-        estimates.append(kind.estimate(counts, level))
-        if kind.name.endswith("_variance"):
-            estimates.append(estimates[-1].standard_deviation(kind.name.replace("_variance", "_std")))
-    tests = [independence.variance_ratio(counts), independence.goodness_of_fit(counts)] if with_tests else []
+    counts, predicted = state.correct, state.predicted
+    estimates = [kind.estimate(counts, level) for kind in _KINDS]
+    estimates += [of(counts, level) for of in _HALVES]
+    tests: list[HypothesisTest] = []
+    if thorough:
+        estimates += _from_predictions(state, level)
+        tests = [independence.variance_ratio(counts), independence.goodness_of_fit(counts)]
+        if predicted is not None:
+            tests.append(calibration.calibration(predicted, state.witness_WN))
+        tests.append(drift.drift(counts))
+    full = thorough and predicted is not None
     return TestSetSummary(
         name=name,
         examples=counts.n,
+        classes=None if predicted is None else predicted.K,
         runs=counts.R,
         diverged=len(diverged),
-        estimates={estimate.name: estimate for estimate in estimates},
+        estimates={estimate.name: estimate for estimate in _with_roots(estimates)},
         tests={test.name: test for test in tests},
+        within_chunk_variance=drift.within_chunk_variance(c.correct for c in state.chunks.values())
+        if thorough
+        else None,
+        reliability=calibration.reliability(predicted, _parts(state)) if full and predicted else None,
+        collapses=theorems.collapses(predicted) if full and predicted else None,
         warnings=tuple(_warnings(counts, diverged)),
     )
+
+
+def _with_roots(estimates: Iterable[Estimate]) -> Iterator[Estimate]:
+    for estimate in estimates:
+        yield estimate
+        if estimate.name.endswith("_variance"):
+            yield estimate.standard_deviation(estimate.name.replace("_variance", "_std"))
+
+
+def _parts(state: CampaignState) -> list[PredictionCounts]:
+    return [chunk.predicted for chunk in state.chunks.values() if chunk.predicted is not None]
+
+
+def _from_predictions(state: CampaignState, level: float) -> Iterator[Estimate]:
+    """Yield what needs predicted classes; where the store has none, each is absent with that reason."""
+    counts, chunks = state.predicted, _parts(state)
+    if counts is None:
+        for name, target in _NEED_PREDICTIONS.items():
+            yield Estimate(
+                name=name,
+                target=target,
+                value=None,
+                interval=None,
+                level=level,
+                absent="the store keeps no predicted classes, only which were right",
+                method="none",
+                assumption="none",
+                runs=state.correct.R,
+                examples=state.correct.n,
+            )
+        return
+    yield agreement.disagreement(counts, chunks, level)
+    yield agreement.disagreement_gap(counts, chunks, level)
+    yield agreement.ensemble_accuracy(counts, level)
+    yield calibration.calibration_error(counts, chunks, level)
+    yield agreement.predicted_without_labels(counts, chunks, level)
+    if (ratio := theorems.theorem_3_ratio(counts, chunks, level)) is not None:
+        yield ratio
+    yield theorems.theorem_4_ratio(state.correct, counts.K, level)
+
+
+_NEED_PREDICTIONS: Mapping[str, Target] = {
+    "disagreement": "this test set",
+    "disagreement_gap": "the distribution",
+    "ensemble_accuracy": "the distribution",
+    "calibration_error": "the distribution",
+    "label_free_variance": "this test set",
+    "theorem_4_ratio": "this test set",
+}
+
+_HALVES = (
+    halves.split_half_correlation,
+    halves.split_half_correlation_over_splits,
+    halves.lucky_quarter_gain,
+    halves.lucky_quarter_gain_over_splits,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +162,7 @@ class _Kind:
     """How one estimate is named, computed, and what it rests on."""
 
     name: str
-    estimand: Estimand
+    target: Target
     value: Callable[[CorrectnessCounts], Fraction]
     interval: Callable[[CorrectnessCounts, float], Interval]
     standard_errors: Callable[[CorrectnessCounts], dict[str, float]] = lambda _: {}
@@ -89,7 +177,7 @@ class _Kind:
         interval = None if absent else self.interval(counts, level)
         return Estimate(
             name=self.name,
-            estimand=self.estimand,
+            target=self.target,
             value=float(self.value(counts)) if has_value else None,
             interval=interval,
             level=level,
@@ -97,6 +185,8 @@ class _Kind:
             standard_errors={} if absent else self.standard_errors(counts),
             method=self.method,
             assumption=self.assumption,
+            runs=counts.R,
+            examples=counts.n,
             warnings=_under_dispersed(counts) if interval and interval[1] < 0 else (),
         )
 
@@ -141,7 +231,7 @@ _EXAMPLES = f"{_RUNS}; examples are independent draws from the distribution"
 _KINDS = (
     _Kind(
         name="mean_accuracy",
-        estimand="this test set",
+        target="this test set",
         value=variance.mean_accuracy,
         interval=intervals.accuracy_interval,
         standard_errors=_accuracy_errors,
@@ -151,7 +241,7 @@ _KINDS = (
     ),
     _Kind(
         name="distribution_wise_accuracy",
-        estimand="the distribution",
+        target="the distribution",
         value=variance.mean_accuracy,
         interval=intervals.distribution_wise_accuracy_interval,
         standard_errors=lambda counts: {"distribution": intervals.accuracy_standard_errors(counts)[1]},
@@ -161,7 +251,7 @@ _KINDS = (
     ),
     _Kind(
         name="test_set_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.test_set_variance,
         interval=intervals.test_set_variance_interval,
         method="chi-square over runs, degrees of freedom adjusted to their kurtosis",
@@ -169,7 +259,7 @@ _KINDS = (
     ),
     _Kind(
         name="independent_errors_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.independent_errors_variance,
         interval=intervals.independent_errors_interval,
         method="Student's t over runs, on the influence of each",
@@ -177,7 +267,7 @@ _KINDS = (
     ),
     _Kind(
         name="binomial_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.binomial_variance,
         interval=intervals.binomial_interval,
         method="image of the interval of mean_accuracy",
@@ -186,7 +276,7 @@ _KINDS = (
     ),
     _Kind(
         name="excess_variance",
-        estimand="this test set",
+        target="this test set",
         value=variance.distribution_wise_variance,
         interval=intervals.excess_variance_interval,
         method="interval of test_set_variance less independent_errors_variance, times n / (n - 1)",
@@ -195,7 +285,7 @@ _KINDS = (
     ),
     _Kind(
         name="distribution_wise_variance",
-        estimand="the distribution",
+        target="the distribution",
         value=variance.distribution_wise_variance,
         interval=intervals.distribution_wise_variance_interval,
         method="chi-square over runs and normal over examples, combined by MOVER",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from airbench_var.cli import comparing, stores, train
+from airbench_var.cli import comparing, importing, stores, train
 from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
 
 
@@ -44,9 +44,10 @@ class Command(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "analyze": Command(stores.analyze, stores.add_store),
+    "analyze": Command(stores.analyze, stores.add_analyze),
     "compare": Command(comparing.compare, comparing.add_compare),
     "plan": Command(comparing.plan, comparing.add_plan),
+    "import": Command(importing.import_, importing.add_import),
     "info": Command(stores.info, stores.add_store),
     "verify": Command(stores.verify, stores.add_store),
     "repair": Command(stores.repair, stores.add_store),

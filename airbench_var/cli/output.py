@@ -34,7 +34,9 @@ def print_found(found: Found, for_people: Callable[[Found], None], *, as_json: b
 def print_analysis_of(store: "Store", analysis: "Analysis", *, as_json: bool) -> None:
     """Print the estimates with what they are of."""
     identity, created_by = store.manifest.identity, store.manifest.provenance
-    name, data, device = (created_by.get(key, "unknown") for key in ("recipe_name", "data_title", "device"))
+    imported = identity.get("imported")  # of runs that we did not train
+    unknown = None if imported else "unknown"
+    name, data, device = (created_by.get(key, unknown) for key in ("recipe_name", "data_title", "device"))
     with reader_may_leave():
         if as_json:
             head = {
@@ -44,13 +46,17 @@ def print_analysis_of(store: "Store", analysis: "Analysis", *, as_json: bool) ->
                 "data": data,
                 "seed": identity.get("seed"),
                 "vary": identity.get("vary"),
+                "imported": imported,
                 "created_by": created_by,  # of the session that made the store; events.jsonl has the others
             }
             print_json(head | analysis.to_json())
         else:
             from airbench_var.report.table import print_analysis
 
-            print(f"{name} on {data}, made on {device}, store {store.path}")
+            made = f"{name} on {data}, made on {device}"
+            if imported:
+                made = f"imported from {created_by.get('imported_from', 'unknown')}"
+            print(f"{made}, store {store.path}")
             print_analysis(analysis)
 
 

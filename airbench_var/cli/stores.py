@@ -1,10 +1,16 @@
 """The commands that look after one store: analyze, info, verify, repair."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airbench_var.cli.output import print_analysis_of, print_found
-from airbench_var.errors import StoreDamagedError
+from airbench_var.errors import InterruptedCampaignError, StoreDamagedError
+
+if TYPE_CHECKING:
+    from airbench_var.analysis import LiveStatistics
+    from airbench_var.store import Store
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -12,19 +18,56 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("store", type=Path, metavar="STORE")
 
 
+def add_analyze(parser: argparse.ArgumentParser) -> None:
+    """Add what `analyze` takes."""
+    add_store(parser)
+    parser.add_argument(
+        "--follow", action="store_true", help="show the estimates as they change until the store is complete"
+    )
+
+
 def analyze(options: argparse.Namespace) -> int:
     """Print the estimates from all committed runs of a store, also while it is being written."""
+    if options.follow:
+        return _follow(options.store, as_json=options.json)
     show_store(options.store, as_json=options.json)
     return 0
 
 
 def show_store(path: Path, *, as_json: bool) -> None:
     """Read all committed runs, and print what they say."""
-    from airbench_var.analysis import analyze
+    from airbench_var.analysis import LiveStatistics
     from airbench_var.store import Store
 
     store = Store.open(path)
-    print_analysis_of(store, analyze(store), as_json=as_json)
+    _show(store, LiveStatistics.of_store(store), as_json=as_json)
+
+
+def _show(store: "Store", statistics: "LiveStatistics", *, as_json: bool) -> None:
+    for note in (statistics.note, statistics.keep(store)):
+        if note:
+            print(f"note: {note}", file=sys.stderr)
+    print_analysis_of(store, statistics.analysis(), as_json=as_json)
+
+
+def _follow(path: Path, *, as_json: bool) -> int:
+    """Show a campaign from another process, then print what its runs say; Ctrl-C is one way to end it."""
+    from airbench_var.analysis import LiveStatistics, follow
+    from airbench_var.report.live import LiveView
+    from airbench_var.store import Store
+
+    store = Store.open(path)
+    statistics = LiveStatistics.of_store(store)
+    title = f"following {store.path}"
+    exit_code = 0
+    with LiveView(store.capacity, statistics.runs, "json" if as_json else "auto", title) as view:
+        try:
+            for now in follow(store, statistics):
+                view.update(now.analysis(thorough=False))
+        except KeyboardInterrupt:
+            exit_code = InterruptedCampaignError.exit_code
+    _show(store, statistics, as_json=as_json)
+    return exit_code
 
 
 def verify(options: argparse.Namespace) -> int:
@@ -37,7 +80,7 @@ def verify(options: argparse.Namespace) -> int:
     if found.faults:
         raise StoreDamagedError(
             f"{options.store} is damaged, {len(found.faults):,} fault{'s' if len(found.faults) > 1 else ''}. "
-            "Bring the files back from a copy of the store; or let the damaged runs be trained again: "
+            "Bring the files back from a copy of the store; or set the damage aside and open its runs again: "
             f"`python -m airbench_var repair {options.store}`."
         )
     return 0

@@ -40,9 +40,11 @@ def print_repair(done: Repair, console: Console | None = None) -> None:
     if done.quarantine is not None:
         console.print(f"As it was found, the damage is kept in {done.quarantine}", soft_wrap=True)
     if done.reopened:
-        console.print(f"{_runs(done.reopened)} open again; the training command trains what is open.")
+        console.print(
+            f"{_runs(done.reopened)} open again; the command that made the store does what is open."
+        )
     for file in done.labels_missing:
-        console.print(f"{file} is missing until the training command writes it again.")
+        console.print(f"{file} is missing until the command that made the store writes it again.")
     if not done.reopened and not done.labels_missing:
         console.print("Mended; no run is lost.")
 
@@ -62,13 +64,18 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     identity, origin = info.manifest.identity, info.manifest.provenance
     yield "store", f"{info.store} (format {info.manifest.format_version}, uuid {info.manifest.uuid})"
     yield "runs", _states(info)
-    yield "recipe", f"{origin.get('recipe_name', 'unknown')} ({str(identity.get('recipe_sha256'))[:8]})"
-    yield "data", str(origin.get("data_title", "unknown"))
+    imported = identity.get("imported")
+    if imported:
+        yield "imported", _imported(imported, origin)
+    else:
+        yield "recipe", f"{origin.get('recipe_name', 'unknown')} ({str(identity.get('recipe_sha256'))[:8]})"
+        yield "data", str(origin.get("data_title", "unknown"))
     for test_set in info.manifest.test_sets:
         yield "test set", f"{test_set.name}: {test_set.n:,} examples, {len(test_set.classes)} classes"
     yield "columns", ", ".join(identity["columns"])
-    yield "seeds", f"campaign seed {identity.get('seed')}, vary {', '.join(identity.get('vary', ()))}"
-    yield "device", _device(origin)
+    if not imported:
+        yield "seeds", f"campaign seed {identity.get('seed')}, vary {', '.join(identity.get('vary', ()))}"
+        yield "device", _device(origin)
     versions = origin.get("versions")
     versions = versions if isinstance(versions, dict) else {}
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)
@@ -79,6 +86,11 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     yield "writer", "none on this machine" if info.writer is None else f"process {info.writer}"
     if info.last_event:
         yield "last event", f"{info.last_event.get('kind')} at {info.last_event.get('time')}"
+
+
+def _imported(imported: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
+    what = f"{imported['kind']} {imported['dtype']} {tuple(imported['shape'])}"
+    return f"{origin.get('imported_from', 'unknown')}: {what}, sha256 {imported['sha256'][:8]}"
 
 
 def _device(origin: Mapping[str, Any]) -> str:

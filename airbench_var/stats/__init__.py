@@ -1,5 +1,7 @@
-"""Exact, mergeable integer statistics of a correctness matrix: everything the estimates are computed from."""
+"""Exact, mergeable integer statistics of many runs: everything the estimates are computed from."""
 
 from airbench_var.stats.counts import CorrectnessCounts
+from airbench_var.stats.predictions import PredictionCounts
+from airbench_var.stats.state import CampaignState, Chunk
 
-__all__ = ["CorrectnessCounts"]
+__all__ = ["CampaignState", "Chunk", "CorrectnessCounts", "PredictionCounts"]

@@ -22,7 +22,8 @@ class Row(NamedTuple):
 def encode_outcome(manifest: Manifest, labels: Mapping[str, Bytes], outcome: Outcome) -> Row:
     """Return the row of a run; one that failed for good has zeros for its payload.
 
-    Raises: StoreRefusedError when the outcome does not fit the store, or its bits contradict its classes.
+    Raises: StoreRefusedError when the outcome does not fit the store, lacks classes that the store has a
+    column for, or its bits contradict its classes.
     """
     spec, result = outcome.spec, outcome.result
     record = np.zeros((), manifest.record_dtype)
@@ -36,6 +37,9 @@ def encode_outcome(manifest: Manifest, labels: Mapping[str, Bytes], outcome: Out
         record["diverged"], record["loss"], record["train_s"] = result.diverged, result.loss, result.train_s
         if set(result.predictions) != {test_set.name for test_set in manifest.test_sets}:
             raise _refused(spec.run_id, f"it has the test sets {', '.join(sorted(result.predictions))}")
+        for matrix in manifest.matrices:
+            if getattr(result.predictions[matrix.test_set], matrix.column) is None:
+                raise _refused(spec.run_id, f"{matrix.test_set}: it has no {matrix.column}")
         record["correct"] = [
             _count_correct(spec.run_id, test_set, labels[test_set.name], result.predictions[test_set.name])
             for test_set in manifest.test_sets
@@ -47,6 +51,8 @@ def encode_outcome(manifest: Manifest, labels: Mapping[str, Bytes], outcome: Out
 
 def _count_correct(run_id: int, test_set: TestSet, labels_N: Bytes, predictions: Predictions) -> int:
     correct, predicted_N = predictions.correct, predictions.predicted
+    if predicted_N is None:
+        return _count_bits(run_id, test_set, correct)
     if predicted_N.dtype != np.uint8 or predicted_N.shape != (test_set.n,):
         raise _refused(run_id, f"{test_set.name}: predicted is {predicted_N.dtype} {predicted_N.shape}")
     if predicted_N.max() >= len(test_set.classes):
@@ -58,8 +64,17 @@ def _count_correct(run_id: int, test_set: TestSet, labels_N: Bytes, predictions:
     return int(np.count_nonzero(right_N))
 
 
+def _count_bits(run_id: int, test_set: TestSet, correct: Bytes) -> int:
+    if correct.dtype != np.uint8 or correct.shape != ((test_set.n + 7) // 8,):
+        raise _refused(run_id, f"{test_set.name}: its correctness bits are {correct.dtype} {correct.shape}")
+    bits = np.unpackbits(correct, bitorder="little")
+    if bits[test_set.n :].any():
+        raise _refused(run_id, f"{test_set.name}: its correctness bits go on after the last example")
+    return int(np.count_nonzero(bits))
+
+
 def _refused(run_id: int, what: str) -> StoreRefusedError:
     return StoreRefusedError(
         f"run {run_id} does not fit the store: {what}. Nothing of its batch was written. "
-        "This is a defect in the training code; please report it."
+        "This is a defect in the code that made the run; please report it."
     )

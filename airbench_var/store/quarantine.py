@@ -39,7 +39,7 @@ class Repair:
     faults: tuple[Fault, ...]  #: that were found
     reopened: tuple[int, ...]  #: runs that are open again, ascending
     quarantine: Path | None  #: what was damaged, as it was found; None when nothing was written
-    labels_missing: tuple[str, ...]  #: files that the training command will write again
+    labels_missing: tuple[str, ...]  #: files that the command that made the store will write again
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as JSON values."""
@@ -56,8 +56,8 @@ def repair(path: str | os.PathLike[str]) -> Repair:
     """Set damage aside and open the damaged runs again; nothing else is changed.
 
     The manifest, and header and length of a file, follow from the rest of the store and are restored. Labels
-    do not: they are set aside, and the training command writes them again. Killed at any point, it can be
-    repeated.
+    do not: they are set aside, and the command that made the store writes them again. Killed at any point, it
+    can be repeated.
 
     Raises: as `verify`; StoreRefusedError when a campaign is writing; StorageError when the disk fails.
     """

@@ -1,7 +1,7 @@
 """Read a store, without a lock, also while a campaign is writing it."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -42,6 +42,13 @@ class Block(NamedTuple):
     run_ids: RunIds  #: (R,)
     records: Records  #: (R,)
     rows_Rb: Bytes  #: (R, width): packed bits, or classes
+
+
+class Rows(NamedTuple):
+    """Verified copies of some committed rows of every matrix of a store."""
+
+    run_ids: RunIds  #: (R,)
+    rows: Mapping[tuple[str, str], Bytes]  #: (R, width) by test set and column
 
 
 class Store:
@@ -125,6 +132,16 @@ class Store:
         for ids in self._blocks_of(self.committed_ids() if run_ids is None else run_ids, rows_per_block):
             records, (rows_Rb,) = self._verified_committed(ids, (matrix,))
             yield Block(ids, records, rows_Rb)
+
+    def all_blocks(
+        self, run_ids: Iterable[int] | RunIds, rows_per_block: int = ROWS_PER_BLOCK
+    ) -> Iterator[Rows]:
+        """Yield verified copies of committed rows of all matrices at once; raises as `blocks`."""
+        matrices = self.manifest.matrices
+        for ids in self._blocks_of(run_ids, rows_per_block):
+            _, rows = self._verified_committed(ids, matrices)
+            names = [(matrix.test_set, matrix.column) for matrix in matrices]
+            yield Rows(ids, dict(zip(names, rows, strict=True)))
 
     def correct_RN(self, test_set: str, run_ids: Iterable[int] | RunIds | None = None) -> Bytes:
         """Return verified correctness as zeros and ones, uint8 (R, N); raises as `blocks`."""

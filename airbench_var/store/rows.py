@@ -24,7 +24,7 @@ class Predictions:
     """One run on one test set of n examples."""
 
     correct: npt.NDArray[np.uint8]  #: (ceil(n/8),) packed bits, bitorder "little", pad bits zero
-    predicted: npt.NDArray[np.uint8]  #: (n,) predicted class
+    predicted: npt.NDArray[np.uint8] | None  #: (n,) predicted class; None where only correctness is known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import pytest
 from airbench_var.analysis import LiveStatistics, analyze
 from airbench_var.errors import StoreDamagedError, UsageError
 from airbench_var.seeds import seeds_of_run
-from airbench_var.stats import CorrectnessCounts
+from airbench_var.stats import CampaignState
 from airbench_var.store import Outcome, Predictions, RunResult, RunSpec, Store, StoreWriter, describe_test_set
 
 N, RUNS = {"cifar10": 37, "cifar10-tta": 37}, 20
@@ -44,6 +44,10 @@ def writer(path: Path) -> StoreWriter:
     return StoreWriter.open(path, identity=identity, labels=labels, provenance={}, capacity=RUNS)
 
 
+def nothing() -> dict[str, CampaignState]:
+    return {name: CampaignState.empty("", n, np.zeros(n, np.uint8), 2) for name, n in N.items()}
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "store"
@@ -68,7 +72,7 @@ def test_a_store_is_analyzed_from_its_committed_rows_alone(store: Path) -> None:
 
 def test_batches_in_any_order_give_what_the_store_gives(store: Path) -> None:
     order = [int(i) for i in np.random.default_rng(0).permutation(RUNS) if i != LATE]
-    live = LiveStatistics({name: CorrectnessCounts.empty(n, "") for name, n in N.items()})
+    live = LiveStatistics(nothing())
     for start in range(0, len(order), 3):
         live.update([outcome(run_id) for run_id in order[start : start + 3]])
     assert live.analysis().to_json() == analyze(store).to_json()
@@ -84,7 +88,7 @@ def test_statistics_go_on_from_a_store_as_after_a_resume(store: Path) -> None:
 
 
 def test_a_run_delivered_twice_counts_once_and_a_result_replaces_a_failure() -> None:
-    live = LiveStatistics({name: CorrectnessCounts.empty(n, "") for name, n in N.items()})
+    live = LiveStatistics(nothing())
     live.update([outcome(1), outcome(2), outcome(1)])
     live.update([outcome(2), outcome(FAILED)])
     assert (live.analysis().runs, live.analysis().failed) == (2, 1)
@@ -104,7 +108,7 @@ def test_an_empty_store_has_an_analysis(tmp_path: Path) -> None:
 
 def test_json_document(store: Path) -> None:
     document = analyze(store).to_json()
-    assert list(document) == ["runs", "diverged", "failed", "test_sets"]
+    assert list(document) == ["schema", "runs", "diverged", "failed", "test_sets"]
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 

@@ -12,7 +12,7 @@ from airbench_var.analysis.obrien_fleming import OBrienFleming
 from airbench_var.analysis.sequential import Course, TMixture
 from airbench_var.analysis.standing import STOPPED, Referee, compare_stopped, pairs_of
 from airbench_var.stats import CorrectnessCounts
-from tests.statistical.generator import count
+from tests.statistical.generator import count, state_of
 
 N = 400
 
@@ -28,7 +28,9 @@ def with_ids(correct_RN: np.ndarray, run_ids: list[int]) -> CorrectnessCounts:
 
 def referee(a: np.ndarray, b: np.ndarray, **options: object) -> Referee:
     rule = TMixture(**({"margin": 0.05, "max_runs": 60} | options))  # type: ignore[arg-type]
-    return Referee(rule, "x", LiveStatistics({"x": count(a)}), LiveStatistics({"x": count(b)}))
+    return Referee(
+        rule, "x", LiveStatistics({"x": state_of(count(a))}), LiveStatistics({"x": state_of(count(b))})
+    )
 
 
 def test_pairs_are_in_the_order_of_ids_up_to_the_first_run_to_come() -> None:
@@ -68,7 +70,9 @@ def test_a_standing_names_the_deciding_pair_and_what_came_after() -> None:
 def test_failed_pairs_are_counted_up_to_the_decision() -> None:
     rule = TMixture(margin=0.05, max_runs=60)
     a, b = (
-        LiveStatistics({"x": with_ids(matrix(38, chance, seed), [0, *range(2, 38), 39])}, failed=[1, 38])
+        LiveStatistics(
+            {"x": state_of(with_ids(matrix(38, chance, seed), [0, *range(2, 38), 39]))}, failed=[1, 38]
+        )
         for chance, seed in ((0.9, 0), (0.6, 1))
     )
     standing = Referee(rule, "x", a, b).standing()

@@ -8,7 +8,7 @@ import pytest
 
 from airbench_var.analysis import TestSetSummary, summarize, variance
 from airbench_var.analysis.estimate import NEGATIVE
-from tests.statistical.generator import count, simulate
+from tests.statistical.generator import count, simulate, state_of, state_with_classes
 
 NAMES = [
     "mean_accuracy",
@@ -24,25 +24,52 @@ NAMES = [
     "distribution_wise_variance",
     "distribution_wise_std",
 ]
-DISTRIBUTION = {"distribution_wise_accuracy", "distribution_wise_variance", "distribution_wise_std"}
+HALVES = [
+    "split_half_correlation",
+    "split_half_correlation_over_splits",
+    "lucky_quarter_gain",
+    "lucky_quarter_gain_over_splits",
+]
+FROM_CLASSES = [
+    "disagreement",
+    "disagreement_gap",
+    "ensemble_accuracy",
+    "calibration_error",
+    "label_free_variance",
+    "label_free_std",
+    "theorem_3_ratio",
+    "theorem_4_ratio",
+]
+DISTRIBUTION = {
+    "distribution_wise_accuracy",
+    "distribution_wise_variance",
+    "distribution_wise_std",
+    "disagreement_gap",
+    "ensemble_accuracy",
+    "calibration_error",
+}
+TESTS = ["variance_ratio", "goodness_of_fit", "calibration", "drift"]
 
 
 def independent(seed: int = 0) -> TestSetSummary:
     drawn = simulate(np.random.default_rng(seed), n=200, runs=100, distribution_wise_std=0.0)
-    return summarize("cifar10", drawn.counts)
+    return summarize("cifar10", state_of(drawn.counts))
 
 
 def under_dispersed() -> TestSetSummary:
     half_RN = np.random.default_rng(1).random((60, 100)) < 0.8
     correct_RN = np.concatenate([half_RN, ~half_RN], axis=1)  # every run is right on 100 of 200
     correct_RN[0, 0] ^= True
-    return summarize("cifar10", count(correct_RN))
+    return summarize("cifar10", state_of(count(correct_RN)))
 
 
-def test_every_estimate_is_there_with_interval_method_and_estimand() -> None:
+def test_every_estimate_is_there_with_interval_method_and_target() -> None:
     drawn = simulate(np.random.default_rng(2), n=500, runs=60, distribution_wise_std=0.01)
-    summary = summarize("cifar10", drawn.counts)
-    assert list(summary.estimates) == NAMES
+    summary = summarize("cifar10", state_with_classes(drawn.correct_RN, 10))
+    assert list(summary.estimates) == NAMES + HALVES + FROM_CLASSES
+    assert list(summary.tests) == TESTS
+    assert all(test.p_value is not None for test in summary.tests.values())
+    assert (summary.examples, summary.classes, summary.runs) == (500, 10, 60)
     for name, estimate in summary.estimates.items():
         assert estimate.name == name
         assert estimate.value is not None
@@ -51,8 +78,8 @@ def test_every_estimate_is_there_with_interval_method_and_estimand() -> None:
         assert estimate.method
         assert estimate.assumption
         assert not estimate.absent
-        assert (estimate.estimand == "the distribution") == (name in DISTRIBUTION)
-    for name in NAMES:
+        assert (estimate.target == "the distribution") == (name in DISTRIBUTION)
+    for name in summary.estimates:
         if name.endswith("_std"):
             squared = summary.estimates[name.replace("_std", "_variance")]
             assert summary.estimates[name].value == math.sqrt(squared.value or 0)
@@ -63,12 +90,31 @@ def test_every_estimate_is_there_with_interval_method_and_estimand() -> None:
 def test_json_has_the_documented_keys_and_survives_a_round_trip() -> None:
     document = independent().to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert set(document) == {"examples", "runs", "diverged", "warnings", "estimates", "tests"}
-    assert list(document["estimates"]) == NAMES
-    keys = {"value", "low", "high", "level", "method", "estimand", "assumption", "warnings", "absent"}
+    assert list(document["estimates"])[: len(NAMES + HALVES)] == NAMES + HALVES
+    words = {"method", "target", "assumption", "warnings", "absent"}
+    keys = words | {"value", "low", "high", "level", "runs", "examples"}
     errors = {"standard_error_test_set", "standard_error_distribution"}
     assert set(document["estimates"]["mean_accuracy"]) == keys | errors
     assert set(document["estimates"]["distribution_wise_std"]) == keys
+
+
+def test_without_predicted_classes_what_needs_them_says_so() -> None:
+    summary = independent()
+    assert (summary.classes, summary.reliability, summary.collapses) == (None, None, None)
+    assert list(summary.tests) == [name for name in TESTS if name != "calibration"]
+    for name in FROM_CLASSES:
+        if name != "theorem_3_ratio":
+            assert summary.estimates[name].value is None
+            assert "no predicted classes" in summary.estimates[name].absent
+
+
+def test_a_live_view_gets_the_cheap_part() -> None:
+    drawn = simulate(np.random.default_rng(2), n=500, runs=60, distribution_wise_std=0.01)
+    state = state_with_classes(drawn.correct_RN, 10)
+    cheap, whole = summarize("", state, thorough=False), summarize("", state)
+    assert list(cheap.estimates) == NAMES + HALVES
+    assert {name: whole.estimates[name] for name in cheap.estimates} == cheap.estimates
+    assert not cheap.tests
 
 
 def test_standard_error_for_the_distribution_is_never_the_run_only_one() -> None:
@@ -124,22 +170,29 @@ def test_under_dispersion_is_flagged_with_its_p_value() -> None:
 def test_what_cannot_be_computed_is_absent_with_the_reason(
     correct_RN: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", with_value: set[str], reason: str
 ) -> None:
-    summary = summarize("cifar10", count(correct_RN))
-    estimates = summary.estimates
+    summary = summarize("cifar10", state_of(count(correct_RN)))
+    estimates = {name: summary.estimates[name] for name in NAMES}
     values = {name for name in NAMES if estimates[name].value is not None}
     assert values - {"distribution_wise_accuracy"} == with_value - {"distribution_wise_accuracy"}
     for estimate in estimates.values():
         assert estimate.interval is None
         assert reason in estimate.absent
         assert not estimate.standard_errors
-    json.dumps(summary.to_json(), allow_nan=False)
+    for name in HALVES:
+        assert summary.estimates[name].interval is None
+        assert summary.estimates[name].absent
+    with_classes = summarize("cifar10", state_with_classes(correct_RN, 3))
+    for each in (summary, with_classes):
+        assert all(estimate.interval or estimate.absent for estimate in each.estimates.values())
+        assert all(test.p_value is not None or test.absent for test in each.tests.values())
+        json.dumps(each.to_json(), allow_nan=False)
 
 
 def test_repeated_rows_are_a_warning_unless_the_runs_diverged() -> None:
     correct_RN = np.random.default_rng(3).random((6, 50)) < 0.8
     correct_RN[4] = correct_RN[1]
-    [warning] = summarize("cifar10", count(correct_RN)).warnings
+    [warning] = summarize("cifar10", state_of(count(correct_RN))).warnings
     assert warning.startswith("1 run equals an earlier run bit for bit (run 4 equals run 1)")
-    [only_diverged] = summarize("cifar10", count(correct_RN), diverged=frozenset({1, 4})).warnings
+    [only_diverged] = summarize("cifar10", state_of(count(correct_RN)), diverged=frozenset({1, 4})).warnings
     assert only_diverged == "2 of 6 runs diverged; diverged runs are part of every estimate"
-    assert summarize("cifar10", count(correct_RN[:4])).warnings == ()
+    assert summarize("cifar10", state_of(count(correct_RN[:4]))).warnings == ()

@@ -85,6 +85,7 @@ def test_no_integer_overflows_in_a_large_campaign() -> None:
         test_set_hash="synthetic",
         run_ids_R=np.arange(runs),
         k_R=k_R,
+        even_R=k_R // 2,
         row_hash_RB=np.zeros((runs, 16), np.uint8),
         **sums,
     )

@@ -13,7 +13,7 @@ from airbench_var.analysis.sequential import Rule, TMixture
 from airbench_var.analysis.standing import Referee, Standing
 from airbench_var.report.contest import ContestView, nearest, print_standing
 from tests.report.test_live import Clock
-from tests.statistical.generator import count
+from tests.statistical.generator import count, state_of
 
 N = 400
 
@@ -22,7 +22,9 @@ def standing(
     runs: int, a: float = 0.6, b: float = 0.6, rule: Rule | None = None, failed: tuple[int, ...] = ()
 ) -> Standing:
     arms = (
-        LiveStatistics({"x": count(np.random.default_rng(seed).random((runs, N)) < chance)}, failed=failed)
+        LiveStatistics(
+            {"x": state_of(count(np.random.default_rng(seed).random((runs, N)) < chance))}, failed=failed
+        )
         for seed, chance in ((0, a), (1, b))
     )
     return Referee(rule or TMixture(margin=0.01, max_runs=60), "x", *arms).standing()

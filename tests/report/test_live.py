@@ -9,7 +9,7 @@ import pytest
 
 from airbench_var.analysis import Analysis, summarize
 from airbench_var.report import LiveView
-from tests.statistical.generator import simulate
+from tests.statistical.generator import simulate, state_of
 
 
 class Clock:
@@ -28,7 +28,10 @@ class Terminal(io.StringIO):
 def analysis(runs: int, std: float = 0.004) -> Analysis:
     state = simulate(np.random.default_rng(runs), n=1000, runs=runs, distribution_wise_std=std).counts
     return Analysis(
-        runs=runs, diverged=1, failed=2, test_sets=(summarize("cifar10", state, diverged=frozenset({0})),)
+        runs=runs,
+        diverged=1,
+        failed=2,
+        test_sets=(summarize("cifar10", state_of(state), diverged=frozenset({0})),),
     )
 
 

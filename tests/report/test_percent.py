@@ -9,12 +9,14 @@ from airbench_var.report.percent import interval_text, percent, upper_text, valu
 def estimate(value: float | None, interval: tuple[float, float] | None) -> Estimate:
     return Estimate(
         name="x_variance",
-        estimand="this test set",
+        target="this test set",
         value=value,
         interval=interval,
         level=0.95,
         method="m",
         assumption="a",
+        runs=10,
+        examples=100,
     )
 
 

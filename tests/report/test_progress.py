@@ -8,7 +8,7 @@ from rich.console import Console
 
 from airbench_var.analysis import Analysis, summarize
 from airbench_var.report.progress import Progress, duration_text
-from tests.statistical.generator import simulate
+from tests.statistical.generator import simulate, state_of
 
 
 def view(
@@ -16,7 +16,7 @@ def view(
 ) -> list[str]:
     state = simulate(np.random.default_rng(runs), n=1000, runs=runs, distribution_wise_std=0.004).counts
     names = ("cifar10", "cifar10-tta") if runs else ()
-    summaries = tuple(summarize(name, state) for name in names)
+    summaries = tuple(summarize(name, state_of(state)) for name in names)
     progress = Progress(
         title="airbench94 on CIFAR-10",
         total=total,

@@ -10,11 +10,11 @@ from rich.console import Console
 from airbench_var.analysis import Analysis, summarize
 from airbench_var.report.table import print_analysis
 from airbench_var.stats import CorrectnessCounts
-from tests.statistical.generator import count, simulate
+from tests.statistical.generator import count, simulate, state_of
 
 
 def printed(counts: CorrectnessCounts, *, diverged: int = 0, failed: int = 0, name: str = "cifar10") -> str:
-    summary = summarize(name, counts, diverged=frozenset(range(diverged)))
+    summary = summarize(name, state_of(counts), diverged=frozenset(range(diverged)))
     analysis = Analysis(runs=counts.R, diverged=diverged, failed=failed, test_sets=(summary,))
     file = io.StringIO()
     print_analysis(analysis, Console(file=file, width=80, highlight=False))
@@ -34,7 +34,7 @@ def simulated(std: float, seed: int, runs: int = 100) -> CorrectnessCounts:
 def test_a_real_difference_between_runs() -> None:
     state = simulated(0.004, 0)
     text = printed(state)
-    estimates = summarize("cifar10", state).estimates
+    estimates = summarize("cifar10", state_of(state)).estimates
     assert "cifar10: 100 runs, 10,000 test examples" in text
     assert "95 % interval" in text
     for label, name in (
@@ -69,7 +69,7 @@ def test_no_difference_shown() -> None:
     state = next(
         state
         for state in (simulated(0.0, seed) for seed in range(20))
-        if (summarize("", state).estimates["distribution_wise_variance"].value or 0) < 0
+        if (summarize("", state_of(state)).estimates["distribution_wise_variance"].value or 0) < 0
     )
     text = words(printed(state))
     assert "negative: 0 % 0 to 0." in text
@@ -130,7 +130,9 @@ def test_goes_to_stdout_without_colour_when_piped(
 ) -> None:
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     state = simulated(0.004, 4)
-    print_analysis(Analysis(runs=100, diverged=0, failed=0, test_sets=(summarize("cifar10", state),)))
+    print_analysis(
+        Analysis(runs=100, diverged=0, failed=0, test_sets=(summarize("cifar10", state_of(state)),))
+    )
     captured = capsys.readouterr()
     assert "cifar10: 100 runs" in captured.out
     assert "\x1b" not in captured.out
@@ -139,7 +141,7 @@ def test_goes_to_stdout_without_colour_when_piped(
 
 def test_what_the_tests_of_independence_say() -> None:
     state = simulated(0.004, 0)
-    ratio = summarize("cifar10", state).tests["variance_ratio"]
+    ratio = summarize("cifar10", state_of(state)).tests["variance_ratio"]
     text = words(printed(state))
     assert (
         f"The variance is {ratio.statistic:.2f} times that of independent errors "

@@ -6,13 +6,13 @@ deviation of 0.145 %, as in the paper. A run with effect z is right on an exampl
 p + z * eta * p(1-p): with Var z = 1 the standard deviation over the distribution is eta * E p(1-p).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.stats import CorrectnessCounts
+from airbench_var.stats import CampaignState, Chunk, CorrectnessCounts
 
 ALWAYS_RIGHT, ALWAYS_WRONG = 0.70, 0.015
 ALPHA, BETA = 1.149, 0.204
@@ -29,6 +29,7 @@ class SimulatedTestSet:
     """One drawn test set with its runs, and what is true of it."""
 
     counts: CorrectnessCounts
+    correct_RN: npt.NDArray[np.bool_]
     mean_accuracy: float  #: of infinitely many runs on these examples
     independent_errors_variance: float  #: likewise
     excess_variance: float  #: likewise: mean covariance over pairs of distinct examples
@@ -59,6 +60,7 @@ def simulate(
     correct_RN[:, uncertain : uncertain + right] = True
     return SimulatedTestSet(
         counts=count(correct_RN),
+        correct_RN=correct_RN,
         mean_accuracy=(float(p_U.sum()) + int(right)) / n,
         independent_errors_variance=float(pq_U.sum()) / n**2,
         excess_variance=float(effect_U.sum() ** 2 - effect_U @ effect_U) / (n * (n - 1)),
@@ -70,6 +72,24 @@ def count(correct_RN: npt.NDArray[Any]) -> CorrectnessCounts:
     """Return the state of an unpacked 0/1 or boolean matrix, with run ids 0 ... R-1."""
     packed_RB = np.packbits(np.asarray(correct_RN, dtype=bool), axis=1, bitorder="little")
     return CorrectnessCounts.of(correct_RN.shape[1], "simulated", np.arange(len(correct_RN)), packed_RB)
+
+
+def state_of(counts: CorrectnessCounts) -> CampaignState:
+    """Return the state of a campaign that kept no predictions, all runs in one chunk."""
+    empty = CampaignState.empty(counts.test_set_hash, counts.n)
+    chunks = {0: Chunk(correct=counts, predicted=None)} if counts.R else {}
+    return replace(empty, chunk_runs=max(1, counts.R), chunks=chunks)
+
+
+def state_with_classes(correct_RN: npt.NDArray[Any], K: int, seed: int = 0) -> CampaignState:
+    """Return the state of runs that, where they are wrong, call one of the other K - 1 classes at random."""
+    rng = np.random.default_rng(seed)
+    runs, n = correct_RN.shape
+    labels_N = rng.integers(0, K, n).astype(np.uint8)
+    other_RN = (labels_N + rng.integers(1, K, (runs, n))) % K
+    predicted_RN = np.where(correct_RN, labels_N, other_RN).astype(np.uint8)
+    packed_RB = np.packbits(np.asarray(correct_RN, bool), axis=1, bitorder="little")
+    return CampaignState.empty("simulated", n, labels_N, K).update(np.arange(runs), packed_RB, predicted_RN)
 
 
 def run_effects(rng: np.random.Generator, runs: int, effects: RunEffects) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ from airbench_var.analysis import LiveStatistics, compare_counts
 from airbench_var.analysis.obrien_fleming import OBrienFleming, max_runs_for
 from airbench_var.analysis.sequential import SCALE_FREE_G, Course, PairSums, TMixture, g_for, log_e
 from airbench_var.analysis.standing import Referee, Standing
-from tests.statistical.generator import count
+from tests.statistical.generator import count, state_of
 
 N = 10_000
 STD, DETECT, ALPHA = 0.00149, 0.0002, 0.05
@@ -182,7 +182,7 @@ def test_runs_that_fail_do_not_raise_the_error() -> None:
 
 
 def standing(rule: TMixture, a_RN: np.ndarray, b_RN: np.ndarray) -> Standing:
-    a, b = (LiveStatistics({"x": count(correct_RN)}) for correct_RN in (a_RN, b_RN))
+    a, b = (LiveStatistics({"x": state_of(count(correct_RN))}) for correct_RN in (a_RN, b_RN))
     return Referee(rule, "x", a, b).standing()
 
 

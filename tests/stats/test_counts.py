@@ -51,6 +51,7 @@ def test_equals_brute_force(runs: int, n: int, kind: str) -> None:
     state = count(correct_RN)
     k = [sum(map(int, row)) for row in correct_RN]
     assert state.k_R.tolist() == k
+    assert state.even_R.tolist() == [sum(map(int, row[::2])) for row in correct_RN]
     for name, power in (("c_N", 0), ("h_N", 1), ("h2_N", 2)):
         brute = [sum(int(correct_RN[r, i]) * k[r] ** power for r in range(runs)) for i in range(n)]
         assert getattr(state, name).tolist() == brute, name
@@ -75,7 +76,7 @@ def test_any_cut_order_and_merge_tree_gives_the_same_bytes(data: st.DataObject) 
     while len(states) > 1:
         other = states.pop(data.draw(st.integers(0, len(states) - 1)))
         partner = data.draw(st.integers(0, len(states) - 1))
-        states[partner] = states[partner].merge(other)
+        states[partner] = states[partner].merge(other, equal_rows=True)
     assert saved(states[0]) == saved(count(correct_RN))
 
 
@@ -98,6 +99,7 @@ def test_arrays_round_trip_through_a_file() -> None:
         ("c_N", lambda a: a.astype(np.float64), "float64"),
         ("k_R", lambda a: a[:-1], r"k_R is int64\(4,\)"),
         ("h_N", lambda a: a + 1, "disagree"),
+        ("even_R", lambda a: a + 1, "disagree"),
         ("h2_N", lambda a: a - 1, "disagree"),
         ("run_ids_R", lambda a: a[::-1], "disagree"),
         ("row_hash_RB", lambda a: a[:, :8], "row_hash_RB"),
@@ -121,6 +123,15 @@ def test_refuses_to_count_a_run_twice() -> None:
         state.merge(count(random_matrix(6, 2, 10), first_id=3))
     with pytest.raises(StoreRefusedError, match="Run 9 would be counted twice"):
         CorrectnessCounts.of(10, HASH, [9, 8, 9], pack(random_matrix(6, 3, 10)))
+
+
+def test_refuses_to_merge_equal_rows_unless_they_are_said_to_be_honest() -> None:
+    correct_RN = random_matrix(10, 6, 40)
+    correct_RN[5] = correct_RN[1]
+    first, second = count(correct_RN[:3]), count(correct_RN[3:], first_id=3)
+    with pytest.raises(StoreRefusedError, match=r"Run 5 equals run 1 bit for bit \(rows found in both: 1\)"):
+        first.merge(second)
+    assert saved(first.merge(second, equal_rows=True)) == saved(count(correct_RN))
 
 
 @pytest.mark.parametrize(("n", "test_set"), [(11, HASH), (10, "b" * 64)])
@@ -160,6 +171,7 @@ def test_sums_of_a_large_campaign_are_exact_beyond_float64() -> None:
         test_set_hash=HASH,
         run_ids_R=np.arange(runs),
         k_R=np.full(runs, n),
+        even_R=np.full(runs, n // 2),
         row_hash_RB=np.zeros((runs, 16), np.uint8),
         c_N=np.full(n, runs),
         h_N=np.full(n, runs * n),

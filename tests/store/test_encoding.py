@@ -75,3 +75,36 @@ def test_bits_packed_from_the_other_end_are_refused() -> None:
         encode_outcome(
             MANIFEST, LABELS, with_predictions({**predictions_of(1), "alpha": replace(GOOD, correct=big)})
         )
+
+
+#: A store of the same runs without their classes, and a run on "alpha" of which only the bits are known.
+WITHOUT_CLASSES = Manifest.new(IDENTITY | {"columns": ["correct"]}, {})
+BITS = replace(GOOD, predicted=None)
+
+
+def test_a_store_without_classes_takes_a_row_without_them() -> None:
+    bits = {name: replace(given, predicted=None) for name, given in predictions_of(1).items()}
+    row = encode_outcome(WITHOUT_CLASSES, LABELS, with_predictions(bits))
+    whole = encode_outcome(MANIFEST, LABELS, outcome(1))
+    assert [len(part) for part in row.payload] == [2, 75]
+    np.testing.assert_array_equal(row.payload[0], whole.payload[0])
+    assert row.record["correct"].tolist() == whole.record["correct"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (replace(BITS, correct=GOOD.correct[:1]), r"its correctness bits are uint8 \(1,\)"),
+        (replace(BITS, correct=GOOD.correct.astype(np.int64)), r"its correctness bits are int64 \(2,\)"),
+        (replace(BITS, correct=GOOD.correct | np.array([0, 128], np.uint8)), "go on after the last example"),
+        (replace(GOOD, correct=GOOD.correct ^ np.array([1, 0], np.uint8)), "its correctness bits are not"),
+    ],
+)
+def test_bits_that_do_not_fit_are_refused_without_classes(changed: Predictions, message: str) -> None:
+    with pytest.raises(StoreRefusedError, match=f"alpha: .*{message}"):
+        encode_outcome(WITHOUT_CLASSES, LABELS, with_predictions({**predictions_of(1), "alpha": changed}))
+
+
+def test_a_store_with_classes_refuses_a_row_without_them() -> None:
+    with pytest.raises(StoreRefusedError, match="run 1 does not fit the store: alpha: it has no predicted"):
+        encode_outcome(MANIFEST, LABELS, with_predictions({**predictions_of(1), "alpha": BITS}))

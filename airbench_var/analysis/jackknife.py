@@ -1,0 +1,82 @@
+"""The error that a finite number of runs leaves in any statistic: leave out one chunk of runs at a time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit
+
+from airbench_var.analysis.estimate import Estimate
+from airbench_var.stats import PredictionCounts
+
+Float64 = npt.NDArray[np.float64]
+
+RUNS = "runs are independent and identically distributed"
+
+
+def why_not(total: PredictionCounts, chunks: Sequence[PredictionCounts], needs: int) -> str:
+    """Return why a statistic that needs so many runs has no jackknife, or nothing when it has."""
+    if needs >= total.R:
+        return too_few_runs(total.R, needs + 1)
+    if total.R - max(chunk.R for chunk in chunks) < needs:
+        return "too few runs remain when one chunk of neighbouring run ids is left out"
+    return ""
+
+
+def too_few_runs(runs: int, needed: int) -> str:
+    """Return that so many runs are too few, or nothing when they are enough."""
+    if runs >= needed:
+        return ""
+    plural = "run is" if needed == 1 else "runs are"
+    return f"at least {needed} {plural} needed, there {'is' if runs == 1 else 'are'} {runs}"
+
+
+def chunk_standard_error(
+    total: PredictionCounts,
+    chunks: Sequence[PredictionCounts],
+    statistic: Callable[[PredictionCounts], Any],
+) -> Float64:
+    """Return the standard error of a smooth statistic (a number or an array) over runs.
+
+    Chunks may differ in size. The degrees of freedom are one less than their number. Assumption: runs are
+    independent; it fails for statistics that jump, as a plurality vote does.
+    Source: Busing, Meijer and van der Leeden, Statistics and Computing 1999 (the delete-m_j jackknife).
+    """
+    whole = np.asarray(statistic(total), np.float64)
+    left_out = np.array([statistic(total.without(chunk)) for chunk in chunks])
+    share_G = np.array([chunk.R / total.R for chunk in chunks]).reshape(-1, *[1] * whole.ndim)
+    pseudo = (whole - (1 - share_G) * left_out) / share_G
+    centre = len(chunks) * whole - ((1 - share_G) * left_out).sum(axis=0)
+    return np.asarray(np.sqrt(np.mean((pseudo - centre) ** 2 * share_G / (1 - share_G), axis=0)))
+
+
+def estimate_over_chunks(
+    name: str,
+    statistic: Callable[[PredictionCounts], float],
+    total: PredictionCounts,
+    chunks: Sequence[PredictionCounts],
+    level: float,
+    needs: int,
+) -> Estimate:
+    """Return an estimate on this test set of a smooth statistic that needs so many runs, Student's t."""
+    value = statistic(total) if needs <= total.R else None
+    absent, interval, standard_errors = why_not(total, chunks, needs), None, {}
+    if not absent:
+        assert value is not None
+        error = float(chunk_standard_error(total, chunks, statistic))
+        reach = float(stdtrit(len(chunks) - 1, (1 + level) / 2)) * error
+        interval, standard_errors = (value - reach, value + reach), {"test_set": error}
+    return Estimate(
+        name=name,
+        target="this test set",
+        value=value,
+        interval=interval,
+        level=level,
+        absent=absent,
+        standard_errors=standard_errors,
+        method="Student's t over chunks of runs, each left out once",
+        assumption=RUNS,
+        runs=total.R,
+        examples=len(total.labels_N),
+    )

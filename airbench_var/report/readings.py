@@ -1,0 +1,123 @@
+"""What the estimates and the tests mean, in plain words: the paragraphs under the table."""
+
+from collections.abc import Iterator
+
+from airbench_var.analysis import TestSetSummary
+from airbench_var.report.paragraph import p_text
+from airbench_var.report.percent import interval_text, percent, upper_text, value_text
+
+
+def readings(summary: TestSetSummary) -> Iterator[str]:
+    """Yield one paragraph on each question that the runs of a test set can answer."""
+    yield _spread(summary)
+    ratio, fit = summary.tests.get("variance_ratio"), summary.tests.get("goodness_of_fit")
+    if ratio and fit and ratio.statistic is not None and fit.statistic is not None:
+        yield (
+            f"Are errors independent? The variance is {ratio.statistic:.2f} times that of independent errors "
+            f"(p {_p(ratio.p_value)}, one-sided chi-square); the largest distance between the accuracy "
+            f"distribution and theirs is {fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred "
+            "Kolmogorov-Smirnov)."
+        )
+    yield from _luck(summary)
+    yield from _calibration(summary)
+    yield from _theorems(summary)
+
+
+def _spread(summary: TestSetSummary) -> str:
+    """Return what the variances say."""
+    here, chance = summary.estimates["test_set_variance"], summary.estimates["independent_errors_variance"]
+    real = summary.estimates["distribution_wise_std"]
+    if not (here.value and chance.value is not None and here.interval and real.interval):
+        return f"Nothing can be said about the spread of runs yet: {here.absent or real.absent}."
+    examples = count_text(summary.examples, "example")
+    spread = value_text(summary.estimates["test_set_std"])
+    by_chance = value_text(summary.estimates["independent_errors_std"])
+    low, high = real.interval
+    if low > 0:
+        lower, upper = here.interval
+        share, least, most = (100 * min(1.0, chance.value / v) for v in (here.value, upper, lower))
+        return (
+            f"Of the variance behind the spread of {spread}, about {share:.0f} % (between {least:.0f} and "
+            f"{most:.0f} %) is noise of a test set of {examples}. The rest is real: on unlimited fresh "
+            f"examples runs of this recipe would still differ, with a std of {value_text(real)}."
+        )
+    excess = summary.estimates["excess_variance"].interval
+    if excess and excess[0] > 0:
+        return (
+            f"On this test set of {examples} runs differ by more ({spread}) than chance would make them "
+            f"({by_chance}). Too few examples show it to say so of the distribution: on unlimited fresh "
+            f"examples the std of runs is at most {upper_text(real)}."
+        )
+    if high > 0:
+        return (
+            f"The spread of {spread} is within the error of the {by_chance} that a test set of {examples} "
+            "gives by chance alone, so no real difference between runs is shown: on unlimited fresh examples "
+            f"their std is at most {upper_text(real)}, as far as these runs can tell."
+        )
+    return f"Runs differ less ({spread}) than chance on {examples} would make them differ ({by_chance})."
+
+
+def _luck(summary: TestSetSummary) -> Iterator[str]:
+    """Yield whether runs that are good on one half of the examples are good on the other."""
+    here, mean = (summary.estimates[f"lucky_quarter_gain{which}"] for which in ("", "_over_splits"))
+    correlation = summary.estimates["split_half_correlation"]
+    if here.interval is None or correlation.interval is None or correlation.value is None:
+        return
+    low, high = correlation.interval
+    yield (
+        "Do lucky seeds stay lucky? The best quarter of runs on the examples of even index is better than "
+        f"the mean run on the odd ones by {value_text(here)} ({interval_text(here)}), in the mean over all "
+        f"halves by {value_text(mean)} ({interval_text(mean)}). The correlation of the halves is "
+        f"{correlation.value:.2f} ({low:.2f} to {high:.2f})."
+    )
+
+
+def _calibration(summary: TestSetSummary) -> Iterator[str]:
+    """Yield whether runs disagree as often as they are wrong."""
+    if summary.classes is None or "calibration" not in summary.tests:
+        return
+    test = summary.tests["calibration"]
+    disagreement, gap, together, error = (
+        summary.estimates[name]
+        for name in ("disagreement", "disagreement_gap", "ensemble_accuracy", "calibration_error")
+    )
+    if gap.interval is None or disagreement.value is None or gap.value is None or test.p_value is None:
+        return
+    yield (
+        f"Is the ensemble calibrated? Two runs disagree on {percent(disagreement.value)} of the examples and "
+        f"are wrong on {percent(disagreement.value - gap.value)}; calibration would make the difference 0 on "
+        f"the distribution, where it is {interval_text(gap)}. The calibration error is {value_text(error)} "
+        f"of all examples (p {_p(test.p_value)}: runs in place of the labels). The vote of all runs is right "
+        f"on {value_text(together)} ({interval_text(together)} on fresh examples)."
+    )
+
+
+def _theorems(summary: TestSetSummary) -> Iterator[str]:
+    """Yield how well the error alone predicts the variance."""
+    ratio = summary.estimates.get("theorem_3_ratio")
+    tasks, free = summary.collapses, summary.estimates.get("label_free_std")
+    if not (ratio and tasks and free) or ratio.interval is None or ratio.value is None:
+        return
+    low, high = ratio.interval
+    yield (
+        f"Is the variance what the error says? Over the {len(tasks.error_T)} binary tasks that two groups of "
+        f"classes make, it is {ratio.value:.2f} times ({low:.2f} to {high:.2f}) err / 2n, the prediction of "
+        f"the paper's Theorem 3, which comes {_times(tasks.fit['times_closer_variance'])} times closer than "
+        f"the binomial law (R² {tasks.fit['r_squared_variance']:.3f}, of variances). The votes, without "
+        f"labels, predict a std of {value_text(free)} from independent errors."
+    )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
+def _p(p_value: float | None) -> str:
+    assert p_value is not None
+    text = p_text(p_value)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def count_text(number: int, noun: str) -> str:
+    """Return '1 run', '10,000 runs'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

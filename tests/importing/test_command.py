@@ -1,0 +1,140 @@
+"""`python -m airbench_var import`, as the shell sees it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from airbench_var import cli
+from airbench_var.store import damage
+from tests.importing.inputs import Runs, some_runs, write
+from tests.store.test_verification import change_row
+
+pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Runs whose logits are in predictions.npy of the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(damage, "RECHECK_S", 0)
+    runs = some_runs()
+    write(tmp_path, runs.logits_RNK, runs.labels_N)
+    return runs
+
+
+def run(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    try:
+        code = cli.main(command.split())
+    except SystemExit as leaving:  # argparse
+        code = int(leaving.code or 0)
+    shown = capsys.readouterr()
+    return code, shown.out, shown.err
+
+
+IMPORT = "import predictions.npy --labels labels.npy --out store"
+
+
+def test_what_was_imported_and_what_it_says(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(IMPORT, capsys)
+    assert code == 0
+    logits = "predictions.npy: logits, float32 12 x 203 x 10, 10 classes"
+    assert err == f"{logits}; 12 of 12 runs imported now\n"
+    assert out.startswith("imported from predictions.npy, store store\n")
+    assert f"{100 * runs.right_RN.mean():.2f} %" in out
+    assert "unknown" not in out
+    code, again, err = run(IMPORT, capsys)
+    assert (code, again) == (0, out)
+    assert err == f"{logits}; 0 of 12 runs imported now\n"
+
+
+def test_json_is_one_object_and_nothing_else(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(f"{IMPORT} --json --test-set mine --classes 11", capsys)
+    assert (code, err) == (0, "")
+    document = json.loads(out)
+    assert document["test_sets"]["mine"]["estimates"]["mean_accuracy"]["value"] == runs.right_RN.mean()
+    assert document["imported"]["shape"] == [12, 203, 10]
+    assert document["created_by"]["imported_from"] == "predictions.npy"
+    assert (document["recipe"], document["recipe_sha256"], document["data"]) == (None, None, None)
+    assert run("analyze store --json", capsys)[1] == out
+
+
+def test_every_other_command_takes_the_store(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    run(IMPORT, capsys)
+    np.save("right.npy", some_runs(1).right_RN)
+    assert run("import right.npy --labels labels.npy --out other", capsys)[0] == 0
+
+    code, out, err = run("info store", capsys)
+    assert (code, err) == (0, "")
+    lines = {line[:10].strip(): line[12:].strip() for line in out.splitlines() if line[:10].strip()}
+    assert lines["runs"] == "12 committed, 0 failed, 0 open, of 12 runs"
+    assert lines["imported"].startswith("predictions.npy: logits <f4 (12, 203, 10), sha256 ")
+    assert lines["test set"] == "test: 203 examples, 10 classes"
+    assert not {"recipe", "data", "seeds", "device"} & set(lines)
+    assert "unknown" not in out
+    assert "None" not in out
+
+    for command, said in (
+        ("verify store", "Whole: every file"),
+        ("analyze other", "imported from right.npy, store other"),
+        ("compare store other", "A less B, 12 and 12 runs, 203 test examples"),
+        ("plan --detect 1% --store store --against other", "runs of each recipe"),
+        ("repair store", "nothing to repair"),
+    ):
+        code, out, err = run(command, capsys)
+        assert (code, err) == (0, ""), command
+        assert said in out
+
+
+def test_a_repair_is_filled_by_the_same_command(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    before = run(IMPORT, capsys)[1]
+    change_row(Path("store"), "test/predicted.npy", 3)
+    assert run("verify store", capsys)[0] == 4
+    code, out, _ = run("repair store", capsys)
+    assert code == 0
+    assert "Run 3 is open again; the command that made the store does what is open." in " ".join(out.split())
+    code, after, err = run(IMPORT, capsys)
+    assert (code, after) == (0, before)
+    assert "1 of 12 runs imported now" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("import", 2, "required: PREDICTIONS.npy, --labels, --out"),
+        ("import predictions.npy --out store", 2, "required: --labels"),
+        ("import predictions.npy --labels labels.npy", 2, "required: --out"),
+        (f"{IMPORT} --classes 0", 2, "'0' is not a whole number of 1 or more"),
+        (f"{IMPORT} --classes 9", 2, "--classes 9 is too small"),
+        (f"{IMPORT} --test-set ../up", 5, "its name becomes a folder"),
+        ("import none.npy --labels labels.npy --out store", 3, "none.npy cannot be read: No such file"),
+        ("import labels.npy --labels labels.npy --out store", 3, "labels.npy is int64 (203,)"),
+        ("import predictions.npy --labels predictions.npy --out store", 3, "labels are integers (examples,)"),
+        ("import predictions.npy --labels labels.npy --out .", 5, "is not a store and not empty"),
+        ("imprt predictions.npy", 2, "did you mean 'import'?"),
+    ],
+)
+def test_mistakes(
+    command: str, code: int, message: str, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, out, err = run(command, capsys)
+    assert (found, out) == (code, "")
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+    assert sorted(path.name for path in Path().iterdir()) == ["labels.npy", "predictions.npy"]
+
+
+def test_another_file_is_refused_with_what_differs(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    run(IMPORT, capsys)
+    np.save("predictions.npy", runs.classes_RN)
+    code, out, err = run(IMPORT, capsys)
+    assert (code, out) == (5, "")
+    assert 'imported.kind: "logits" in the store, "classes" now' in err
+
+
+def test_a_network_filesystem_is_warned_of(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("airbench_var.store.filesystem.filesystem_of", lambda _: "nfs4")
+    assert "warning: store is on a network filesystem (nfs4)" in run(IMPORT, capsys)[2]

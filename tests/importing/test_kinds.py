@@ -1,0 +1,197 @@
+"""What predictions may be: the class of a row of logits, the number of classes, and every refusal."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from airbench_var.errors import AirbenchVarError, DataError, UsageError
+from airbench_var.importing import Import, Imported, import_runs
+from airbench_var.store import Store
+from tests.importing.inputs import K, N, R, some_runs, write
+
+pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
+
+RUNS = some_runs()
+
+
+def imported(folder: Path, predictions: np.ndarray, labels: np.ndarray, **options: Any) -> Imported:
+    return import_runs(write(folder, predictions, labels, **options))
+
+
+INTEGERS = ["i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", ">i2", ">u4", ">i8"]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_any_integers_are_classes(dtype: str, tmp_path: Path) -> None:
+    imported(tmp_path, RUNS.classes_RN.astype(dtype), RUNS.labels_N.astype(dtype))
+    store = Store.open(tmp_path / "store")
+    np.testing.assert_array_equal(store.predicted("test"), RUNS.classes_RN)
+    np.testing.assert_array_equal(store.labels("test"), RUNS.labels_N)
+    np.testing.assert_array_equal(store.correct_RN("test"), RUNS.right_RN)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", "longdouble", ">f2", ">f4", ">f8"])
+def test_any_floats_are_logits(dtype: str, tmp_path: Path) -> None:
+    logits_RNK = RUNS.logits_RNK.astype(dtype)
+    imported(tmp_path, logits_RNK, RUNS.labels_N)
+    predicted_RN = Store.open(tmp_path / "store").predicted("test")
+    np.testing.assert_array_equal(predicted_RN, logits_RNK.argmax(axis=2))
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4"])
+@pytest.mark.parametrize(
+    ("logits", "predicted"),
+    [
+        ([1, 3, 3, 2], 1),
+        ([0, 0, 0, 0], 0),
+        ([-0.0, 0.0, -1, -1], 0),
+        ([1, np.inf, 2, np.inf], 1),
+        ([-np.inf, -np.inf, -np.inf, -5], 3),
+        ([-np.inf] * 4, 0),
+    ],
+)
+def test_the_first_largest_logit_counts(
+    logits: list[float], predicted: int, dtype: str, tmp_path: Path
+) -> None:
+    """Infinities are in order with all else."""
+    imported(tmp_path, np.array([[logits]], dtype), np.array([0]))
+    assert Store.open(tmp_path / "store").predicted("test").tolist() == [[predicted]]
+
+
+def test_neighbours_in_float64_are_told_apart(tmp_path: Path) -> None:
+    imported(tmp_path, np.array([[[1.0, np.nextafter(1.0, 2)]]]), np.array([0]))
+    assert Store.open(tmp_path / "store").predicted("test").tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "classes"),
+    [
+        ("logits", {}, K),
+        ("logits", {"classes": 12}, 12),
+        ("classes", {}, 8),
+        ("classes", {"classes": 100}, 100),
+        ("correctness", {}, 8),
+        ("correctness", {"classes": 10}, 10),
+    ],
+)
+def test_the_number_of_classes(kind: str, options: dict[str, int], classes: int, tmp_path: Path) -> None:
+    """Labels 0 to 7 here, and so are the predictions: 8, unless more are known of."""
+    predictions = {
+        "logits": np.zeros((R, N, K)),
+        "classes": np.full((R, N), 5),
+        "correctness": np.ones((R, N), bool),
+    }
+    assert imported(tmp_path, predictions[kind], np.arange(N) % 8, **options).classes == classes
+    [test_set] = Store.open(tmp_path / "store").manifest.test_sets
+    assert test_set.classes == tuple(map(str, range(classes)))
+
+
+def test_predictions_may_be_of_more_classes_than_the_labels(tmp_path: Path) -> None:
+    assert imported(tmp_path, np.array([[0, 255], [7, 1]]), np.array([0, 1])).classes == 256
+
+
+def changed(array: np.ndarray, where: tuple[int, ...], value: float) -> np.ndarray:
+    copy = array.copy()
+    copy[where] = value
+    return copy
+
+
+NAN = changed(RUNS.logits_RNK, (7, 11, 3), np.nan)
+RIGHT_BYTES = changed(RUNS.right_RN.view(np.uint8), (3, 4), 2).view(bool)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels", "options", "error", "message"),
+    [
+        *(
+            (NAN.astype(dtype), RUNS.labels_N, {}, DataError, r"predictions\.npy: run 7, example 11: .*NaN")
+            for dtype in ("<f2", "<f4", ">f8")
+        ),
+        (RIGHT_BYTES, RUNS.labels_N, {}, DataError, "run 3, example 4: .*neither 0 nor 1"),
+        (
+            changed(RUNS.classes_RN, (9, 2), -1),
+            RUNS.labels_N,
+            {},
+            DataError,
+            "run 9, example 2: class -1 is not one of 0 to 255, the most that a store takes",
+        ),
+        (
+            changed(RUNS.classes_RN, (9, 2), 256),
+            RUNS.labels_N,
+            {},
+            DataError,
+            "run 9, example 2: class 256 is not one of 0 to 255",
+        ),
+        (
+            changed(RUNS.classes_RN.astype(np.uint64), (9, 2), 2**63),
+            RUNS.labels_N,
+            {},
+            DataError,
+            f"run 9, example 2: class {2**63} is not",
+        ),
+        (
+            changed(RUNS.classes_RN, (0, 0), 10),
+            RUNS.labels_N,
+            {"classes": 10},
+            DataError,
+            "run 0, example 0: class 10 is not one of 0 to 9, the classes of --classes 10",
+        ),
+        (
+            RUNS.logits_RNK,
+            changed(RUNS.labels_N, (5,), 10),
+            {},
+            DataError,
+            r"labels\.npy: example 5: label 10 is not one of 0 to 9, the classes that have a logit",
+        ),
+        (RUNS.classes_RN, changed(RUNS.labels_N, (5,), -1), {}, DataError, "example 5: label -1 is not one"),
+        (RUNS.right_RN, changed(RUNS.labels_N, (5,), 256), {}, DataError, "example 5: label 256 is not one"),
+        (RUNS.right_RN, RUNS.labels_N, {"classes": 3}, DataError, "label . is not one of 0 to 2"),
+        (RUNS.classes_RN, RUNS.labels_N[:-1], {}, DataError, "has 202 labels, .* has 203 examples"),
+        (RUNS.classes_RN, RUNS.labels_N[None], {}, DataError, r"labels.npy is int64 \(1, 203\)"),
+        (RUNS.classes_RN, RUNS.labels_N * 1.0, {}, DataError, r"labels.npy is float64 \(203,\)"),
+        (RUNS.classes_RN, RUNS.labels_N > 4, {}, DataError, r"labels.npy is bool \(203,\)"),
+        (RUNS.classes_RN[0], RUNS.labels_N, {}, DataError, r"predictions.npy is int64 \(203,\)"),
+        (RUNS.logits_RNK[0], RUNS.labels_N, {}, DataError, r"is float32 \(203, 10\)"),
+        (RUNS.logits_RNK[None], RUNS.labels_N, {}, DataError, r"is float32 \(1, 12, 203, 10\)"),
+        (RUNS.classes_RN[:, :, None], RUNS.labels_N, {}, DataError, r"is int64 \(12, 203, 1\)"),
+        (np.array(1), RUNS.labels_N, {}, DataError, r"is int64 \(\)"),
+        (RUNS.logits_RNK * 1j, RUNS.labels_N, {}, DataError, "is complex64"),
+        (RUNS.classes_RN.astype("S1"), RUNS.labels_N, {}, DataError, r"is \|S1"),
+        (RUNS.classes_RN.astype("m8[s]"), RUNS.labels_N, {}, DataError, r"is timedelta64\[s\]"),
+        (np.zeros((1, 2, 257)), np.array([0, 1]), {}, DataError, "has logits of 257 classes; .* 256 at most"),
+        (RUNS.logits_RNK, RUNS.labels_N, {"classes": 9}, UsageError, "--classes 9 is too small"),
+        (RUNS.classes_RN, RUNS.labels_N, {"classes": 257}, UsageError, "--classes 257: a store takes 1 to"),
+        (RUNS.classes_RN, RUNS.labels_N, {"classes": 0}, UsageError, "--classes 0: a store takes 1 to 256"),
+    ],
+)
+def test_what_predictions_may_not_be(
+    predictions: np.ndarray,
+    labels: np.ndarray,
+    options: dict[str, Any],
+    error: type[AirbenchVarError],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    """And nothing is left behind."""
+    wanted = write(tmp_path, predictions, labels, **options)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(error, match=message):
+        import_runs(wanted)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["lock", "../up", "a b", ""])
+def test_a_name_that_is_no_folder_is_refused_before_the_file_is_read(name: str, tmp_path: Path) -> None:
+    wanted = write(tmp_path, NAN, RUNS.labels_N, test_set=name)
+    with pytest.raises(AirbenchVarError, match="its name becomes a folder"):
+        import_runs(wanted)
+    assert not wanted.out.exists()
+
+
+def test_a_missing_labels_file_is_named(tmp_path: Path) -> None:
+    wanted = write(tmp_path, RUNS.classes_RN, RUNS.labels_N)
+    with pytest.raises(DataError, match=r"other\.npy cannot be read: No such file"):
+        import_runs(Import(predictions=wanted.predictions, labels=tmp_path / "other.npy", out=wanted.out))
+    assert not wanted.out.exists()
