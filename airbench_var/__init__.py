@@ -1,6 +1,6 @@
 """Train the same network many times and measure how much the runs differ.
 
-Nothing here imports torch until a name of the producing half (`Campaign`, `run_campaign`, `train`) is used.
+Nothing here imports torch until a name of the producing half (`Campaign`, `Contest`, `train`, ...) is used.
 """
 
 from importlib import import_module
@@ -17,13 +17,28 @@ _HOME = {
     "plan": "airbench_var.analysis",
     "Campaign": "airbench_var.campaign",
     "run_campaign": "airbench_var.campaign",
+    "Contest": "airbench_var.contest",
+    "run_contest": "airbench_var.contest",
     "train": "airbench_var.training",
 }
-__all__ = ["Campaign", "Recipe", "Seeds", "Store", "analyze", "compare", "plan", "run_campaign", "train"]
+__all__ = [
+    "Campaign",
+    "Contest",
+    "Recipe",
+    "Seeds",
+    "Store",
+    "analyze",
+    "compare",
+    "plan",
+    "run_campaign",
+    "run_contest",
+    "train",
+]
 
 if TYPE_CHECKING:
     from airbench_var.analysis import analyze, compare, plan
     from airbench_var.campaign import Campaign, run_campaign
+    from airbench_var.contest import Contest, run_contest
     from airbench_var.recipe import Recipe
     from airbench_var.seeds import Seeds
     from airbench_var.store import Store

@@ -3,12 +3,13 @@
 import os
 import platform
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from airbench_var import machine
 from airbench_var.analysis import Analysis, LiveStatistics
@@ -17,7 +18,8 @@ from airbench_var.errors import InterruptedCampaignError, RunsFailedError, Store
 from airbench_var.execution import Executor, MakeTrain, in_process, process_pool
 from airbench_var.interrupt import Interrupt
 from airbench_var.recipe import Recipe
-from airbench_var.report.live import LiveView, Mode
+from airbench_var.report.display import Mode
+from airbench_var.report.live import LiveView
 from airbench_var.seeds import STREAMS, seeds_of_run
 from airbench_var.store import (
     Outcome,
@@ -32,6 +34,8 @@ from airbench_var.training import Settings, Trainer, refuse_misfit, test_sets_of
 #: Rows are committed when this many wait, or when the last commit is this long ago.
 BATCH_ROWS, BATCH_S = 64, 1.0
 
+Say = Callable[[str], None]  #: shows a line that stays
+
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
@@ -45,6 +49,7 @@ class Campaign:
     vary: tuple[str, ...] = STREAMS
     settings: Settings
     workers: int = 1
+    stopping: str = ""  #: how many runs there will be, where `runs` is only the most; for people
 
     def identity(self) -> dict[str, Any]:
         """Return what must match when the store is opened again, as JSON values.
@@ -82,6 +87,7 @@ class Campaign:
             "python": platform.python_version(),
             "commit": machine.commit(),
             "command": machine.command(),
+            **({"stopping": self.stopping} if self.stopping else {}),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -92,6 +98,75 @@ def default_workers(settings: Settings) -> tuple[int, str]:
         return 1, "one process on a GPU"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // settings.threads), f"{cores} CPU cores, {settings.threads} for each run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A campaign whose store is open for writing: each outcome that comes is kept, counted and told."""
+
+    campaign: Campaign
+    writer: StoreWriter
+    statistics: LiveStatistics
+    provenance: Mapping[str, Any]
+
+    @classmethod
+    @contextmanager
+    def open(cls, campaign: Campaign) -> Iterator[Self]:
+        """Yield the session within which nobody else may write; the store is made if it is not there.
+
+        Raises: as `StoreWriter.open` and `LiveStatistics.of_store`.
+        """
+        names = test_sets_of(campaign.recipe, campaign.data.name)
+        provenance = campaign.provenance()
+        with StoreWriter.open(
+            campaign.out,
+            identity=campaign.identity(),
+            labels=dict.fromkeys(names, campaign.data.test.labels_N),
+            provenance=provenance,
+            capacity=campaign.runs,
+        ) as writer:
+            statistics = LiveStatistics.of_store(writer.store)
+            yield cls(campaign=campaign, writer=writer, statistics=statistics, provenance=provenance)
+
+    @property
+    def make_train(self) -> MakeTrain:
+        """What prepares the training of its runs in a worker."""
+        return partial(Trainer, self.campaign.recipe, self.campaign.data, self.campaign.settings)
+
+    def spec(self, run_id: int, arm: int = 0) -> RunSpec:
+        """Return what a run is trained from."""
+        seeds = seeds_of_run(self.campaign.seed, run_id, self.campaign.vary)
+        return RunSpec(run_id=run_id, seeds=seeds, arm=arm)
+
+    def start(self, say: Say) -> None:
+        """Note in the store that training begins, and say what the reader should know of it."""
+        committed = self.writer.committed_count
+        self.writer.event("start", runs=self.campaign.runs, committed=committed, **self.provenance)
+        if warning := network_warning(self.campaign.out):
+            say(f"warning: {warning}")
+        for line in _changes_of_origin(self.writer.manifest.provenance, self.provenance):
+            say(line)
+        if self.statistics.note:
+            say(f"note: {self.statistics.note}")
+
+    def record(self, batch: Sequence[Outcome], say: Say) -> None:
+        """Commit a batch and count it; say which runs failed."""
+        self.writer.commit(batch)
+        for outcome in batch:
+            if outcome.result is None:
+                self.writer.event("failed", run_id=outcome.spec.run_id, why=outcome.failure)
+                say(f"run {outcome.spec.run_id} failed: {outcome.failure}")
+        self.statistics.update(batch)
+
+    def keep(self, say: Say) -> None:
+        """Keep the statistics in the store when that saves much counting next time."""
+        if note := self.statistics.keep(self.writer.store):
+            say(f"note: {note}")
+
+    def stop(self, interrupt: Interrupt) -> None:
+        """Note in the store that training ends."""
+        came = interrupt.signal
+        self.writer.event("stop", committed=self.writer.committed_count, signal=came and came.name)
 
 
 def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | None = None) -> Analysis:
@@ -108,40 +183,29 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
         RunsFailedError: some runs killed their worker three times; all others are committed.
     """
     refuse_misfit(campaign.recipe, campaign.data)
-    labels_N = campaign.data.test.labels_N
-    provenance = campaign.provenance()
-    with StoreWriter.open(
-        campaign.out,
-        identity=campaign.identity(),
-        labels=dict.fromkeys(test_sets_of(campaign.recipe, campaign.data.name), labels_N),
-        provenance=provenance,
-        capacity=campaign.runs,
-    ) as writer:
+    with Session.open(campaign) as session:
+        writer, statistics = session.writer, session.statistics
         beyond = writer.committed_ids()[-1:]
         if beyond and beyond[0] >= campaign.runs:
             raise StoreRefusedError(
                 f"{campaign.out} already has committed runs up to number {beyond[0] + 1}, more than --runs "
                 f"{campaign.runs}, which is the total. Ask for at least as many, or choose another --out."
             )
-        done = writer.committed_count
-        statistics = LiveStatistics.of_store(writer.store)
         work = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]
         if work:
-            writer.event("start", runs=campaign.runs, committed=done, **provenance)
             title = f"{campaign.recipe.name} on {campaign.data.title}"
+            done, tried = writer.committed_count, 0
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
-                if warning := network_warning(campaign.out):
-                    view.message(f"warning: {warning}")
-                for line in _changes_of_origin(writer.manifest.provenance, provenance):
-                    view.message(line)
-                if statistics.note:
-                    view.message(f"note: {statistics.note}")
-                tried = _train(campaign, writer, statistics, view, interrupt, work, execute)
-                if note := statistics.keep(writer.store):
-                    view.message(f"note: {note}")
-            came = interrupt.signal
-            writer.event("stop", committed=writer.committed_count, signal=came and came.name)
-            if came and tried < len(work):
+                session.start(view.message)
+                execute = execute or executor_for(campaign.workers)
+                specs = [session.spec(run_id) for run_id in work]
+                for batch in in_batches(execute([session.make_train], specs, interrupt.requested)):
+                    session.record(batch, view.message)
+                    view.update(statistics.analysis(thorough=False))
+                    tried += len(batch)
+                session.keep(view.message)
+            session.stop(interrupt)
+            if (came := interrupt.signal) and tried < len(work):
                 raise InterruptedCampaignError(
                     f"stopped by {came.name} with {writer.committed_count} of {campaign.runs} runs "
                     f"committed in {campaign.out}. The same command goes on from there.",
@@ -156,39 +220,16 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
     return statistics.analysis()
 
 
+def executor_for(workers: int) -> Executor:
+    """Return the executor that trains in so many processes: with one, in this one."""
+    return in_process if workers == 1 else partial(process_pool, workers=workers)
+
+
 def _changes_of_origin(made: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield what differs between the session that made the store and this one and may change bits."""
     for key in ("device", "driver", "versions", "commit"):
         if made.get(key) != now[key]:
             yield f"note: {key} of the store is {made.get(key)}, of this session {now[key]}"
-
-
-def _train(
-    campaign: Campaign,
-    writer: StoreWriter,
-    statistics: LiveStatistics,
-    view: LiveView,
-    interrupt: Interrupt,
-    work: list[int],
-    execute: Executor | None,
-) -> int:
-    """Run these ids, commit, count and show what comes back, and return how many did."""
-    make_train: MakeTrain = partial(Trainer, campaign.recipe, campaign.data, campaign.settings)
-    specs = [RunSpec(run_id=i, seeds=seeds_of_run(campaign.seed, i, campaign.vary)) for i in work]
-    execute = execute or (
-        in_process if campaign.workers == 1 else partial(process_pool, workers=campaign.workers)
-    )
-    tried = 0
-    for batch in in_batches(execute(make_train, specs, interrupt.requested)):
-        writer.commit(batch)
-        for outcome in batch:
-            if outcome.result is None:
-                writer.event("failed", run_id=outcome.spec.run_id, why=outcome.failure)
-                view.message(f"run {outcome.spec.run_id} failed: {outcome.failure}")
-        statistics.update(batch)
-        view.update(statistics.analysis(thorough=False))
-        tried += len(batch)
-    return tried
 
 
 def in_batches(

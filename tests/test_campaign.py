@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Fake:
         self.ran: list[int] = []
 
     def __call__(
-        self, make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop
+        self, arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop
     ) -> Iterator[Outcome | None]:
         for spec in sorted(specs, key=lambda s: s.run_id, reverse=self.reverse):
             if stop():
@@ -199,9 +199,9 @@ def test_a_second_signal_stops_at_once_and_keeps_what_is_finished(
     campaign: Campaign, second: signal.Signals, code: int
 ) -> None:
     def signalled_twice(
-        make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop
+        arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop
     ) -> Iterator[Outcome | None]:
-        for outcome in fake(campaign)(make_train, specs, lambda: False):
+        for outcome in fake(campaign)(arms, specs, lambda: False):
             yield outcome
             if outcome and outcome.spec.run_id == 4:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -228,8 +228,8 @@ def test_a_signal_handler_says_nothing_itself() -> None:
 
 
 def test_an_executor_that_raises_loses_no_finished_run(campaign: Campaign) -> None:
-    def breaks(make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop) -> Iterator[Outcome | None]:
-        yield from fake(campaign)(make_train, list(specs)[:5], stop)
+    def breaks(arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop) -> Iterator[Outcome | None]:
+        yield from fake(campaign)(arms, list(specs)[:5], stop)
         raise ZeroDivisionError("the run itself is wrong")
 
     with pytest.raises(ZeroDivisionError):

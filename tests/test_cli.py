@@ -39,6 +39,9 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%", "--out", "ab"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -61,8 +64,20 @@ def flat(text: str) -> str:
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
         (["analyze", "EMPTY"], 5, "is no store"),
         (["analyze", "EMPTY", "--pairs"], 5, "is no store"),
-        (["compare", "EMPTY"], 2, "required: STORE_B"),
+        (["compare", "EMPTY"], 2, "compare takes two stores, STORE_A STORE_B, or --recipe"),
         (["compare", "EMPTY", "EMPTY"], 5, "is no store"),
+        (["compare"], 2, "compare takes two stores"),
+        (["compare", "EMPTY", "EMPTY", "--recipe", "tiny"], 2, "two stores, or --recipe to train both; not"),
+        (["compare", "EMPTY", "EMPTY", "--detect", "1%", "--a", "x=1"], 2, "--a, --detect: two stores are"),
+        ([*CONTEST[:2], "tiny"], 2, "needs --detect"),
+        ([*CONTEST[:-2]], 2, "needs --out"),
+        ([*CONTEST, "--a", "epohcs=3"], 2, "unknown recipe key 'epohcs'"),
+        ([*CONTEST], 2, "say with --a or --b what differs"),
+        ([*CONTEST, "--b", "epochs=3", "--json", "--quiet"], 2, "not allowed with"),
+        ([*CONTEST, "--b", "epochs=3", "--max-runs", "1"], 2, "the runs 2 or more"),
+        ([*CONTEST, "--b", "epochs=3", "--looks", "5"], 2, "give it with --max-runs, or give --std"),
+        ([*CONTEST, "--b", "epochs=3", "--looks", "5", "--max-runs", "9"], 2, "cannot be planned"),
+        ([*CONTEST, "--b", "epochs=3", "--vary", "augment"], 2, "is no source of randomness"),
         (["plan"], 2, "required: --detect"),
         (["plan", "--detect", "0.02%"], 2, "one of the arguments --std --store is required"),
         (["plan", "--detect", "much", "--std", "0.1%"], 2, "'much' is neither a percentage"),

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -59,6 +59,7 @@ class LiveStatistics:
         self._counted = set(self._run_ids().tolist())
         self._since_kept = 0
         self.note = note  #: why statistics that were kept in the store could not be used
+        self._warnings: tuple[str, ...] = ()
 
     @classmethod
     def of_store(cls, store: Store) -> Self:
@@ -72,6 +73,7 @@ class LiveStatistics:
         statistics = cls(states, note=note)
         run_ids_R = statistics._run_ids()
         statistics._diverged = _diverged(run_ids_R, store.records(run_ids_R))
+        statistics._warnings = tuple(_stopped_by_looking(store))
         statistics.catch_up(store)
         return statistics
 
@@ -124,6 +126,16 @@ class LiveStatistics:
         self._since_kept = 0
         return checkpoint.save(store, self._states)
 
+    @property
+    def diverged(self) -> frozenset[int]:
+        """The ids of the committed runs that diverged."""
+        return self._diverged
+
+    @property
+    def failed(self) -> frozenset[int]:
+        """The ids of the runs that failed for good."""
+        return self._failed
+
     def update(self, outcomes: Sequence[Outcome]) -> None:
         """Count a batch that was just committed; O(batch x N + N K).
 
@@ -140,15 +152,15 @@ class LiveStatistics:
 
     def analysis(self, level: float = LEVEL, *, thorough: bool = True) -> Analysis:
         """Return the estimates as of now; without `thorough` only those that a live view has time for."""
-        summaries = [
+        summaries = (
             summarize(name, state, diverged=self._diverged, level=level, thorough=thorough)
             for name, state in self._states.items()
-        ]
+        )
         return Analysis(
             runs=len(self._counted),
             diverged=len(self._diverged),
             failed=len(self._failed),
-            test_sets=tuple(summaries),
+            test_sets=tuple(replace(one, warnings=one.warnings + self._warnings) for one in summaries),
         )
 
     def _run_ids(self) -> npt.NDArray[np.int64]:
@@ -208,7 +220,19 @@ def compare(
             f"{first.path} has the test sets {', '.join(counts_a)}, {second.path} has {', '.join(counts_b)}: "
             "there is none to compare on."
         )
-    return {name: compare_counts(name, counts_a[name], counts_b[name], level) for name in shared}
+    stopped = tuple(_stopped_by_looking(first, second))
+    compared = (compare_counts(name, counts_a[name], counts_b[name], level) for name in shared)
+    return {one.test_set: replace(one, warnings=one.warnings + stopped) for one in compared}
+
+
+def _stopped_by_looking(*stores: Store) -> Iterator[str]:
+    """Yield what to be wary of where runs were trained until they had shown something."""
+    for store in stores:
+        if stopping := store.manifest.provenance.get("stopping"):
+            yield (
+                f"the number of runs in {store.path} was not fixed beforehand ({stopping}): intervals and "
+                "p-values of a fixed number do not hold; the command that trained them prints what does"
+            )
 
 
 def follow(
@@ -216,10 +240,12 @@ def follow(
 ) -> Iterator[LiveStatistics]:
     """Yield the statistics of a store now, and again whenever rows were committed; only those are read.
 
-    It ends when every run is committed or failed and nobody writes. Raises as `LiveStatistics.of_store`.
+    It ends when nobody writes, and every run is committed or failed or there is no telling how many there
+    will be. Raises as `LiveStatistics.of_store`.
     """
     yield statistics
-    while not (statistics.is_complete(store) and lock_holder(store.path) is None):
+    is_open = "stopping" in store.manifest.provenance
+    while not ((is_open or statistics.is_complete(store)) and lock_holder(store.path) is None):
         wait()
         store.refresh()
         if statistics.catch_up(store):

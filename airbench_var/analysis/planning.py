@@ -64,7 +64,7 @@ def plan(
         critical = float(stdtrit(freedom, (1 + level) / 2))
         return 1 - float(nctdtr(freedom, shift, critical)) + float(nctdtr(freedom, shift, -critical))
 
-    runs = _smallest(power_of, power)
+    runs = smallest_runs(power_of, power)
     floor = helpful = None
     if pilots:
         floor = float(ndtri((1 + level) / 2) + ndtri(power)) * math.sqrt(example_part(*pilots))
@@ -81,7 +81,7 @@ def plan(
     )
 
 
-def _smallest(power_of: Callable[[int], float], power: float) -> int:
+def smallest_runs(power_of: Callable[[int], float], power: float) -> int:
     """Return the smallest number of runs from 2 on that has the power: doubling, then halving."""
     high = 2
     while power_of(high) < power:

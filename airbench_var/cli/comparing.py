@@ -1,22 +1,62 @@
-"""The commands about two recipes: compare, plan."""
+"""The commands about two recipes: compare, whose runs are there or still to be trained, and plan."""
 
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airbench_var.cli.arguments import share
+from airbench_var.cli.arguments import positive, share
 from airbench_var.cli.output import print_found, print_json, reader_may_leave
-from airbench_var.errors import UsageError
+from airbench_var.cli.training import add_training, prepare
+from airbench_var.errors import InterruptedCampaignError, RunsFailedError, UsageError
 
 if TYPE_CHECKING:
+    from airbench_var.analysis.sequential import Rule
+    from airbench_var.analysis.standing import Standing
+    from airbench_var.contest import Contest
     from airbench_var.stats import CorrectnessCounts
+
+#: Runs of each recipe where --max-runs says nothing: the folder takes their room on the disk.
+MAX_RUNS = 10_000
 
 
 def add_compare(parser: argparse.ArgumentParser) -> None:
-    """Add what `compare` takes."""
-    parser.add_argument("a", type=Path, metavar="STORE_A")
-    parser.add_argument("b", type=Path, metavar="STORE_B")
+    """Add what `compare` takes: two stores, or what two recipes are trained from."""
+    parser.add_argument("store_a", type=Path, nargs="?", metavar="STORE_A")
+    parser.add_argument("store_b", type=Path, nargs="?", metavar="STORE_B")
+    rule = parser.add_argument_group("without stores: train both recipes until it is decided")
+    for arm in ("a", "b"):
+        rule.add_argument(
+            f"--{arm}",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"a value of the recipe in {arm.upper()} alone; repeatable",
+        )
+    rule.add_argument(
+        "--detect",
+        type=share,
+        metavar="D",
+        help="difference in mean accuracy that matters, as 0.02%%; one that is surely smaller counts as none",
+    )
+    rule.add_argument(
+        "--std",
+        type=share,
+        metavar="S",
+        help="std over runs of one recipe, as 0.15%%: D is then found sooner",
+    )
+    rule.add_argument(
+        "--max-runs", type=positive, metavar="N", help=f"runs of each, at most (default {MAX_RUNS:,})"
+    )
+    rule.add_argument(
+        "--looks",
+        type=positive,
+        metavar="K",
+        help="look K times only (O'Brien-Fleming), not after every pair",
+    )
+    rule.add_argument("--test-set", metavar="NAME", help="default: the first of the recipe")
+    add_training(parser, recipe=None, out="the folder of both stores")
+    parser.add_argument("--quiet", action="store_true", help="only the decision")
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
@@ -33,19 +73,125 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 
 def compare(options: argparse.Namespace) -> int:
-    """Print whether recipe A is better than B, on this test set and on its distribution."""
+    """Print whether recipe A is better than B, on this test set and on its distribution.
+
+    Given two stores, from their runs. Given --recipe and --detect, train runs of both until it is decided
+    that one is better, or that they differ by less than --detect. The same command again goes on where it
+    stopped. A has the campaign seed 2 S, B has 2 S + 1.
+    """
+    if options.store_a and options.recipe:
+        raise UsageError(
+            "compare takes two stores, or --recipe to train both; not both. Leave out one of the two."
+        )
+    if options.recipe:
+        return _compare_until_decided(options)
+    if not options.store_b:
+        raise UsageError(
+            "compare takes two stores, STORE_A STORE_B, or --recipe and --detect to train both recipes until "
+            "it is decided."
+        )
+    if unused := _changed_options(options):
+        raise UsageError(f"{', '.join(unused)}: two stores are compared as they are. Leave it out.")
     from airbench_var.analysis import compare
     from airbench_var.report.comparison import print_comparison
 
-    found = compare(options.a, options.b)
+    found = compare(options.store_a, options.store_b)
     with reader_may_leave():
         if options.json:
-            head = {"a": str(options.a), "b": str(options.b)}
+            head = {"a": str(options.store_a), "b": str(options.store_b)}
             print_json(head | {"test_sets": {name: one.to_json() for name, one in found.items()}})
         else:
-            print(f"A: {options.a}\nB: {options.b}")
+            print(f"A: {options.store_a}\nB: {options.store_b}")
             print_comparison(found)
     return 0
+
+
+def _changed_options(options: argparse.Namespace) -> list[str]:
+    """Return the options of training that were given."""
+    parser = argparse.ArgumentParser()
+    add_compare(parser)
+    defaults = vars(parser.parse_args([]))
+    return [
+        f"--{name.replace('_', '-')}"
+        for name, default in defaults.items()
+        if not name.startswith("store_") and getattr(options, name) != default
+    ]
+
+
+def _compare_until_decided(options: argparse.Namespace) -> int:
+    for name in ("detect", "out"):
+        if getattr(options, name) is None:
+            raise UsageError(f"compare --recipe {options.recipe} needs --{name}. See compare --help.")
+    if options.json and options.quiet:
+        raise UsageError("argument --quiet: not allowed with argument --json")
+    if not (options.a or options.b):
+        raise UsageError("A and B are the same recipe: say with --a or --b what differs.")
+    from airbench_var.recipe import parse_assignments
+    from airbench_var.recipes import find_recipe
+    from airbench_var.seeds import parse_vary
+
+    both = find_recipe(options.recipe).with_values(parse_assignments(options.set))
+    a, b = (both.with_values(parse_assignments(own)) for own in (options.a, options.b))
+    vary, rule = parse_vary(options.vary), _rule(options)
+
+    prepared = prepare(options)  # from here on it takes seconds: torch
+    from airbench_var.contest import Contest, run_contest, standing_of
+
+    contest = Contest(
+        recipes=(a, b),
+        data=prepared.data,
+        out=options.out,
+        rule=rule,
+        test_set=options.test_set or "",
+        seed=options.seed,
+        vary=vary,
+        settings=prepared.settings,
+        workers=prepared.workers,
+    )
+    prepared.tell({"recipe A": a, "recipe B": b}, options.out)
+    try:
+        standing = run_contest(contest, prepared.mode)
+    except (InterruptedCampaignError, RunsFailedError):
+        _print_contest(contest, standing_of(contest), as_json=options.json)  # what is there is worth showing
+        raise
+    _print_contest(contest, standing, as_json=options.json)
+    return 0
+
+
+def _rule(options: argparse.Namespace) -> "Rule":
+    """Return when to look and what must be seen, from --detect, --std, --max-runs and --looks."""
+    from airbench_var.analysis.obrien_fleming import OBrienFleming, max_runs_for
+    from airbench_var.analysis.sequential import TMixture, g_for
+
+    if options.looks is None:
+        return TMixture(
+            margin=options.detect,
+            max_runs=options.max_runs or MAX_RUNS,
+            g=g_for(options.detect, options.std),
+        )
+    if not (options.max_runs or options.std):
+        raise UsageError(
+            "--looks plans with the number of runs: give it with --max-runs, or give --std, "
+            "from which it follows for a power of 80 %."
+        )
+    max_runs = options.max_runs or max_runs_for(options.detect, options.std, options.looks)
+    return OBrienFleming(margin=options.detect, max_runs=max_runs, looks=options.looks)
+
+
+def _print_contest(contest: "Contest", standing: "Standing", *, as_json: bool) -> None:
+    with reader_may_leave():
+        if as_json:
+            arms = {
+                name: {"store": str(arm.out), "recipe_sha256": arm.recipe.sha256, "seed": arm.seed}
+                for name, arm in zip(("a", "b"), contest.arms, strict=True)
+            }
+            print_json(arms | standing.to_json())
+        else:
+            from airbench_var.report.contest import print_standing
+
+            for name, arm in zip("AB", contest.arms, strict=True):
+                print(f"{name}: {arm.out}")
+            print_standing(standing)
 
 
 def plan(options: argparse.Namespace) -> int:

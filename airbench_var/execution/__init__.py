@@ -1,8 +1,9 @@
 """Executors: given specs, yield outcomes. One contract, whichever way the runs are spread.
 
-An executor is an iterator over outcomes in order of completion. It receives `make_train`, called once
-in every worker, which returns the pure function from seeds to a result. It yields each spec exactly once
-(and None when it has waited a while, so that a slow campaign commits on time), never writes a file, and
+An executor is an iterator over outcomes in order of completion. It receives `arms`: for each recipe that is
+trained a function, called once in every worker, which returns the pure function from seeds to a result; a
+spec names its arm. Specs are begun in the order they are given, and each is yielded exactly once (and None
+when the executor has waited a while, so that a slow campaign commits on time). It never writes a file, and
 takes no new spec once `stop()` is true, but finishes those under way. A run whose worker dies is tried
 again; the third death yields an outcome without a result. An exception inside a run is a defect, not bad
 luck: it is raised here.

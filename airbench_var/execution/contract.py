@@ -1,6 +1,6 @@
 """The types that every executor agrees on."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from airbench_var.seeds import Seeds
@@ -18,6 +18,6 @@ class Executor(Protocol):
     """See the package's docstring."""
 
     def __call__(
-        self, make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop
+        self, arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop
     ) -> Iterator[Outcome | None]:
         """Yield one outcome a spec, in order of completion."""

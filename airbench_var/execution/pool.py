@@ -11,7 +11,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
@@ -46,7 +46,7 @@ class _Worker:
 
     @classmethod
     def start(cls, number: int) -> "_Worker":
-        """Start a process that waits for its make_train.
+        """Start a process that waits for its arms.
 
         It gets nothing but its end of the pipe as an argument: multiprocessing writes arguments to a pipe
         that it also holds open for reading, so large ones for a child that dies would block for ever.
@@ -65,7 +65,7 @@ class _Worker:
         theirs.close()  # so that the worker's death is an end of file here
         return cls(number, process, ours)
 
-    def send(self, message: MakeTrain | RunSpec) -> None:
+    def send(self, message: Sequence[MakeTrain] | RunSpec) -> None:
         with suppress(OSError):  # it just died: the end of file on receiving tells
             self.connection.send(message)
 
@@ -79,7 +79,7 @@ class _Worker:
 
 
 def process_pool(
-    make_train: MakeTrain, specs: Iterable[RunSpec], stop: Stop, *, workers: int
+    arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop, *, workers: int
 ) -> Iterator[Outcome | None]:
     """Yield outcomes in order of completion from `workers` processes, and None when none came for a while.
 
@@ -94,7 +94,7 @@ def process_pool(
         for number in range(min(workers, len(queue))):
             pool.append(_Worker.start(number))
         for worker in pool:  # not above: this waits for the worker to import, and all can do so at once
-            worker.send(make_train)
+            worker.send(arms)
         while True:
             stopping = stop()
             for worker in pool:
@@ -117,7 +117,7 @@ def process_pool(
                     pool.remove(worker)
                     if queue and not stop():
                         pool.append(_Worker.start(worker.number))
-                        pool[-1].send(make_train)
+                        pool[-1].send(arms)
                     if outcome:
                         yield outcome
                     continue
@@ -155,14 +155,14 @@ def _mourn(worker: _Worker, queue: deque[RunSpec], deaths_at_start: int) -> Outc
 
 
 def _work(connection: Connection) -> None:
-    """Receive make_train, say None when ready, then answer specs with results, or with what was raised."""
+    """Receive the arms, say None when ready, then answer specs with results, or with what was raised."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
-        train = connection.recv()()
+        trains = [make_train() for make_train in connection.recv()]
         connection.send(None)
         while True:
             spec: RunSpec = connection.recv()
-            connection.send(train(spec.seeds))
+            connection.send(trains[spec.arm](spec.seeds))
     except Exception as error:
         with suppress(OSError):  # the campaign has left, and nobody listens
             # The message of a named error is for the user as it is.

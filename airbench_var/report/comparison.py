@@ -23,8 +23,8 @@ def print_comparison(comparisons: Mapping[str, Comparison], console: Console | N
     """Print per test set the differences of A and B, A less B, and what they mean."""
     console = console or Console(highlight=False)
     for comparison in comparisons.values():
-        console.print(_table(comparison))
-        print_paragraph(console, _reading(comparison))
+        console.print(comparison_table(comparison))
+        print_paragraph(console, reading(comparison))
         for warning in comparison.warnings:
             print_paragraph(console, f"Note: {warning}.", "yellow")
     print_paragraph(console, _LEGEND, "dim")
@@ -55,7 +55,8 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     print_paragraph(console, text)
 
 
-def _table(comparison: Comparison) -> Table:
+def comparison_table(comparison: Comparison) -> Table:
+    """Return the differences of A and B with their intervals and, where there are any, p-values."""
     runs = " and ".join(f"{runs:,}" for runs in comparison.runs)
     title = f" {comparison.test_set}: A less B, {runs} runs, {comparison.examples:,} test examples"
     table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD)
@@ -76,7 +77,8 @@ def _table(comparison: Comparison) -> Table:
     return table
 
 
-def _reading(comparison: Comparison) -> str:
+def reading(comparison: Comparison) -> str:
+    """Return what the two differences mean, in plain words."""
     here = comparison.estimates["difference_on_this_test_set"]
     fresh = comparison.estimates["difference_on_the_distribution"]
     on_fresh = f"on fresh examples the difference is within {interval_text(fresh)}"

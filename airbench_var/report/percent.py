@@ -2,7 +2,7 @@
 
 import math
 
-from airbench_var.analysis.estimate import NEGATIVE, Estimate
+from airbench_var.analysis.estimate import NEGATIVE, Estimate, Interval
 
 
 def percent(fraction: float, decimals: int = 2) -> str:
@@ -14,29 +14,36 @@ def value_text(estimate: Estimate) -> str:
     """Return the estimate alone, '0.56 %', or 'negative: 0 %' where a variance came out below 0."""
     if estimate.value is None:
         return "none"
-    text = "0 %" if estimate.value == 0 else percent(estimate.value, _decimals(estimate))
+    text = "0 %" if estimate.value == 0 else percent(estimate.value, decimals(estimate.interval))
     return f"negative: {text}" if NEGATIVE in estimate.warnings else text
 
 
 def interval_text(estimate: Estimate) -> str:
     """Return the interval alone, '0.49 to 0.65 %'."""
-    if estimate.interval is None:
-        return "none"
-    low, decimals = estimate.interval[0], _decimals(estimate)
-    return f"{'0' if low == 0 else f'{100 * low:.{decimals}f}'} to {upper_text(estimate)}"
+    return "none" if estimate.interval is None else span_text(estimate.interval)
+
+
+def span_text(interval: Interval) -> str:
+    """Return an interval of fractions, '0.49 to 0.65 %'."""
+    low, high = interval
+    digits = decimals(interval)
+    return f"{'0' if low == 0 else f'{100 * low:.{digits}f}'} to {_end_text(high, digits)}"
 
 
 def upper_text(estimate: Estimate) -> str:
     """Return the upper end of the interval alone, '0.65 %'."""
     if estimate.interval is None:
         return "none"
-    high = estimate.interval[1]
-    return "0 %" if high == 0 else percent(high, _decimals(estimate))
+    return _end_text(estimate.interval[1], decimals(estimate.interval))
 
 
-def _decimals(estimate: Estimate) -> int:
+def _end_text(end: float, digits: int) -> str:
+    return "0 %" if end == 0 else percent(end, digits)
+
+
+def decimals(interval: Interval | None) -> int:
     """Return how many decimals of a percent show the interval's width to two digits, between 2 and 5."""
-    if estimate.interval is None or estimate.interval[0] == estimate.interval[1]:
+    if interval is None or interval[0] == interval[1]:
         return 2
-    width_percent = 100 * (estimate.interval[1] - estimate.interval[0])
+    width_percent = 100 * (interval[1] - interval[0])
     return min(max(1 - math.floor(math.log10(width_percent)), 2), 5)

@@ -71,10 +71,12 @@ class Progress:
         if self.networks_per_hour is None or self.remaining_s is None:
             yield "waiting for the first run"
         else:
-            yield f"{self.networks_per_hour:,.{0 if self.networks_per_hour >= 10 else 1}f} networks per hour"
+            yield pace_text(self.networks_per_hour)
             finished = self.analysis.runs >= self.total
             yield (
-                f"done in {_duration(self.elapsed_s)}" if finished else f"{_duration(self.remaining_s)} left"
+                f"done in {duration_text(self.elapsed_s)}"
+                if finished
+                else f"{duration_text(self.remaining_s)} left"
             )
         yield f"{self.analysis.diverged:,} diverged"
         yield f"{self.analysis.failed:,} failed"
@@ -105,7 +107,12 @@ def _accuracy_error(summary: TestSetSummary) -> str:
     return f"standard error {'unknown' if error is None else percent(error, 3)}"
 
 
-def _duration(seconds: float) -> str:
+def pace_text(networks_per_hour: float) -> str:
+    """Return '1,234 networks per hour'."""
+    return f"{networks_per_hour:,.{0 if networks_per_hour >= 10 else 1}f} networks per hour"
+
+
+def duration_text(seconds: float) -> str:
     """Return a duration in its one or two largest units: '45 s', '3 min 20 s', '2 h 05 min', '3 d 4 h'."""
     minutes, s = divmod(round(seconds), 60)
     hours, min_of_hour = divmod(minutes, 60)

@@ -16,6 +16,7 @@ class RunSpec:
     run_id: int
     seeds: Seeds
     attempt: int = 1
+    arm: int = 0  #: which of several recipes that are trained side by side, each into a store of its own
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from airbench_var.analysis import LiveStatistics, analyze
+from airbench_var.analysis import LiveStatistics, analyze, follow
 from airbench_var.errors import StoreDamagedError, UsageError
 from airbench_var.seeds import seeds_of_run
 from airbench_var.stats import CampaignState
@@ -37,11 +37,13 @@ def outcome(run_id: int) -> Outcome:
     return Outcome(spec=spec, worker=0, result=result)
 
 
-def writer(path: Path) -> StoreWriter:
+def writer(path: Path, provenance: dict[str, str] | None = None) -> StoreWriter:
     labels = {name: np.zeros(n, np.uint8) for name, n in N.items()}
     test_sets = [describe_test_set(name, labels_N, ("a", "b")) for name, labels_N in labels.items()]
     identity = {"test_sets": test_sets, "columns": ["correct", "predicted"]}
-    return StoreWriter.open(path, identity=identity, labels=labels, provenance={}, capacity=RUNS)
+    return StoreWriter.open(
+        path, identity=identity, labels=labels, provenance=provenance or {}, capacity=RUNS
+    )
 
 
 def nothing() -> dict[str, CampaignState]:
@@ -110,6 +112,19 @@ def test_json_document(store: Path) -> None:
     document = analyze(store).to_json()
     assert list(document) == ["schema", "runs", "diverged", "failed", "test_sets"]
     assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_runs_that_were_trained_until_they_showed_something_come_with_a_warning(store: Path) -> None:
+    path = store.parent / "stopped"
+    provenance = {"stopping": "t-mixture: as many as it takes"}
+    with writer(path, provenance) as open_writer:
+        open_writer.commit([outcome(0), outcome(1)])
+    for summary in analyze(path).test_sets:
+        assert any("was not fixed beforehand (t-mixture" in warning for warning in summary.warnings)
+    opened = Store.open(path)
+    statistics = LiveStatistics.of_store(opened)
+    assert len(list(follow(opened, statistics, wait=lambda: pytest.fail("it waits")))) == 1
+    assert not any("beforehand" in w for summary in analyze(store).test_sets for w in summary.warnings)
 
 
 def test_a_damaged_row_is_never_analyzed(store: Path) -> None:

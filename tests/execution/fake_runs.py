@@ -35,6 +35,20 @@ class FakeRun:
         return RunResult(predictions={"small": predictions}, loss=0.5, diverged=False, train_s=0.001)
 
 
+class OftenRight(FakeRun):
+    """Is right on each example with one chance, which may differ between recipes."""
+
+    def __init__(self, labels_N: np.ndarray, chance: float) -> None:
+        super().__init__(labels_N)
+        self.chance = chance
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        right_N = np.random.default_rng(seeds.init).random(len(self.labels_N)) < self.chance
+        predicted_N = np.where(right_N, self.labels_N, (self.labels_N + 1) % 10).astype(np.uint8)
+        predictions = Predictions(correct=np.packbits(right_N, bitorder="little"), predicted=predicted_N)
+        return RunResult(predictions={"small": predictions}, loss=0.5, diverged=False, train_s=0.001)
+
+
 class KillsItsWorker(FakeRun):
     """Dies by SIGKILL on one init seed, as often as `times` says; a folder counts, over all workers."""
 

@@ -42,7 +42,7 @@ if __name__ == "__main__":
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the workers would inherit
     make_train = partial(FakeRun, np.zeros(LARGER_THAN_A_PIPE, np.uint8))
     specs = [RunSpec(run_id=i, seeds=seeds_of_run(0, i)) for i in range(4)]
-    pool = process_pool(make_train, specs, lambda: False, workers=2)
+    pool = process_pool([make_train], specs, lambda: False, workers=2)
     try:
         if sys.argv[1] == "abandoned":
             next(outcome for outcome in pool if outcome is not None)

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from airbench_var.errors import DeviceError
@@ -21,6 +23,7 @@ from tests.execution.fake_runs import (
     DiesWhileSending,
     FakeRun,
     KillsItsWorker,
+    N,
     Raises,
     dies_while_preparing,
     lacks_its_device,
@@ -40,7 +43,7 @@ def never() -> bool:
 
 
 def outcomes(execute: Executor, make_train: object, n: int) -> list[Outcome]:
-    return [o for o in execute(make_train, specs(n), never) if o is not None]  # type: ignore[arg-type]
+    return [o for o in execute([make_train], specs(n), never) if o is not None]  # type: ignore[arg-type]
 
 
 @EXECUTORS
@@ -56,6 +59,19 @@ def test_every_spec_once_with_the_result_of_its_seeds(execute: Executor) -> None
 
 
 @EXECUTORS
+def test_each_spec_is_run_by_its_arm(execute: Executor) -> None:
+    """Two recipes side by side: the labels of the fake runs tell which of them made a result."""
+    arms = [partial(FakeRun, np.full(N, label, np.uint8)) for label in (3, 7)]
+    both = [replace(spec, arm=arm) for spec in specs(5) for arm in (0, 1)]
+    done = [outcome for outcome in execute(arms, both, never) if outcome is not None]
+    assert sorted((o.spec.run_id, o.spec.arm) for o in done) == [(i, arm) for i in range(5) for arm in (0, 1)]
+    for outcome in done:
+        assert outcome.result is not None
+        predicted_N = outcome.result.predictions["small"].predicted
+        assert np.bincount(predicted_N).argmax() == (3, 7)[outcome.spec.arm]
+
+
+@EXECUTORS
 def test_no_specs_no_work(execute: Executor) -> None:
     assert outcomes(execute, raises_while_preparing, 0) == []
 
@@ -63,7 +79,7 @@ def test_no_specs_no_work(execute: Executor) -> None:
 @EXECUTORS
 def test_stop_takes_no_new_spec_and_finishes_those_under_way(execute: Executor) -> None:
     done: list[Outcome] = []
-    for outcome in execute(FakeRun, specs(50), lambda: len(done) >= 3):
+    for outcome in execute([FakeRun], specs(50), lambda: len(done) >= 3):
         if outcome is not None:
             done.append(outcome)
     assert 3 <= len(done) <= 4  # one each of the two workers may have been under way
@@ -81,7 +97,7 @@ def test_an_exception_in_a_run_is_raised_here(execute: Executor) -> None:
 
 @EXECUTORS
 def test_leaving_early_leaves_nothing_behind(execute: Executor) -> None:
-    for outcome in execute(FakeRun, specs(50), never):
+    for outcome in execute([FakeRun], specs(50), never):
         if outcome is not None:
             break
     del outcome
@@ -123,7 +139,7 @@ def test_a_dead_worker_is_not_replaced_once_asked_to_stop(
 
     monkeypatch.setattr(SpawnProcess, "start", start)
     make_train = partial(KillsItsWorker, specs(3)[0].seeds.init, 99, tmp_path)
-    done = process_pool(make_train, specs(3), lambda: any(tmp_path.iterdir()), workers=1)
+    done = process_pool([make_train], specs(3), lambda: any(tmp_path.iterdir()), workers=1)
     assert [o for o in done if o is not None] == []
     assert started == ["worker-0"]
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from airbench_var.analysis import Analysis, summarize
-from airbench_var.report.progress import Progress, _duration
+from airbench_var.report.progress import Progress, duration_text
 from tests.statistical.generator import simulate, state_of
 
 
@@ -65,4 +65,4 @@ def test_view_of_slow_networks_and_at_the_end() -> None:
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert _duration(seconds) == text
+    assert duration_text(seconds) == text

@@ -1,0 +1,108 @@
+"""What every command that trains takes and prepares; torch is loaded by `prepare` and not before."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airbench_var.cli.arguments import natural, positive
+
+if TYPE_CHECKING:
+    from airbench_var.data import Dataset
+    from airbench_var.recipe import Recipe
+    from airbench_var.report.display import Mode
+    from airbench_var.training import Settings
+
+
+def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: str) -> None:
+    """Add what is trained and how, with a default recipe, and the help of --out."""
+    what = parser.add_argument_group("what is trained")
+    what.add_argument(
+        "--recipe", default=recipe, metavar="R", help="airbench94, resnet9, tiny, linear, or a .toml file"
+    )
+    what.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of the recipe; repeatable",
+    )
+    what.add_argument("--data", default="cifar10", metavar="D", help="cifar10 (default) or synthetic")
+    what.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
+    )
+    what.add_argument("--seed", type=natural, default=0, metavar="S", help="campaign seed (default 0)")
+    what.add_argument(
+        "--vary",
+        default="init,order,aug",
+        metavar="LIST",
+        help="what differs between runs (default init,order,aug)",
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--out", type=Path, metavar="DIR", help=out)
+    how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:INDEX")
+    how.add_argument(
+        "--workers", type=positive, metavar="K", help="processes (default: as many as fit the cores)"
+    )
+    how.add_argument(
+        "--threads",
+        type=positive,
+        default=1,
+        metavar="T",
+        help="CPU threads of one run; part of the store (default 1)",
+    )
+    how.add_argument(
+        "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile of the step"
+    )
+    how.add_argument(
+        "--loader", choices=("resident", "ffcv"), default="resident", help="both give the same bits"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Data and settings of the training that the options ask for, and how its progress is shown."""
+
+    data: "Dataset"
+    settings: "Settings"
+    workers: int
+    reasons: dict[str, str]  #: of what was chosen, for people
+    mode: "Mode"
+
+    def tell(self, recipes: "dict[str, Recipe]", out: Path) -> None:
+        """Say on stderr what will be trained and how, unless a machine reads or nobody wants to know."""
+        if self.mode == "auto":
+            shown = {name: f"{recipe.name} ({recipe.sha256[:8]})" for name, recipe in recipes.items()}
+            for name, choice in (shown | self.reasons | {"store": str(out)}).items():
+                print(f"{name:8} {choice}", file=sys.stderr)
+
+
+def prepare(options: argparse.Namespace) -> Prepared:
+    """Load the data and choose device, compiling and workers; this takes seconds.
+
+    Raises: UsageError, DataError, DeviceError for what is not there.
+    """
+    from airbench_var import data
+    from airbench_var.campaign import default_workers
+    from airbench_var.training import Settings, choose_compile, choose_device
+
+    device, why_device = choose_device(options.device)
+    compiled, why_compiled = choose_compile(options.compile, device)
+    if options.loader == "ffcv":
+        import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
+    settings = Settings(device=device, threads=options.threads, compile=compiled, loader=options.loader)
+    workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
+    dataset = data.load(options.data, options.data_dir)
+    return Prepared(
+        data=dataset,
+        settings=settings,
+        workers=workers,
+        reasons={
+            "data": f"{dataset.title}, {dataset.source}",
+            "device": f"{device}: {why_device}",
+            "compile": f"{'on' if compiled else 'off'}: {why_compiled}",
+            "workers": f"{workers}: {why_workers}",
+        },
+        mode="json" if options.json else "quiet" if options.quiet else "auto",
+    )
