@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from airbench_var import cli
 from airbench_var.campaign import Campaign, run_campaign
+from airbench_var.contest import Contest
 from airbench_var.data.dataset import Dataset
-from airbench_var.errors import DeviceError
+from airbench_var.errors import DeviceError, UsageError
 from airbench_var.recipes import find_recipe
 from airbench_var.training import Settings
 from tests.test_campaign import digest, fake
@@ -70,7 +72,6 @@ CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%
         (["compare", "EMPTY", "EMPTY", "--recipe", "tiny"], 2, "two stores, or --recipe to train both; not"),
         (["compare", "EMPTY", "EMPTY", "--detect", "1%", "--a", "x=1"], 2, "--a, --detect: two stores are"),
         ([*CONTEST[:2], "tiny"], 2, "needs --detect"),
-        ([*CONTEST[:-2]], 2, "needs --out"),
         ([*CONTEST, "--a", "epohcs=3"], 2, "unknown recipe key 'epohcs'"),
         ([*CONTEST], 2, "say with --a or --b what differs"),
         ([*CONTEST, "--b", "epochs=3", "--json", "--quiet"], 2, "not allowed with"),
@@ -336,3 +337,21 @@ def test_runs_are_planned(store: Path, other_store: Path, capsys: pytest.Capture
     code, _, err = run(["plan", "--detect", "1%", "--store", str(store), "--test-set", "large"], capsys)
     assert code == 2
     assert "has no test set 'large'; it has small" in err
+
+
+def test_two_comparisons_have_two_folders_where_none_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_data: Dataset
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
+    folders = []
+
+    def seen(contest: Contest, _: object) -> None:
+        folders.append(str(contest.out))
+        raise UsageError("seen")
+
+    monkeypatch.setattr("airbench_var.contest.run_contest", seen)
+    for epochs in ("1", "1", "2"):
+        assert cli.main([*CONTEST[:-2], "--b", f"epochs={epochs}"]) == 2
+    assert folders[0] == folders[1] != folders[2]
+    assert all(re.fullmatch(r"runs/compare-tiny-small-\w{6}-\w{6}", folder) for folder in folders)

@@ -55,7 +55,11 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         help="look K times only (O'Brien-Fleming), not after every pair",
     )
     rule.add_argument("--test-set", metavar="NAME", help="default: the first of the recipe")
-    add_training(parser, recipe=None, out="the folder of both stores")
+    add_training(
+        parser,
+        recipe=None,
+        out="the folder of both stores (default runs/compare-RECIPE-DATA-A-B, with hashes of A and B)",
+    )
     parser.add_argument("--quiet", action="store_true", help="only the decision")
 
 
@@ -119,9 +123,8 @@ def _changed_options(options: argparse.Namespace) -> list[str]:
 
 
 def _compare_until_decided(options: argparse.Namespace) -> int:
-    for name in ("detect", "out"):
-        if getattr(options, name) is None:
-            raise UsageError(f"compare --recipe {options.recipe} needs --{name}. See compare --help.")
+    if options.detect is None:
+        raise UsageError(f"compare --recipe {options.recipe} needs --detect. See compare --help.")
     if options.json and options.quiet:
         raise UsageError("argument --quiet: not allowed with argument --json")
     if not (options.a or options.b):
@@ -135,12 +138,14 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     vary, rule = parse_vary(options.vary), _rule(options)
 
     prepared = prepare(options)  # from here on it takes seconds: torch
+    own_folder = f"compare-{both.name}-{prepared.data.name}-{a.sha256[:6]}-{b.sha256[:6]}"
+    out = options.out or Path("runs") / own_folder
     from airbench_var.contest import Contest, run_contest, standing_of
 
     contest = Contest(
         recipes=(a, b),
         data=prepared.data,
-        out=options.out,
+        out=out,
         rule=rule,
         test_set=options.test_set or "",
         seed=options.seed,
@@ -148,7 +153,7 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
         settings=prepared.settings,
         workers=prepared.workers,
     )
-    prepared.tell({"recipe A": a, "recipe B": b}, options.out)
+    prepared.tell({"recipe A": a, "recipe B": b}, out)
     try:
         standing = run_contest(contest, prepared.mode)
     except (InterruptedCampaignError, RunsFailedError):
