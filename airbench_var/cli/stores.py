@@ -10,6 +10,7 @@ from airbench_var.errors import InterruptedCampaignError, StoreDamagedError
 
 if TYPE_CHECKING:
     from airbench_var.analysis import LiveStatistics
+    from airbench_var.report.display import Mode
     from airbench_var.store import Store
 
 
@@ -68,7 +69,8 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
     statistics = LiveStatistics.of_store(store)
     title = f"following {store.path}"
     exit_code = 0
-    with LiveView(store.capacity, statistics.runs, "json" if as_json else "auto", title) as view:
+    mode: Mode = "json" if as_json else "auto"
+    with LiveView(store.capacity, statistics.runs, mode, title, begun=True) as view:
         try:
             for now in follow(store, statistics):
                 view.update(now.analysis(thorough=False))

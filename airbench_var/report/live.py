@@ -13,8 +13,8 @@ from airbench_var.report.rate import Rate
 class LiveView(Display):
     """Shows a campaign as it grows: a context manager; call `update` after each commit.
 
-    `total_runs` is where the campaign ends, `already_done` where this session starts; for the others see
-    `Display`.
+    `total_runs` is where the campaign ends, `already_done` where this session starts; `begun` is that of
+    `Rate`; for the others see `Display`.
     """
 
     def __init__(
@@ -24,11 +24,12 @@ class LiveView(Display):
         mode: Mode = "auto",
         title: str = "",
         *,
+        begun: bool = False,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total, self._title, self._clock = total_runs, title, clock
-        self._rate, self._start_s = Rate(already_done, clock), clock()
+        self._rate, self._start_s = Rate(already_done, clock, begun=begun), clock()
         self._elapsed_s = 0.0  # up to the last commit
         self._analysis = Analysis(runs=already_done, diverged=0, failed=0, test_sets=())
         super().__init__(mode, stream=stream, clock=clock)

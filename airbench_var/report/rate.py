@@ -11,11 +11,12 @@ class Rate:
     """Runs per second over a recent window: the last minute, or the last 20 commits when those took longer.
 
     What was there before this session never counts, and the slow first runs (compiling, filling caches)
-    drop out with time. `clock` returns seconds.
+    drop out with time. `clock` returns seconds. `begun` says that runs are under way already, as for one who
+    looks on from another process: the first of them to come in only starts the clock.
     """
 
-    def __init__(self, done: int, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, done: int, clock: Callable[[], float], *, begun: bool = False) -> None:
+        self._clock, self._begun = clock, begun
         self._points = deque([(clock(), done)])
 
     def record(self, done: int) -> None:
@@ -23,6 +24,9 @@ class Rate:
         now = self._clock()
         if done <= self._points[-1][1]:
             return
+        if self._begun:
+            self._begun = False
+            self._points.clear()
         self._points.append((now, done))
         while len(self._points) > _COMMITS + 1 and now - self._points[1][0] >= _WINDOW_S:
             self._points.popleft()

@@ -23,6 +23,17 @@ def rate_after(done: int, commits: list[tuple[float, int]]) -> tuple[Rate, Clock
     return rate, clock
 
 
+def test_who_looks_on_counts_from_the_first_run_that_comes_in() -> None:
+    clock = Clock()
+    rate = Rate(7, clock, begun=True)
+    clock.now_s += 1  # it was under way for long
+    rate.record(8)
+    assert rate.per_hour is None
+    clock.now_s += 10
+    rate.record(9)
+    assert rate.per_hour == pytest.approx(360)
+
+
 def test_nothing_is_known_before_the_first_commit() -> None:
     rate, clock = rate_after(7, [(5, 7)])
     clock.now_s += 60
