@@ -336,3 +336,10 @@ def test_runs_are_planned(store: Path, other_store: Path, capsys: pytest.Capture
     code, _, err = run(["plan", "--detect", "1%", "--store", str(store), "--test-set", "large"], capsys)
     assert code == 2
     assert "has no test set 'large'; it has small" in err
+
+
+def test_a_store_is_not_planned_with_against_itself(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The differences of a store to itself have no spread, which reads as if the test set set no limit."""
+    code, out, err = run(["plan", "--detect", "1%", "--store", str(store), "--against", str(store)], capsys)
+    assert (code, out) == (5, "")
+    assert "are the same store" in err

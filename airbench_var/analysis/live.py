@@ -208,11 +208,7 @@ def compare(
     has too few runs; StoreDamagedError when a row is not what was committed.
     """
     first, second = (store if isinstance(store, Store) else Store.open(store) for store in (a, b))
-    if first.manifest.uuid == second.manifest.uuid:
-        raise StoreRefusedError(
-            f"{first.path} and {second.path} are the same store, whose runs are not independent of "
-            "themselves. Give two stores."
-        )
+    refuse_same_store(first, second)
     counts_a, counts_b = count_store(first), count_store(second)
     shared = [name for name in counts_a if name in counts_b]
     if not shared:
@@ -223,6 +219,15 @@ def compare(
     stopped = tuple(_stopped_by_looking(first, second))
     compared = (compare_counts(name, counts_a[name], counts_b[name], level) for name in shared)
     return {one.test_set: replace(one, warnings=one.warnings + stopped) for one in compared}
+
+
+def refuse_same_store(a: Store, b: Store) -> None:
+    """Raise StoreRefusedError for one store, or two copies of one, in the place of two."""
+    if a.manifest.uuid == b.manifest.uuid:
+        raise StoreRefusedError(
+            f"{a.path} and {b.path} are the same store, whose runs are not independent of themselves. Give "
+            "two stores."
+        )
 
 
 def _stopped_by_looking(*stores: Store) -> Iterator[str]:
