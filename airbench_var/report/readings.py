@@ -10,17 +10,26 @@ from airbench_var.report.percent import interval_text, percent, upper_text, valu
 def readings(summary: TestSetSummary) -> Iterator[str]:
     """Yield one paragraph on each question that the runs of a test set can answer."""
     yield _spread(summary)
-    ratio, fit = summary.tests.get("variance_ratio"), summary.tests.get("goodness_of_fit")
-    if ratio and fit and ratio.statistic is not None and fit.statistic is not None:
-        yield (
-            f"Are errors independent? The variance is {ratio.statistic:.2f} times that of independent errors "
-            f"(p {_p(ratio.p_value)}, one-sided chi-square); the largest distance between the accuracy "
-            f"distribution and theirs is {fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred "
-            "Kolmogorov-Smirnov)."
-        )
+    if tested := " ".join(_independence(summary)):
+        yield f"Are errors independent? {tested}"
     yield from _luck(summary)
     yield from _calibration(summary)
     yield from _theorems(summary)
+
+
+def _independence(summary: TestSetSummary) -> Iterator[str]:
+    """Yield a sentence on each test that there is."""
+    ratio, fit = summary.tests.get("variance_ratio"), summary.tests.get("goodness_of_fit")
+    if ratio and ratio.statistic is not None:
+        yield (
+            f"The variance is {ratio.statistic:.2f} times that of independent errors (p {_p(ratio.p_value)}, "
+            "one-sided chi-square)."
+        )
+    if fit and fit.statistic is not None:
+        yield (
+            "The largest distance between the accuracy distribution and that of independent errors is "
+            f"{fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred Kolmogorov-Smirnov)."
+        )
 
 
 def _spread(summary: TestSetSummary) -> str:

@@ -148,7 +148,13 @@ def test_what_the_tests_of_independence_say() -> None:
         "(p < 0.0001, one-sided chi-square)" in text
     )
     assert "re-centred Kolmogorov-Smirnov" in text
-    assert re.search(r"distribution and theirs is 0\.\d\d\d \(p (=|<) ", text)
+    assert re.search(r"distribution and that of independent errors is 0\.\d\d\d \(p (=|<) ", text)
+
+
+def test_three_runs_have_a_variance_and_no_distribution() -> None:
+    text = words(printed(simulated(0.004, 5, runs=3)))
+    assert "Are errors independent? The variance is" in text
+    assert "Kolmogorov-Smirnov" not in text
 
 
 def test_nothing_is_said_of_independence_where_nothing_can_be() -> None:
