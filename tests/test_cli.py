@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -336,6 +337,20 @@ def test_runs_are_planned(store: Path, other_store: Path, capsys: pytest.Capture
     code, _, err = run(["plan", "--detect", "1%", "--store", str(store), "--test-set", "large"], capsys)
     assert code == 2
     assert "has no test set 'large'; it has small" in err
+
+
+def test_stores_of_other_images_with_the_same_labels_are_not_compared(
+    store: Path, small_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = replace(small_data.test, images_NHWC=255 - small_data.test.images_NHWC)
+    campaign = Campaign(
+        recipe=find_recipe("tiny"), data=replace(small_data, test=test), out=tmp_path / "negative", runs=10,
+        seed=1, settings=Settings(),
+    )  # fmt: skip
+    run_campaign(campaign, execute=fake(campaign))
+    code, out, err = run(["compare", str(store), str(campaign.out)], capsys)
+    assert (code, out) == (5, "")
+    assert "were tested on different images" in err
 
 
 def test_a_store_is_not_planned_with_against_itself(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
