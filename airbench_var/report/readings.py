@@ -111,9 +111,10 @@ def _theorems(summary: TestSetSummary) -> Iterator[str]:
     yield (
         f"Is the variance what the error says? Over the {len(tasks.error_T)} binary tasks that two groups of "
         f"classes make, it is {ratio.value:.2f} times ({low:.2f} to {high:.2f}) err / 2n, the prediction of "
-        f"the paper's Theorem 3, which comes {_times(tasks.fit['times_closer_variance'])} times closer than "
-        f"the binomial law (R² {tasks.fit['r_squared_variance']:.3f}, of variances). The votes, without "
-        f"labels, predict a std of {value_text(free)} from independent errors."
+        f"the paper's Theorem 3 (R² {tasks.fit['r_squared_variance']:.3f}, of variances); the binomial "
+        f"law's mean squared distance from them is {_times(tasks.fit['times_closer_variance'])} times that "
+        f"of err / 2n. The votes, without labels, predict a std of {value_text(free)} from independent "
+        "errors."
     )
 
 
