@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -355,3 +356,24 @@ def test_two_comparisons_have_two_folders_where_none_is_given(
         assert cli.main([*CONTEST[:-2], "--b", f"epochs={epochs}"]) == 2
     assert folders[0] == folders[1] != folders[2]
     assert all(re.fullmatch(r"runs/compare-tiny-small-\w{6}-\w{6}", folder) for folder in folders)
+
+
+def test_stores_of_other_images_with_the_same_labels_are_not_compared(
+    store: Path, small_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = replace(small_data.test, images_NHWC=255 - small_data.test.images_NHWC)
+    campaign = Campaign(
+        recipe=find_recipe("tiny"), data=replace(small_data, test=test), out=tmp_path / "negative", runs=10,
+        seed=1, settings=Settings(),
+    )  # fmt: skip
+    run_campaign(campaign, execute=fake(campaign))
+    code, out, err = run(["compare", str(store), str(campaign.out)], capsys)
+    assert (code, out) == (5, "")
+    assert "were tested on different images" in err
+
+
+def test_a_store_is_not_planned_with_against_itself(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The differences of a store to itself have no spread, which reads as if the test set set no limit."""
+    code, out, err = run(["plan", "--detect", "1%", "--store", str(store), "--against", str(store)], capsys)
+    assert (code, out) == (5, "")
+    assert "are the same store" in err

@@ -2,7 +2,15 @@
 
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.estimate import Estimate
-from airbench_var.analysis.live import Analysis, LiveStatistics, analyze, compare, count_store, follow
+from airbench_var.analysis.live import (
+    Analysis,
+    LiveStatistics,
+    analyze,
+    compare,
+    count_store,
+    follow,
+    refuse_same_store,
+)
 from airbench_var.analysis.pairs import PairAnalysis, analyze_pairs
 from airbench_var.analysis.planning import Plan, plan, std_of
 from airbench_var.analysis.summary import TestSetSummary, summarize
@@ -22,6 +30,7 @@ __all__ = [
     "count_store",
     "follow",
     "plan",
+    "refuse_same_store",
     "std_of",
     "summarize",
 ]

@@ -35,7 +35,10 @@ def save(store: Store, states: Mapping[str, CampaignState]) -> str:
     for name, state in states.items():
         arrays |= {f"{name}/{key}": array for key, array in state.to_arrays().items()}
     run_ids_R = next(iter(states.values())).correct.run_ids_R
-    arrays["digest"] = np.array(_digest(store, run_ids_R))
+    digest = _digest(store, run_ids_R)
+    if digest is None:
+        return f"the statistics are not kept in {store.path / FILE}: a repair has opened one of their runs"
+    arrays["digest"] = np.array(digest)
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes `allow_pickle` for one of them
     new = store.path / f"{FILE}.{os.getpid()}"
@@ -86,11 +89,15 @@ def load(store: Store, nothing: Mapping[str, CampaignState]) -> tuple[Mapping[st
     return states, ""
 
 
-def _digest(store: Store, run_ids_R: npt.NDArray[np.int64]) -> str:
-    """Return a hash of what the records say of these runs: another row has another checksum there."""
+def _digest(store: Store, run_ids_R: npt.NDArray[np.int64]) -> str | None:
+    """Return a hash of what the records say of these runs: another row has another checksum there.
+
+    None when one is not committed, as after a repair: it is no part of any statistics.
+    """
     records = store.records(run_ids_R)
+    if np.any(records["state"] != COMMITTED):
+        return None
     digest = hashlib.sha256(f"{VERSION} {store.manifest.uuid}".encode())
     digest.update(run_ids_R.tobytes())
-    digest.update((records["state"] == COMMITTED).tobytes())
     digest.update(np.ascontiguousarray(records["payload_crc"]).tobytes())
     return digest.hexdigest()

@@ -6,13 +6,13 @@ Assumption throughout: runs are independent, within a recipe and between the two
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import fdtri, ndtr, ndtri, stdtr
+from scipy.special import fdtri, ndtri, stdtr
 
 from airbench_var.analysis import intervals, variance
 from airbench_var.analysis.estimate import Estimate, Interval
@@ -60,10 +60,10 @@ def compare_counts(
     """
     _refuse(test_set, a, b)
     difference = float(variance.mean_accuracy(a) - variance.mean_accuracy(b))
-    here, here_freedom = _run_error(a, b)
-    fresh = math.sqrt(here**2 + example_part(a, b))
+    of_runs = [(float(variance.test_set_variance(c)) / c.R, c.R - 1) for c in (a, b)]
+    here, here_freedom = _error(of_runs)
+    fresh, fresh_freedom = _error([*of_runs, (example_part(a, b), a.n - 1)])
     beats, beats_interval = _beats(a, b, level)
-    reach = float(ndtri((1 + level) / 2)) * fresh
     estimates = [
         Estimate(
             name="difference_on_this_test_set",
@@ -81,10 +81,10 @@ def compare_counts(
             name="difference_on_the_distribution",
             target="the distribution",
             value=difference,
-            interval=(difference - reach, difference + reach),
+            interval=intervals.around(difference, fresh, fresh_freedom, level),
             level=level,
             standard_errors={"distribution": fresh},
-            method="normal, runs and examples both vary, paired by example",
+            method="Student's t over runs and examples paired by example, Satterthwaite's degrees of freedom",
             assumption=f"{_RUNS}; examples are independent draws from the distribution",
             runs=(a.R, b.R),
             examples=a.n,
@@ -120,7 +120,7 @@ def compare_counts(
         estimates={estimate.name: estimate for estimate in estimates},
         p_values={
             "difference_on_this_test_set": 2 * float(stdtr(here_freedom, -abs(difference) / here)),
-            "difference_on_the_distribution": 2 * float(ndtr(-abs(difference) / fresh)),
+            "difference_on_the_distribution": 2 * float(stdtr(fresh_freedom, -abs(difference) / fresh)),
         },
         runs_that_help=runs_that_help(a, b),
         warnings=tuple(_equal_rows(a, b)),
@@ -146,11 +146,13 @@ def _refuse(test_set: str, a: CorrectnessCounts, b: CorrectnessCounts) -> None:
             )
 
 
-def _run_error(a: CorrectnessCounts, b: CorrectnessCounts) -> tuple[float, float]:
-    """Return the standard error of the difference on this test set, and Welch's degrees of freedom."""
-    parts = [float(variance.test_set_variance(counts)) / counts.R for counts in (a, b)]
-    freedom = sum(parts) ** 2 / sum(part**2 / (c.R - 1) for part, c in zip(parts, (a, b), strict=True))
-    return math.sqrt(sum(parts)), freedom
+def _error(parts: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """Return the standard error whose square has these parts, each with its degrees of freedom, and its own.
+
+    Source: Satterthwaite, Biometrics 1946; of the runs of two recipes they are Welch's.
+    """
+    square = sum(part for part, _ in parts)
+    return math.sqrt(square), square**2 / sum(part**2 / freedom for part, freedom in parts)
 
 
 def example_part(a: CorrectnessCounts, b: CorrectnessCounts) -> float:

@@ -44,8 +44,22 @@ def chunk_standard_error(
     independent; it fails for statistics that jump, as a plurality vote does.
     Source: Busing, Meijer and van der Leeden, Statistics and Computing 1999 (the delete-m_j jackknife).
     """
-    whole = np.asarray(statistic(total), np.float64)
-    left_out = np.array([statistic(total.without(chunk)) for chunk in chunks])
+    return _standard_error(total, chunks, statistic(total), _left_out(total, chunks, statistic))
+
+
+def _left_out(
+    total: PredictionCounts,
+    chunks: Sequence[PredictionCounts],
+    statistic: Callable[[PredictionCounts], Any],
+) -> Float64:
+    """Return the statistic without each chunk, (G, ...)."""
+    return np.array([statistic(total.without(chunk)) for chunk in chunks], np.float64)
+
+
+def _standard_error(
+    total: PredictionCounts, chunks: Sequence[PredictionCounts], whole: Any, left_out: Float64
+) -> Float64:
+    whole = np.asarray(whole, np.float64)
     share_G = np.array([chunk.R / total.R for chunk in chunks]).reshape(-1, *[1] * whole.ndim)
     pseudo = (whole - (1 - share_G) * left_out) / share_G
     centre = len(chunks) * whole - ((1 - share_G) * left_out).sum(axis=0)
@@ -68,12 +82,13 @@ def estimate_over_chunks(
     """
     value = statistic(total) if needs <= total.R else None
     absent, interval, standard_errors = why_not(total, chunks, needs), None, {}
-    if not absent and logarithmic and not value:
-        absent = "it is 0, which leaves no scale for an interval"
+    left_out = np.zeros(0) if absent else _left_out(total, chunks, statistic)
+    if not absent and logarithmic:
+        absent = _why_no_logarithm(value, left_out)
     if not absent:
         assert value is not None
         scale = np.log if logarithmic else np.asarray
-        error = float(chunk_standard_error(total, chunks, lambda part: scale(statistic(part))))
+        error = float(_standard_error(total, chunks, scale(value), scale(left_out)))
         reach = float(stdtrit(len(chunks) - 1, (1 + level) / 2)) * error
         interval = (value - reach, value + reach)
         if logarithmic:
@@ -92,3 +107,12 @@ def estimate_over_chunks(
         runs=total.R,
         examples=len(total.labels_N),
     )
+
+
+def _why_no_logarithm(value: float | None, left_out: Float64) -> str:
+    """Return why there is no logarithm of a value, or of those without each chunk, or nothing."""
+    if not value:
+        return "it is 0, which leaves no scale for an interval"
+    if not np.all(left_out > 0):  # or not a number, where there is nothing to divide by
+        return "without one chunk of neighbouring run ids it is 0 or has no value: too few runs differ"
+    return ""

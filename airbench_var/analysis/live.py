@@ -204,15 +204,13 @@ def compare(
 ) -> dict[str, Comparison]:
     """Return how the runs of two stores compare, A less B, by test set that both have.
 
-    Raises: StoreRefusedError when it is one store, or they have no test set in common; UsageError when one
-    has too few runs; StoreDamagedError when a row is not what was committed.
+    Raises: StoreRefusedError when it is one store, or they have no test set in common, or their test images
+    are known and not the same; UsageError when one has too few runs; StoreDamagedError when a row is not
+    what was committed.
     """
     first, second = (store if isinstance(store, Store) else Store.open(store) for store in (a, b))
-    if first.manifest.uuid == second.manifest.uuid:
-        raise StoreRefusedError(
-            f"{first.path} and {second.path} are the same store, whose runs are not independent of "
-            "themselves. Give two stores."
-        )
+    refuse_same_store(first, second)
+    _refuse_other_images(first, second)
     counts_a, counts_b = count_store(first), count_store(second)
     shared = [name for name in counts_a if name in counts_b]
     if not shared:
@@ -223,6 +221,27 @@ def compare(
     stopped = tuple(_stopped_by_looking(first, second))
     compared = (compare_counts(name, counts_a[name], counts_b[name], level) for name in shared)
     return {one.test_set: replace(one, warnings=one.warnings + stopped) for one in compared}
+
+
+def refuse_same_store(a: Store, b: Store) -> None:
+    """Raise StoreRefusedError for one store, or two copies of one, in the place of two."""
+    if a.manifest.uuid == b.manifest.uuid:
+        raise StoreRefusedError(
+            f"{a.path} and {b.path} are the same store, whose runs are not independent of themselves. Give "
+            "two stores."
+        )
+
+
+def _refuse_other_images(a: Store, b: Store) -> None:
+    """Raise StoreRefusedError for test sets that are equal in their labels and not in their images."""
+    images = [
+        store.manifest.identity.get("data", {}).get("test", {}).get("images_sha256") for store in (a, b)
+    ]
+    if all(images) and images[0] != images[1]:
+        raise StoreRefusedError(
+            f"{a.path} and {b.path} were tested on different images ({images[0][:12]}, {images[1][:12]}), "
+            "whose difference would pass for one of the recipes. Compare runs on one test set."
+        )
 
 
 def _stopped_by_looking(*stores: Store) -> Iterator[str]:

@@ -9,7 +9,7 @@ from scipy.special import nctdtr, ndtri, stdtrit
 
 from airbench_var.analysis import variance
 from airbench_var.analysis.comparison import example_part, runs_that_help
-from airbench_var.errors import UsageError
+from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.stats import CorrectnessCounts
 
 MOST_RUNS = 10**9
@@ -49,8 +49,11 @@ def plan(
     says what the test set can show. Assumption: both recipes have this std and normal accuracies (the exact
     noncentral t law is used).
 
-    Raises: UsageError for values that no number of runs can serve.
+    Raises: UsageError for values that no number of runs can serve, StoreRefusedError for pilots that ran on
+    different test sets.
     """
+    if pilots:
+        _refuse_pilots(*pilots)
     if not (0 < difference < 1 and 0 < std < 1):
         raise UsageError(
             f"a difference of {difference:g} and a std of {std:g} cannot be planned for: both must lie "
@@ -79,6 +82,17 @@ def plan(
         distribution_floor=floor,
         runs_that_help=helpful,
     )
+
+
+def _refuse_pilots(a: CorrectnessCounts, b: CorrectnessCounts) -> None:
+    if (a.n, a.test_set_hash) != (b.n, b.test_set_hash):
+        raise StoreRefusedError(
+            f"the runs of A and B are on different test sets ({a.n} examples, {a.test_set_hash[:12]}; "
+            f"{b.n} examples, {b.test_set_hash[:12]}), so that no example has a difference. Plan with "
+            "runs on one test set."
+        )
+    if a.n < 2:
+        raise UsageError("how a difference spreads over examples takes two of them at least, there is 1.")
 
 
 def smallest_runs(power_of: Callable[[int], float], power: float) -> int:

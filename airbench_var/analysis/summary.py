@@ -1,9 +1,12 @@
 """From the counts of one test set to its named estimates."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from airbench_var.analysis import (
     agreement,
@@ -22,6 +25,8 @@ from airbench_var.analysis.theorems import Collapses
 from airbench_var.stats import CampaignState, CorrectnessCounts, PredictionCounts
 
 LEVEL = 0.95
+#: Of pairs of equal runs that chance makes: more of them are no sign that a run was counted twice.
+_SURPRISINGLY_FEW = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,13 +216,23 @@ def _warnings(counts: CorrectnessCounts, diverged: frozenset[int]) -> Iterator[s
         yield f"{len(diverged)} of {counts.R} runs diverged; diverged runs are part of every estimate"
     # Diverged runs that all predict one class are equal for an honest reason.
     repeated = [ids for ids in counts.repeated_rows() if not diverged.issuperset(ids)]
-    if repeated:
+    if repeated and _equal_by_chance(counts) < _SURPRISINGLY_FEW:
         copies, (first, second) = sum(len(ids) - 1 for ids in repeated), repeated[0][:2]
         equal = "run equals" if copies == 1 else "runs equal"
         yield (
             f"{copies} {equal} an earlier run bit for bit (run {second} equals run {first}): unless "
             "nothing random differed between them, runs were counted twice, and no variance can be trusted"
         )
+
+
+def _equal_by_chance(counts: CorrectnessCounts) -> float:
+    """Return how many pairs of runs are equal on every example by chance, if errors are independent.
+
+    Two runs are equal on example i with a chance of 1 - 2 p (1 - p): a certainty, nearly, on few or easy
+    examples, and out of the question where hundreds vary. 0 where all runs are equal, which tells nothing.
+    """
+    differ_N = 2 * np.minimum(intervals.example_variances(counts), 0.25)
+    return math.comb(counts.R, 2) * float(np.prod(1 - differ_N)) if differ_N.any() else 0.0
 
 
 def _accuracy_errors(counts: CorrectnessCounts) -> dict[str, float]:

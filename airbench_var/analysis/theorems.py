@@ -123,10 +123,11 @@ def collapses(counts: PredictionCounts) -> Collapses | None:
 
 
 def mean_ratio(counts: PredictionCounts) -> float:
-    """Return the mean test-set variance over the tasks, over the mean of err / (2 n)."""
+    """Return the mean test-set variance over the tasks, over the mean of err / (2 n); NaN without errors."""
     found = collapses(counts)
     assert found is not None
-    return float(found.variance_T.mean() / found.predicted_T.mean())
+    predicted = float(found.predicted_T.mean())
+    return float(found.variance_T.mean()) / predicted if predicted else math.nan
 
 
 def theorem_3_ratio(

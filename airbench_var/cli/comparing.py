@@ -201,13 +201,16 @@ def _print_contest(contest: "Contest", standing: "Standing", *, as_json: bool) -
 
 def plan(options: argparse.Namespace) -> int:
     """Print how many runs of each recipe it takes to see a difference, and when more runs stop helping."""
-    from airbench_var.analysis import count_store, plan, std_of
+    from airbench_var.analysis import count_store, plan, refuse_same_store, std_of
     from airbench_var.report.comparison import print_plan
+    from airbench_var.store import Store
 
     if options.against and not options.store:
         raise UsageError("--against is the store of the other recipe; give the first one with --store.")
-    paths = [path for path in (options.store, options.against) if path]
-    pilots = [_choose(path, count_store(path), options.test_set) for path in paths]
+    stores = [Store.open(path) for path in (options.store, options.against) if path]
+    if options.against:
+        refuse_same_store(*stores)
+    pilots = [_choose(store.path, count_store(store), options.test_set) for store in stores]
     planned = plan(
         options.detect,
         std_of(*pilots) if pilots else options.std,

@@ -10,17 +10,26 @@ from airbench_var.report.percent import interval_text, percent, upper_text, valu
 def readings(summary: TestSetSummary) -> Iterator[str]:
     """Yield one paragraph on each question that the runs of a test set can answer."""
     yield _spread(summary)
-    ratio, fit = summary.tests.get("variance_ratio"), summary.tests.get("goodness_of_fit")
-    if ratio and fit and ratio.statistic is not None and fit.statistic is not None:
-        yield (
-            f"Are errors independent? The variance is {ratio.statistic:.2f} times that of independent errors "
-            f"(p {_p(ratio.p_value)}, one-sided chi-square); the largest distance between the accuracy "
-            f"distribution and theirs is {fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred "
-            "Kolmogorov-Smirnov)."
-        )
+    if tested := " ".join(_independence(summary)):
+        yield f"Are errors independent? {tested}"
     yield from _luck(summary)
     yield from _calibration(summary)
     yield from _theorems(summary)
+
+
+def _independence(summary: TestSetSummary) -> Iterator[str]:
+    """Yield a sentence on each test that there is."""
+    ratio, fit = summary.tests.get("variance_ratio"), summary.tests.get("goodness_of_fit")
+    if ratio and ratio.statistic is not None:
+        yield (
+            f"The variance is {ratio.statistic:.2f} times that of independent errors (p {_p(ratio.p_value)}, "
+            "one-sided chi-square)."
+        )
+    if fit and fit.statistic is not None:
+        yield (
+            "The largest distance between the accuracy distribution and that of independent errors is "
+            f"{fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred Kolmogorov-Smirnov)."
+        )
 
 
 def _spread(summary: TestSetSummary) -> str:
@@ -102,9 +111,10 @@ def _theorems(summary: TestSetSummary) -> Iterator[str]:
     yield (
         f"Is the variance what the error says? Over the {len(tasks.error_T)} binary tasks that two groups of "
         f"classes make, it is {ratio.value:.2f} times ({low:.2f} to {high:.2f}) err / 2n, the prediction of "
-        f"the paper's Theorem 3, which comes {_times(tasks.fit['times_closer_variance'])} times closer than "
-        f"the binomial law (R² {tasks.fit['r_squared_variance']:.3f}, of variances). The votes, without "
-        f"labels, predict a std of {value_text(free)} from independent errors."
+        f"the paper's Theorem 3 (R² {tasks.fit['r_squared_variance']:.3f}, of variances); the binomial "
+        f"law's mean squared distance from them is {_times(tasks.fit['times_closer_variance'])} times that "
+        f"of err / 2n. The votes, without labels, predict a std of {value_text(free)} from independent "
+        "errors."
     )
 
 

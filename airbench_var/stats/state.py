@@ -120,8 +120,14 @@ class CampaignState:
         """Return the state of both sets of runs; exact, associative, commutative.
 
         Raises: StoreRefusedError for another test set, for a run that is in both, and, unless `equal_rows`
-        says that they are honest, for rows that are equal bit for bit.
+        says that they are honest, for rows that are equal bit for bit; UsageError when only one counts
+        predictions.
         """
+        if (self.nothing.predicted is None) != (other.nothing.predicted is None):
+            raise UsageError(
+                "One state counts predicted classes and the other does not, so that votes of some runs would "
+                "pass for those of all. Count both with predictions, or both without."
+            )
         self.correct.merge(other.correct, equal_rows=equal_rows)  # refuses across chunks, too
         size = max(self.chunk_runs, other.chunk_runs)
         first, second = self._in_chunks_of(size), other._in_chunks_of(size)

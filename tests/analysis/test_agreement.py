@@ -1,6 +1,7 @@
 """Disagreement, votes and their intervals: small cases by hand, and reasons where there is no number."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,3 +81,14 @@ def test_a_chunk_that_holds_nearly_all_runs_allows_no_jackknife() -> None:
     assert estimate.value is not None
     assert estimate.interval is None
     assert "too few runs remain" in estimate.absent
+
+
+def test_three_hundred_thousand_runs_do_not_overflow() -> None:
+    """Three votes off the plurality on each of 2,000 examples: R**3 n is three times 2**64."""
+    runs, n = 300_000, 2000
+    right = PredictionCounts.empty(2, np.zeros(n, np.uint8))
+    votes_NK = np.tile(np.array([runs - 3, 3], np.int32), (n, 1))
+    q = 3 / runs
+    assert agreement.label_free_variance(replace(right, votes_NK=votes_NK)) == pytest.approx(
+        (q**2 * (1 - q) + (1 - q) ** 2 * q) / n, rel=1e-4
+    )

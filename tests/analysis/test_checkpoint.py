@@ -9,7 +9,7 @@ import pytest
 
 from airbench_var.analysis import LiveStatistics, analyze, follow, live
 from airbench_var.analysis.checkpoint import FILE
-from airbench_var.store import Store
+from airbench_var.store import Store, repair
 from tests.analysis.test_live import LATE, RUNS, N, outcome, writer
 
 
@@ -135,3 +135,15 @@ def test_a_follower_reads_each_row_once_and_ends_with_the_campaign(
     assert sorted(rows_read) == [i for i in range(RUNS) if i != 6]
     assert statistics.analysis().to_json() == analyze(path).to_json()
     assert set(N) == set(statistics.states)
+
+
+def test_a_run_that_a_repair_has_opened_is_not_kept(store: Path) -> None:
+    """Somebody follows the store while its row 3 rots and is repaired: it counts there, and nowhere later."""
+    opened = Store.open(store)
+    following = LiveStatistics.of_store(opened)
+    with (store / "cifar10" / "correct.npy").open("r+b") as file:
+        file.seek(512 + 3 * 5)
+        file.write(bytes(5))
+    repair(store)
+    assert "a repair has opened one of their runs" in following.keep(opened)
+    assert analyze(store).runs == following.runs - 1

@@ -44,11 +44,16 @@ def test_the_distribution_adds_the_spread_over_examples(a_RN: np.ndarray, b_RN: 
     run_part = a_RN.mean(axis=1).var(ddof=1) / 12 + b_RN.mean(axis=1).var(ddof=1) / 9
     noise = a_RN.var(axis=0, ddof=1).mean() / 12 + b_RN.var(axis=0, ddof=1).mean() / 9
     spread = (a_RN.mean(axis=0) - b_RN.mean(axis=0)).var(ddof=1) - noise
-    error = np.sqrt(run_part + max(0, spread) / N)
+    example_part = max(0, spread) / N
+    error = np.sqrt(run_part + example_part)
+    squares = (a_RN.mean(axis=1).var(ddof=1) / 12) ** 2 / 11 + (b_RN.mean(axis=1).var(ddof=1) / 9) ** 2 / 8
+    law = stats.t(error**4 / (squares + example_part**2 / (N - 1)))
     estimate = found.estimates["difference_on_the_distribution"]
     assert estimate.standard_errors["distribution"] == pytest.approx(error)
     assert estimate.interval is not None
-    assert estimate.interval[1] - (estimate.value or 0) == pytest.approx(stats.norm.ppf(0.975) * error)
+    assert estimate.interval[1] - (estimate.value or 0) == pytest.approx(law.ppf(0.975) * error)
+    p_value = found.p_values["difference_on_the_distribution"]
+    assert p_value == pytest.approx(2 * law.sf(abs(estimate.value or 0) / error))
 
 
 def test_the_chance_to_beat_is_mann_whitneys(a_RN: np.ndarray, b_RN: np.ndarray) -> None:

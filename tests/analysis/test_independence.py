@@ -47,8 +47,8 @@ def test_the_same_runs_give_the_same_p_value() -> None:
 @pytest.mark.parametrize(
     ("correct_RN", "reason"),
     [
-        (np.ones((0, 5)), "at least 2 runs are needed, there are 0"),
-        (np.eye(1, 5), "at least 2 runs are needed, there is 1"),
+        (np.ones((0, 5)), "runs are needed, there are 0"),
+        (np.eye(1, 5), "runs are needed, there is 1"),
         (np.ones((5, 9)), "at least 2 examples must be right in some runs and wrong in others, here 0"),
         (np.eye(5, 1), "at least 2 examples must be right in some runs and wrong in others, here 1"),
     ],
@@ -72,3 +72,23 @@ def test_under_dispersion_has_a_small_p_value_and_independence_has_not() -> None
     p_values = [under_dispersion_p_value(count(rng.random((30, 100)) < 0.8)) for _ in range(400)]
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 400))
     assert under_dispersion_p_value(count(np.ones((5, 9)))) == 1
+
+
+@pytest.mark.parametrize(("runs", "absent"), [(4, "at least 5 runs are needed, there are 4"), (5, "")])
+def test_a_distribution_takes_five_runs(runs: int, absent: str) -> None:
+    counts = simulate(np.random.default_rng(5), n=200, runs=runs, distribution_wise_std=0.0).counts
+    assert (goodness_of_fit(counts, draws=9).absent, goodness_of_fit(counts).p_value is None) == (
+        absent,
+        bool(absent),
+    )
+    assert variance_ratio(counts).p_value is not None
+
+
+def test_a_handful_of_errors_has_no_chi_square_law() -> None:
+    """Of the 13 wrong answers of 100 runs one run has four; a smooth law takes that for impossible."""
+    correct_RN = np.ones((100, 20), bool)
+    correct_RN[np.arange(10) + 5, np.arange(10)] = False
+    correct_RN[5, :4] = False
+    test = variance_ratio(count(correct_RN))
+    assert (test.statistic, test.p_value) == (None, None)
+    assert "errors are too few" in test.absent

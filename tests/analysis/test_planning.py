@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from airbench_var.analysis import plan, std_of
-from airbench_var.errors import UsageError
+from airbench_var.errors import StoreRefusedError, UsageError
 from tests.statistical.generator import count
 
 
@@ -74,3 +75,14 @@ def test_without_pilots_nothing_is_said_of_the_distribution() -> None:
 def test_what_no_number_of_runs_can_serve(difference: float, std: float, power: float, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         plan(difference, std, power=power)
+
+
+def test_pilots_on_different_test_sets_or_one_example_are_refused() -> None:
+    rng = np.random.default_rng(2)
+    a, b, one = (count(rng.random((9, n)) < 0.5) for n in (20, 30, 1))
+    with pytest.raises(StoreRefusedError, match="different test sets \\(20 examples, simulated; 30 examples"):
+        plan(0.01, 0.1, pilots=(a, b))
+    with pytest.raises(StoreRefusedError, match="different test sets"):
+        plan(0.01, 0.1, pilots=(a, replace(a, test_set_hash="another")))
+    with pytest.raises(UsageError, match="takes two of them at least"):
+        plan(0.01, 0.1, pilots=(one, one))

@@ -196,3 +196,17 @@ def test_repeated_rows_are_a_warning_unless_the_runs_diverged() -> None:
     [only_diverged] = summarize("cifar10", state_of(count(correct_RN)), diverged=frozenset({1, 4})).warnings
     assert only_diverged == "2 of 6 runs diverged; diverged runs are part of every estimate"
     assert summarize("cifar10", state_of(count(correct_RN[:4]))).warnings == ()
+
+
+def test_runs_that_are_equal_by_chance_on_few_examples_are_no_warning() -> None:
+    """On 8 easy examples most of 50 honest runs are equal to another; on 300 a copy is a copy."""
+    rng = np.random.default_rng(12)
+    few = count(rng.random((50, 8)) < 0.9)
+    assert few.repeated_rows()
+    assert not summarize("", state_of(few)).warnings
+    many_RN = rng.random((50, 300)) < 0.9
+    many_RN[7] = many_RN[3]
+    [warning] = summarize("", state_of(count(many_RN))).warnings
+    assert warning.startswith("1 run equals an earlier run bit for bit (run 7 equals run 3)")
+    [warning] = summarize("", state_of(count(np.tile(many_RN[0], (5, 1))))).warnings
+    assert warning.startswith("4 runs equal an earlier run")

@@ -61,3 +61,16 @@ def test_theorem_4_scales_the_variance_and_its_interval() -> None:
     assert ratio.value == pytest.approx(correct_RN.mean(axis=1).var(ddof=1) * 200 * 10 / error)
     assert ratio.interval is not None
     assert ratio.interval[0] < ratio.value < ratio.interval[1]
+
+
+@pytest.mark.parametrize("odd_one", [[0, 1, 2, 0, 1, 1], [1, 0, 2, 1, 1, 2]], ids=["all right", "not"])
+def test_runs_that_do_not_differ_but_for_one_have_a_ratio_without_interval(odd_one: list[int]) -> None:
+    """Without the odd one there is no variance, whose logarithm is infinite; or, as all are right, 0 / 0."""
+    labels_N = np.array([0, 1, 2, 0, 1, 2], np.uint8)
+    rows_RN = np.array([labels_N if odd_one[0] == 0 else [0, 1, 1, 0, 2, 2]] * 2 + [odd_one], np.uint8)
+    chunks = [PredictionCounts.of(3, labels_N, row_N[None]) for row_N in rows_RN]
+    ratio = theorems.theorem_3_ratio(PredictionCounts.of(3, labels_N, rows_RN), chunks, 0.95)
+    assert ratio is not None
+    assert ratio.value
+    assert (ratio.interval, ratio.standard_errors) == (None, {})
+    assert "too few runs differ" in ratio.absent

@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from airbench_var.analysis import Analysis, summarize
+from airbench_var.report.readings import readings
 from airbench_var.report.table import print_analysis
 from airbench_var.stats import CorrectnessCounts
-from tests.statistical.generator import count, simulate, state_of
+from tests.statistical.generator import count, simulate, state_of, state_with_classes
 
 
 def printed(counts: CorrectnessCounts, *, diverged: int = 0, failed: int = 0, name: str = "cifar10") -> str:
@@ -148,8 +149,28 @@ def test_what_the_tests_of_independence_say() -> None:
         "(p < 0.0001, one-sided chi-square)" in text
     )
     assert "re-centred Kolmogorov-Smirnov" in text
-    assert re.search(r"distribution and theirs is 0\.\d\d\d \(p (=|<) ", text)
+    assert re.search(r"distribution and that of independent errors is 0\.\d\d\d \(p (=|<) ", text)
+
+
+def test_three_runs_have_a_variance_and_no_distribution() -> None:
+    text = words(printed(simulated(0.004, 5, runs=3)))
+    assert "Are errors independent? The variance is" in text
+    assert "Kolmogorov-Smirnov" not in text
 
 
 def test_nothing_is_said_of_independence_where_nothing_can_be() -> None:
     assert "Are errors independent?" not in printed(count(np.ones((5, 9))))
+
+
+def test_theorem_3_is_compared_with_the_binomial_law_in_squared_distances() -> None:
+    """Also where the binomial law is the nearer one, for which "0.1 times closer" would be no English."""
+    drawn = simulate(np.random.default_rng(6), n=300, runs=40, distribution_wise_std=0.0)
+    summary = summarize("cifar10", state_with_classes(drawn.correct_RN, 10))
+    assert summary.collapses is not None
+    [paragraph] = [text for text in readings(summary) if "Theorem 3" in text]
+    fit = summary.collapses.fit
+    binomial = np.mean((summary.collapses.variance_T - summary.collapses.binomial_T) ** 2)
+    ours = np.mean((summary.collapses.variance_T - summary.collapses.predicted_T) ** 2)
+    assert fit["times_closer_variance"] == pytest.approx(binomial / ours)
+    number = f"{binomial / ours:,.0f}" if binomial / ours >= 10 else f"{binomial / ours:.2g}"
+    assert f"mean squared distance from them is {number} times that of err / 2n" in paragraph

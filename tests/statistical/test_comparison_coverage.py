@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from airbench_var.analysis import Comparison, compare_counts
+from airbench_var.errors import UsageError
 from airbench_var.stats import CorrectnessCounts
 from tests.statistical.figures import number, share
 from tests.statistical.generator import ALPHA, ALWAYS_RIGHT, ALWAYS_WRONG, BETA, count, run_effects
@@ -81,6 +82,23 @@ def require(found: dict[str, float], sets: int) -> None:
 def test_a_comparison_covers_what_it_names_and_welch_does_not_cover_the_distribution() -> None:
     sets = 400
     require(shares(1000, 60, 0.1, sets), sets)
+
+
+@pytest.mark.parametrize("runs", [3, 5])
+def test_few_runs_are_covered_on_the_distribution_where_the_normal_law_does_not(runs: int) -> None:
+    rng, sets, hits, normal = np.random.default_rng([9, runs]), 0, 0, 0
+    while sets < 800:
+        try:
+            fresh = draw(rng, 1000, runs, 0.02).comparison.estimates["difference_on_the_distribution"]
+        except UsageError:  # three runs of one accuracy: one set in some 400
+            continue
+        sets += 1
+        assert fresh.interval is not None
+        assert fresh.value is not None
+        hits += fresh.interval[0] <= TRUE_DIFFERENCE <= fresh.interval[1]
+        normal += abs(fresh.value - TRUE_DIFFERENCE) <= 1.96 * fresh.standard_errors["distribution"]
+    assert share("coverage, two-way, distribution", hits / sets, 0.935, 0.985, sets)
+    assert number("coverage, the wrong way: a normal law for few runs", normal / sets, None, 0.935, sets)
 
 
 @pytest.mark.statistics

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from airbench_var.analysis import independence
 from airbench_var.analysis.independence import goodness_of_fit, under_dispersion_p_value, variance_ratio
 from airbench_var.analysis.poisson_binomial import poisson_binomial
 from airbench_var.stats import CorrectnessCounts
 from tests.statistical.figures import number, share
-from tests.statistical.generator import simulate
+from tests.statistical.generator import count, simulate
 
 LEVEL = 0.05
 
@@ -91,3 +92,26 @@ def test_the_ratio_sees_what_the_distance_hardly_sees() -> None:
     drawn = [simulate(rng, n=1000, runs=200, distribution_wise_std=0.0025).counts for _ in range(150)]
     by_ratio, by_fit = (np.mean([p(counts) <= LEVEL for counts in drawn]) for p in (p_of_ratio, p_of_fit))
     assert by_ratio > by_fit + 0.1
+
+
+def test_a_distance_of_two_runs_would_reject_too_often_which_is_why_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    two = simulate(np.random.default_rng(9), n=200, runs=2, distribution_wise_std=0.0)
+    assert goodness_of_fit(two.counts).absent
+    monkeypatch.setattr(independence, "_RUNS_FOR_FIT", 2)
+    rng = np.random.default_rng(9)
+    drawn = [simulate(rng, n=1000, runs=2, distribution_wise_std=0.0).counts for _ in range(400)]
+    value = float(np.mean([p_of_fit(counts) <= 0.01 for counts in drawn]))
+    assert number("type-I error at 1 %, the wrong way: a distance of two runs", value, 0.03, None, 400)
+
+
+def test_a_smooth_law_for_a_handful_of_errors_would_reject_too_often_in_its_tail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(10)
+    drawn = [count(rng.random((100, 20)) < 0.995) for _ in range(4000)]
+    assert all(variance_ratio(counts).absent for counts in drawn)
+    monkeypatch.setattr(independence, "_LEAST_VARIANCE", 0)
+    value = float(np.mean([(variance_ratio(counts).p_value or 1) <= 0.001 for counts in drawn]))
+    assert number("type-I error at 0.1 %, the wrong way: a law for few errors", value, 0.003, None, 4000)

@@ -142,3 +142,12 @@ def test_refusals() -> None:
         state.update([900], pack(predicted_RN[:1]))
     with pytest.raises(UsageError, match="29 labels for 30 examples"):
         CampaignState.empty(HASH, 30, labels(29), K)
+
+
+def test_a_state_with_predictions_is_not_merged_with_one_without() -> None:
+    """The votes of half of the runs would pass for those of all."""
+    with_classes = counted([0, 1], predictions(1, 2, 9))
+    without = CampaignState.empty(HASH, 9).update([2, 3], pack(predictions(2, 2, 9)))
+    for first, second in ((with_classes, without), (without, with_classes)):
+        with pytest.raises(UsageError, match="votes of some runs would pass for those of all"):
+            first.merge(second)
