@@ -16,6 +16,7 @@ from airbench_var.analysis.jackknife import (
     RUNS,
     chunk_standard_error,
     estimate_over_chunks,
+    too_few_examples,
     too_few_runs,
     why_not,
 )
@@ -76,21 +77,19 @@ def disagreement_gap(counts: PredictionCounts, chunks: Sequence[PredictionCounts
     """Return disagreement less error on the distribution, 0 when the ensemble is calibrated; needs R >= 3.
 
     Runs and examples both vary: the spread over examples and the jackknife over chunks of runs are added,
-    which counts the noise of few runs twice (wide for R < 10). Source: paper, App B.5, Theorem 5.
+    which counts the noise of few runs twice (wide for R < 10). It
+    fails where few examples show any gap: the interval needs 100 examples. Source: paper, App B.5, Theorem 5.
     """
-    absent = why_not(counts, chunks, needs=2)
-    value = interval = None
-    standard_errors = {}
+    n = len(counts.labels_N)
+    absent = why_not(counts, chunks, needs=2) or too_few_examples(n)
+    value = _mean_gap(counts) if counts.R >= 2 else None
+    interval, standard_errors = None, {}
     if not absent:
-        gap_N = disagreements(counts) - errors(counts)
-        of_examples = float(np.std(gap_N, ddof=1)) / math.sqrt(len(gap_N)) if len(gap_N) > 1 else math.inf
-        of_runs = float(chunk_standard_error(counts, chunks, _mean_gap))
-        error = math.hypot(of_examples, of_runs)
+        assert value is not None
+        of_examples = float(np.std(disagreements(counts) - errors(counts), ddof=1)) / math.sqrt(n)
+        error = math.hypot(of_examples, float(chunk_standard_error(counts, chunks, _mean_gap)))
         reach = float(ndtri((1 + level) / 2)) * error
-        value = float(gap_N.mean())
-        absent = "" if math.isfinite(error) else "at least 2 examples are needed, there is 1"
-        if not absent:
-            interval, standard_errors = (value - reach, value + reach), {"distribution": error}
+        interval, standard_errors = (value - reach, value + reach), {"distribution": error}
     return Estimate(
         name="disagreement_gap",
         target="the distribution",

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from airbench_var.analysis.estimate import Estimate
 from airbench_var.analysis.independence import HypothesisTest
-from airbench_var.analysis.jackknife import chunk_standard_error, why_not
+from airbench_var.analysis.jackknife import chunk_standard_error, too_few_examples, why_not
 from airbench_var.stats import PredictionCounts
 
 BINS = 15
@@ -63,7 +63,7 @@ def reliability(counts: PredictionCounts, chunks: Sequence[PredictionCounts]) ->
     np.add.at(weight_B, _bin(V - 1, R)[1:], (all_V * V)[1:])
     np.add.at(weight_B, _bin(V, R)[:-1], (all_V * (R - V))[:-1])
     errors_B = None
-    if n > 1 and not why_not(counts, chunks, needs=2):
+    if not (why_not(counts, chunks, needs=2) or too_few_examples(n)):
         of_examples_B = np.std(_contributions(counts), axis=0, ddof=1) / np.sqrt(n)
         errors_B = np.hypot(of_examples_B, chunk_standard_error(counts, chunks, calibration_gaps))
     return Reliability(gap_B=calibration_gaps(counts), weight_B=weight_B / (n * R), standard_error_B=errors_B)
@@ -78,7 +78,7 @@ def calibration_error(counts: PredictionCounts, chunks: Sequence[PredictionCount
     """
     found = reliability(counts, chunks)
     value = interval = None
-    absent = why_not(counts, chunks, needs=2)
+    absent = why_not(counts, chunks, needs=2) or too_few_examples(len(counts.labels_N))
     if found is not None:
         size_B = np.abs(found.gap_B)
         value = float(size_B.sum())
@@ -86,8 +86,6 @@ def calibration_error(counts: PredictionCounts, chunks: Sequence[PredictionCount
             bins = max(1, int(np.count_nonzero(found.weight_B)))
             reach_B = float(ndtri(1 - (1 - level) / (2 * bins))) * found.standard_error_B
             interval = float(np.maximum(0, size_B - reach_B).sum()), float((size_B + reach_B).sum())
-        elif not absent:
-            absent = "at least 2 examples are needed, there is 1"
     return Estimate(
         name="calibration_error",
         target="the distribution",

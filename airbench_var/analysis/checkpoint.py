@@ -25,19 +25,16 @@ FILE = "statistics.cache"
 VERSION = 1
 
 
-def save(store: Store, states: Mapping[str, CampaignState]) -> str:
+def save(store: Store, states: Mapping[str, CampaignState], digest: str) -> str:
     """Keep the states in the store, in place of older ones; return why not, or nothing.
 
-    A reader may have no right to write, and the disk may be full: neither is a reason to stop. Two readers
-    that save at once leave the state of one of them.
+    `digest` is that of their runs when their rows were counted: if the store has changed since, `load` will
+    pass these states over. A reader may have no right to write, and the disk may be full: neither is a reason
+    to stop. Two readers that save at once leave the state of one of them.
     """
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, state in states.items():
         arrays |= {f"{name}/{key}": array for key, array in state.to_arrays().items()}
-    run_ids_R = next(iter(states.values())).correct.run_ids_R
-    digest = _digest(store, run_ids_R)
-    if digest is None:
-        return f"the statistics are not kept in {store.path / FILE}: a repair has opened one of their runs"
     arrays["digest"] = np.array(digest)
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes `allow_pickle` for one of them
@@ -84,12 +81,12 @@ def load(store: Store, nothing: Mapping[str, CampaignState]) -> tuple[Mapping[st
         return nothing, ""
     except (OSError, KeyError, ValueError, StoreDamagedError) as error:
         return nothing, f"{path} is passed over, and all rows are counted again: {error}"
-    if not len(run_ids_R) or run_ids_R[-1] >= store.capacity or digest != _digest(store, run_ids_R):
+    if not len(run_ids_R) or run_ids_R[-1] >= store.capacity or digest != digest_of(store, run_ids_R):
         return nothing, f"{path} is passed over, and all rows are counted again: it is of other runs"
     return states, ""
 
 
-def _digest(store: Store, run_ids_R: npt.NDArray[np.int64]) -> str | None:
+def digest_of(store: Store, run_ids_R: npt.NDArray[np.int64]) -> str | None:
     """Return a hash of what the records say of these runs: another row has another checksum there.
 
     None when one is not committed, as after a repair: it is no part of any statistics.

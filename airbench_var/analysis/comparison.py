@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import fdtri, ndtri, stdtr
 
-from airbench_var.analysis import intervals, variance
+from airbench_var.analysis import duplicates, intervals, variance
 from airbench_var.analysis.estimate import Estimate, Interval
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.errors import StoreRefusedError, UsageError
@@ -22,6 +22,9 @@ from airbench_var.stats import CorrectnessCounts
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+
+#: Below it, whether there is an interval of the chance to beat depends too much on the runs themselves.
+RUNS_TO_RANK = 5
 
 _RUNS = "runs are independent, within each recipe and between the two"
 
@@ -36,6 +39,8 @@ class Comparison:
     estimates: Mapping[str, Estimate]
     p_values: Mapping[str, float]  #: two-sided, of no difference in mean accuracy, by estimate
     runs_that_help: int | None  #: per recipe; beyond it the test set is the limit for the distribution
+    diverged: tuple[int, int] = (0, 0)  #: of these runs; they are part of the recipes and of every estimate
+    difference_without_diverged: float | None = None  #: to compare; None when none diverged, or all did
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -47,14 +52,22 @@ class Comparison:
             "estimates": {name: estimate.to_json() for name, estimate in self.estimates.items()},
             "p_values": dict(self.p_values),
             "runs_that_help": self.runs_that_help,
+            "diverged": list(self.diverged),
+            "difference_without_diverged": self.difference_without_diverged,
             "warnings": list(self.warnings),
         }
 
 
 def compare_counts(
-    test_set: str, a: CorrectnessCounts, b: CorrectnessCounts, level: float = LEVEL
+    test_set: str,
+    a: CorrectnessCounts,
+    b: CorrectnessCounts,
+    level: float = LEVEL,
+    diverged: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset()),
 ) -> Comparison:
     """Return the comparison of two recipes from the counts of their runs on the same test set.
+
+    `diverged` are the ids of diverged runs of A and of B.
 
     Raises: StoreRefusedError for different test sets, UsageError for fewer than two runs or examples.
     """
@@ -95,7 +108,7 @@ def compare_counts(
             value=beats,
             interval=beats_interval,
             level=level,
-            absent="" if beats_interval else "every run of one recipe beats every run of the other",
+            absent="" if beats_interval else _why_no_beats(a, b),
             method="Mann-Whitney over pairs of runs, ties count half; DeLong's variance on the logit scale",
             assumption=_RUNS,
             runs=(a.R, b.R),
@@ -123,8 +136,23 @@ def compare_counts(
             "difference_on_the_distribution": 2 * float(stdtr(fresh_freedom, -abs(difference) / fresh)),
         },
         runs_that_help=runs_that_help(a, b),
-        warnings=tuple(_equal_rows(a, b)),
+        diverged=(len(diverged[0]), len(diverged[1])),
+        difference_without_diverged=_without(a, b, diverged) if any(diverged) else None,
+        warnings=tuple(filter(None, [duplicates.between(a, b, diverged)])),
     )
+
+
+def _without(
+    a: CorrectnessCounts, b: CorrectnessCounts, diverged: tuple[frozenset[int], frozenset[int]]
+) -> float | None:
+    """Return the difference of the mean accuracies of the runs that did not diverge."""
+    means = []
+    for counts, ids in zip((a, b), diverged, strict=True):
+        kept_R = counts.k_R[~np.isin(counts.run_ids_R, list(ids))]
+        if not len(kept_R):
+            return None
+        means.append(float(kept_R.mean()) / counts.n)
+    return means[0] - means[1]
 
 
 def _refuse(test_set: str, a: CorrectnessCounts, b: CorrectnessCounts) -> None:
@@ -136,8 +164,9 @@ def _refuse(test_set: str, a: CorrectnessCounts, b: CorrectnessCounts) -> None:
     for name, counts in (("A", a), ("B", b)):
         if counts.R < 2 or counts.n < 2:
             raise UsageError(
-                f"{name} has {counts.R} runs on {counts.n} examples of {test_set!r}; a comparison needs two "
-                "of each at least. Train more runs."
+                f"{name} has {counts.R} run{'' if counts.R == 1 else 's'} on {counts.n} example"
+                f"{'' if counts.n == 1 else 's'} of {test_set!r}; a comparison needs two of each at least. "
+                "Train more runs."
             )
         if variance.test_set_variance(counts) == 0:
             raise UsageError(
@@ -181,7 +210,7 @@ def _beats(a: CorrectnessCounts, b: CorrectnessCounts, level: float) -> tuple[fl
     a_over_b_R, b_over_a_R = _placements(a.k_R, b.k_R), _placements(b.k_R, a.k_R)
     share = float(a_over_b_R.mean())
     error = math.sqrt(float(np.var(a_over_b_R, ddof=1)) / a.R + float(np.var(b_over_a_R, ddof=1)) / b.R)
-    if not 0 < share < 1:
+    if not 0 < share < 1 or min(a.R, b.R) < RUNS_TO_RANK:
         return share, None
     centre = math.log(share / (1 - share))
     reach = float(ndtri((1 + level) / 2)) * error / (share * (1 - share))
@@ -205,17 +234,7 @@ def _ratio_interval(a: CorrectnessCounts, b: CorrectnessCounts, level: float) ->
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def _equal_rows(a: CorrectnessCounts, b: CorrectnessCounts) -> list[str]:
-    mine, theirs = _ids_by_row(a), _ids_by_row(b)
-    shared = mine.keys() & theirs.keys()
-    if not shared:
-        return []
-    row = min(shared, key=lambda row: mine[row])
-    return [
-        f"{len(shared)} runs are equal in both, bit for bit (run {mine[row]} of A, run {theirs[row]} of B): "
-        "they are not independent, and no interval can be trusted"
-    ]
-
-
-def _ids_by_row(counts: CorrectnessCounts) -> dict[bytes, int]:
-    return {row.tobytes(): int(i) for row, i in zip(counts.row_hash_RB, counts.run_ids_R, strict=True)}
+def _why_no_beats(a: CorrectnessCounts, b: CorrectnessCounts) -> str:
+    if min(a.R, b.R) < RUNS_TO_RANK:
+        return f"at least {RUNS_TO_RANK} runs of each are needed, there are {a.R} and {b.R}"
+    return "every run of one recipe beats every run of the other"

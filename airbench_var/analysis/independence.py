@@ -24,7 +24,7 @@ _RUNS_FOR_FIT = 5
 #: The least variance of a run's number of right answers, if errors are independent, for a chi-square law of
 #: its square. Where fewer are wrong, two at once are rare and weigh much: p-values of up to 0.1 % came in
 #: 0.71 % of 8,000 sets at 0.1 (20 examples, 100 runs), in 0.36 % at 0.5.
-_LEAST_VARIANCE = 0.5
+LEAST_VARIANCE = 0.5
 
 Float64 = npt.NDArray[np.float64]
 
@@ -138,9 +138,14 @@ def _moved(cdf_K: Float64, shift: float) -> Float64:
 def _why_no_chi_square(counts: CorrectnessCounts) -> str:
     if absent := _why_not(counts):
         return absent
-    if float(example_variances(counts).sum()) < _LEAST_VARIANCE:
-        return f"errors are too few: independent ones give right answers a variance below {_LEAST_VARIANCE:g}"
+    if float(example_variances(counts).sum()) < LEAST_VARIANCE:
+        return why_too_few_errors()
     return ""
+
+
+def why_too_few_errors() -> str:
+    """Return why no chi-square law fits where independent errors hardly vary."""
+    return f"errors are too few: independent ones give right answers a variance below {LEAST_VARIANCE:g}"
 
 
 def _why_not(counts: CorrectnessCounts, runs: int = 2) -> str:

@@ -14,6 +14,8 @@ from airbench_var.stats import PredictionCounts
 Float64 = npt.NDArray[np.float64]
 
 RUNS = "runs are independent and identically distributed"
+#: Below it the spread over examples is too skewed for a normal interval on the distribution.
+LEAST_EXAMPLES = 100
 
 
 def why_not(total: PredictionCounts, chunks: Sequence[PredictionCounts], needs: int) -> str:
@@ -31,6 +33,13 @@ def too_few_runs(runs: int, needed: int) -> str:
         return ""
     plural = "run is" if needed == 1 else "runs are"
     return f"at least {needed} {plural} needed, there {'is' if runs == 1 else 'are'} {runs}"
+
+
+def too_few_examples(n: int) -> str:
+    """Return that so many examples are too few for a normal interval on the distribution, or nothing."""
+    if n >= LEAST_EXAMPLES:
+        return ""
+    return f"at least {LEAST_EXAMPLES} examples are needed, there {'is' if n == 1 else 'are'} {n}"
 
 
 def chunk_standard_error(

@@ -60,6 +60,8 @@ class LiveStatistics:
         self._since_kept = 0
         self.note = note  #: why statistics that were kept in the store could not be used
         self._warnings: tuple[str, ...] = ()
+        #: Of the records of the counted runs when they were counted; None when rows came by `update`.
+        self._digest: str | None = None
 
     @classmethod
     def of_store(cls, store: Store) -> Self:
@@ -74,6 +76,7 @@ class LiveStatistics:
         run_ids_R = statistics._run_ids()
         statistics._diverged = _diverged(run_ids_R, store.records(run_ids_R))
         statistics._warnings = tuple(_stopped_by_looking(store))
+        statistics._digest = checkpoint.digest_of(store, run_ids_R)
         statistics.catch_up(store)
         return statistics
 
@@ -88,12 +91,21 @@ class LiveStatistics:
         return {name: state.correct for name, state in self._states.items()}
 
     def catch_up(self, store: Store) -> int:
-        """Count the rows that were committed since, and return how many; raises as `of_store`."""
+        """Count the rows that were committed since, and return how many; raises as `of_store`.
+
+        When a counted run is not what it was, because a repair has opened it, all are counted again.
+        """
+        if self._digest is not None and self._digest != checkpoint.digest_of(store, self._run_ids()):
+            self._states, self._diverged = empty_states(store), frozenset()
+            self._counted, self._since_kept = set(), 0
         is_new_R = np.ones(store.capacity, bool)
         is_new_R[self._run_ids()] = False
         records = store.records(np.flatnonzero(is_new_R))
         state_R, ids_R = records["state"], records["run_id"].astype(np.int64)
         new_R = ids_R[state_R == COMMITTED]
+        if len(new_R):  # before its rows are read: should they change now, the digest will not fit them
+            together_R = np.sort(np.concatenate([self._run_ids(), new_R]))
+            self._digest = checkpoint.digest_of(store, together_R)
         for block in store.all_blocks(new_R):
             self._states = {
                 name: state.update(
@@ -124,7 +136,10 @@ class LiveStatistics:
         if self._since_kept < ROWS_WORTH_KEEPING:
             return ""
         self._since_kept = 0
-        return checkpoint.save(store, self._states)
+        digest = checkpoint.digest_of(store, self._run_ids())
+        if digest is None or self._digest not in (None, digest):
+            return f"the statistics are not kept in {store.path}: a repair has changed some of their runs"
+        return checkpoint.save(store, self._states, digest)
 
     @property
     def diverged(self) -> frozenset[int]:
@@ -147,6 +162,7 @@ class LiveStatistics:
             self._states = {name: _updated(name, state, done) for name, state in self._states.items()}
         self._counted |= done.keys()
         self._since_kept += len(done)
+        self._digest = None
         self._diverged |= {run_id for run_id, result in done.items() if result.diverged}
         self._failed = (self._failed | {outcome.spec.run_id for outcome in outcomes}) - self._counted
 
@@ -211,7 +227,8 @@ def compare(
     first, second = (store if isinstance(store, Store) else Store.open(store) for store in (a, b))
     refuse_same_store(first, second)
     _refuse_other_images(first, second)
-    counts_a, counts_b = count_store(first), count_store(second)
+    a_runs, b_runs = LiveStatistics.of_store(first), LiveStatistics.of_store(second)
+    counts_a, counts_b, diverged = a_runs.counts, b_runs.counts, (a_runs.diverged, b_runs.diverged)
     shared = [name for name in counts_a if name in counts_b]
     if not shared:
         raise StoreRefusedError(
@@ -219,7 +236,7 @@ def compare(
             "there is none to compare on."
         )
     stopped = tuple(_stopped_by_looking(first, second))
-    compared = (compare_counts(name, counts_a[name], counts_b[name], level) for name in shared)
+    compared = (compare_counts(name, counts_a[name], counts_b[name], level, diverged) for name in shared)
     return {one.test_set: replace(one, warnings=one.warnings + stopped) for one in compared}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc
 
-from airbench_var.analysis.independence import HypothesisTest
+from airbench_var.analysis.independence import LEAST_VARIANCE, HypothesisTest, why_too_few_errors
 
 Int64 = npt.NDArray[np.int64]
 
@@ -43,8 +43,12 @@ def squared_covariance(c_N: Int64, R: int, sum_of_squares: int) -> SquaredCovari
     chance = _under_independence(c_N, R)
     total = Fraction(2 * sum_of_squares, R**2)
     scale = (R - 1) ** 2 * n * (n - 1)
-    p_value = None
-    if chance.variance:
+    p_value, absent = None, ""
+    if not chance.variance:
+        absent = "with so few runs or examples it has one value only"
+    elif sum(c * (R - c) for c in c_N.tolist()) < LEAST_VARIANCE * R * (R - 1):
+        absent = why_too_few_errors()
+    else:
         freedom = 2 * chance.spread**2 / chance.variance
         p_value = float(chdtrc(float(freedom), float(freedom * (1 + (total - chance.mean) / chance.spread))))
     return SquaredCovariance(
@@ -58,7 +62,7 @@ def squared_covariance(c_N: Int64, R: int, sum_of_squares: int) -> SquaredCovari
             p_value=p_value,
             method="chi-square with the exact mean and variance of the null, given the counts of examples",
             assumption="runs are independent and identically distributed; nothing is assumed of the examples",
-            absent="" if p_value is not None else "with so few runs or examples it has one value only",
+            absent=absent,
         ),
     )
 

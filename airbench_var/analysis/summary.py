@@ -1,17 +1,15 @@
 """From the counts of one test set to its named estimates."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from airbench_var.analysis import (
     agreement,
     calibration,
     drift,
+    duplicates,
     halves,
     independence,
     intervals,
@@ -25,8 +23,8 @@ from airbench_var.analysis.theorems import Collapses
 from airbench_var.stats import CampaignState, CorrectnessCounts, PredictionCounts
 
 LEVEL = 0.95
-#: Of pairs of equal runs that chance makes: more of them are no sign that a run was counted twice.
-_SURPRISINGLY_FEW = 0.01
+#: Of accuracies, which lie between 0 and 1.
+LARGEST_VARIANCE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +178,8 @@ class _Kind:
         has_value = self.runs_needed <= counts.R and self.examples_needed <= counts.n
         absent = _why_no_interval(counts)
         interval = None if absent else self.interval(counts, level)
+        if interval and self.name.endswith("_variance"):  # no share has a larger one, so no coverage is lost
+            interval = interval[0], min(interval[1], max(LARGEST_VARIANCE, float(self.value(counts))))
         return Estimate(
             name=self.name,
             target=self.target,
@@ -214,25 +214,8 @@ def _under_dispersed(counts: CorrectnessCounts) -> tuple[str]:
 def _warnings(counts: CorrectnessCounts, diverged: frozenset[int]) -> Iterator[str]:
     if diverged:
         yield f"{len(diverged)} of {counts.R} runs diverged; diverged runs are part of every estimate"
-    # Diverged runs that all predict one class are equal for an honest reason.
-    repeated = [ids for ids in counts.repeated_rows() if not diverged.issuperset(ids)]
-    if repeated and _equal_by_chance(counts) < _SURPRISINGLY_FEW:
-        copies, (first, second) = sum(len(ids) - 1 for ids in repeated), repeated[0][:2]
-        equal = "run equals" if copies == 1 else "runs equal"
-        yield (
-            f"{copies} {equal} an earlier run bit for bit (run {second} equals run {first}): unless "
-            "nothing random differed between them, runs were counted twice, and no variance can be trusted"
-        )
-
-
-def _equal_by_chance(counts: CorrectnessCounts) -> float:
-    """Return how many pairs of runs are equal on every example by chance, if errors are independent.
-
-    Two runs are equal on example i with a chance of 1 - 2 p (1 - p): a certainty, nearly, on few or easy
-    examples, and out of the question where hundreds vary. 0 where all runs are equal, which tells nothing.
-    """
-    differ_N = 2 * np.minimum(intervals.example_variances(counts), 0.25)
-    return math.comb(counts.R, 2) * float(np.prod(1 - differ_N)) if differ_N.any() else 0.0
+    if equal := duplicates.within(counts, diverged):
+        yield equal
 
 
 def _accuracy_errors(counts: CorrectnessCounts) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """What `compare` and `plan` print: two recipes, two targets, in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich import box
 from rich.console import Console
@@ -25,9 +25,22 @@ def print_comparison(comparisons: Mapping[str, Comparison], console: Console | N
     for comparison in comparisons.values():
         console.print(comparison_table(comparison))
         print_paragraph(console, reading(comparison))
-        for warning in comparison.warnings:
-            print_paragraph(console, f"Note: {warning}.", "yellow")
+        for note in notes(comparison):
+            print_paragraph(console, f"Note: {note}.", "yellow")
     print_paragraph(console, _LEGEND, "dim")
+
+
+def notes(comparison: Comparison) -> Iterator[str]:
+    """Yield what to be wary of."""
+    a, b = comparison.diverged
+    if a or b:
+        without = comparison.difference_without_diverged
+        value = "" if without is None else f"; without them A less B would be {percent(without, 3)}"
+        yield (
+            f"{a:,} run{'' if a == 1 else 's'} of A and {b:,} of B diverged; they are part of the recipes "
+            f"and of every number here{value}"
+        )
+    yield from comparison.warnings
 
 
 def print_plan(plan: Plan, console: Console | None = None) -> None:
@@ -109,7 +122,7 @@ def _excludes_zero(estimate: Estimate) -> bool:
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.2f}"
+    return "none" if value is None else f"{value:.3g}"
 
 
 def _numbers(estimate: Estimate) -> str:

@@ -51,7 +51,8 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
         print_paragraph(
             console, f"Failed for good, so not in the table: {count_text(analysis.failed, 'run')}."
         )
-    print_paragraph(console, _LEGEND, "dim")
+    if any(estimate.interval for one in analysis.test_sets for estimate in one.estimates.values()):
+        print_paragraph(console, _LEGEND, "dim")
 
 
 def _table(summary: TestSetSummary) -> Table:

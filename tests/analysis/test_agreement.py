@@ -70,7 +70,9 @@ def test_too_few_runs_are_a_reason(runs: int) -> None:
     for needed, estimate in estimates.items():
         assert (estimate.interval is not None) == (runs >= needed)
         assert (f"at least {needed} runs are needed" in estimate.absent) == (runs < needed)
-    assert (agreement.disagreement_gap(counts, chunks, 0.95).interval is not None) == (runs >= 3)
+    gap = agreement.disagreement_gap(counts, chunks, 0.95)
+    assert gap.interval is None
+    assert ("at least 100 examples are needed, there are 4" in gap.absent) == (runs >= 3)
     assert (agreement.ensemble_accuracy(counts, 0.95).interval is not None) == (runs >= 1)
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,5 +146,24 @@ def test_a_run_that_a_repair_has_opened_is_not_kept(store: Path) -> None:
         file.seek(512 + 3 * 5)
         file.write(bytes(5))
     repair(store)
-    assert "a repair has opened one of their runs" in following.keep(opened)
+    assert "a repair has changed some of their runs" in following.keep(opened)
     assert analyze(store).runs == following.runs - 1
+
+
+def test_a_follower_counts_anew_what_a_repair_and_another_training_have_changed(store: Path) -> None:
+    opened = Store.open(store)
+    following = LiveStatistics.of_store(opened)
+    with (store / "cifar10" / "correct.npy").open("r+b") as file:
+        file.seek(512 + 3 * 5)
+        file.write(bytes(5))
+    repair(store)
+    opened.refresh()
+    assert following.catch_up(opened) == RUNS - 3  # all of the others: 6 fails, 19 is late, 3 is open
+    assert following.runs == RUNS - 3
+    other = replace(outcome(3), result=outcome(4).result)  # as from another machine
+    with writer(store) as open_writer:
+        open_writer.commit([other])
+    assert following.catch_up(opened) == 1
+    assert following.analysis().to_json() == analyze(store).to_json()
+    assert following.keep(opened) == ""
+    assert LiveStatistics.of_store(Store.open(store)).note == ""

@@ -8,6 +8,7 @@ from scipy import stats
 
 from airbench_var.analysis import compare_counts
 from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.report.comparison import notes
 from airbench_var.stats import CorrectnessCounts
 from tests.statistical.generator import count
 
@@ -88,7 +89,7 @@ def test_exchanging_the_recipes_exchanges_the_signs(a_RN: np.ndarray, b_RN: np.n
 def test_equal_runs_are_a_warning(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
     b_RN[4] = a_RN[7]
     [warning] = compare_counts("cifar10", count(a_RN), count(b_RN)).warnings
-    assert warning.startswith("1 runs are equal in both, bit for bit (run 7 of A, run 4 of B)")
+    assert warning.startswith("1 run is equal in both, bit for bit (run 7 of A, run 4 of B)")
 
 
 @pytest.mark.parametrize(
@@ -116,3 +117,30 @@ def test_json(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
         "probability_a_beats_b",
         "variance_ratio_a_to_b",
     ]
+
+
+def test_diverged_runs_are_counted_and_the_difference_without_them_is_given() -> None:
+    rng = np.random.default_rng(30)
+    a_RN, b_RN = (rng.random((20, 100)) < 0.9 for _ in range(2))
+    a_RN[[2, 5]] = b_RN[7] = np.arange(100) < 10  # they predict one class, in both campaigns
+    diverged = frozenset({2, 5}), frozenset({7})
+    found = compare_counts("cifar10", count(a_RN), count(b_RN), diverged=diverged)
+    assert found.diverged == (2, 1)
+    assert found.warnings == ()
+    kept = np.delete(a_RN, [2, 5], axis=0).mean() - np.delete(b_RN, 7, axis=0).mean()
+    assert found.difference_without_diverged == pytest.approx(kept)
+    assert found.estimates["difference_on_this_test_set"].value == pytest.approx(a_RN.mean() - b_RN.mean())
+    [note] = notes(found)
+    assert note.startswith("2 runs of A and 1 of B diverged")
+    assert compare_counts("cifar10", count(a_RN), count(b_RN)).warnings  # nobody said that they diverged
+    plain = compare_counts("cifar10", count(a_RN[:2]), count(b_RN[:7]))
+    assert (plain.diverged, plain.difference_without_diverged) == ((0, 0), None)
+
+
+def test_few_runs_have_no_interval_of_the_chance_to_beat() -> None:
+    rng = np.random.default_rng(31)
+    a_RN, b_RN = (rng.random((5, 100)) < 0.8 for _ in range(2))
+    enough, few = (compare_counts("", count(a_RN[:runs]), count(b_RN)).estimates for runs in (5, 4))
+    assert enough["probability_a_beats_b"].interval is not None
+    assert few["probability_a_beats_b"].interval is None
+    assert "at least 5 runs of each are needed, there are 4 and 5" in few["probability_a_beats_b"].absent

@@ -210,3 +210,12 @@ def test_runs_that_are_equal_by_chance_on_few_examples_are_no_warning() -> None:
     assert warning.startswith("1 run equals an earlier run bit for bit (run 7 equals run 3)")
     [warning] = summarize("", state_of(count(np.tile(many_RN[0], (5, 1))))).warnings
     assert warning.startswith("4 runs equal an earlier run")
+
+
+def test_no_interval_of_a_spread_goes_beyond_what_shares_can_have() -> None:
+    correct_RN = np.zeros((2, 60), bool)
+    correct_RN[0, :40] = correct_RN[1, :20] = True
+    for name, estimate in summarize("cifar10", state_of(count(correct_RN))).estimates.items():
+        if name.endswith("_std") and name != "label_free_std":
+            assert estimate.interval is not None
+            assert estimate.interval[1] <= max(0.5, estimate.value or 0)

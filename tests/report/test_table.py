@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from airbench_var.analysis import Analysis, summarize
+from airbench_var.report.percent import interval_text
 from airbench_var.report.readings import readings
 from airbench_var.report.table import print_analysis
 from airbench_var.stats import CorrectnessCounts
@@ -174,3 +175,23 @@ def test_theorem_3_is_compared_with_the_binomial_law_in_squared_distances() -> N
     assert fit["times_closer_variance"] == pytest.approx(binomial / ours)
     number = f"{binomial / ours:,.0f}" if binomial / ours >= 10 else f"{binomial / ours:.2g}"
     assert f"mean squared distance from them is {number} times that of err / 2n" in paragraph
+
+
+def test_calibration_and_halves_are_said_with_their_numbers() -> None:
+    drawn = simulate(np.random.default_rng(7), n=400, runs=60, distribution_wise_std=0.01)
+    summary = summarize("cifar10", state_with_classes(drawn.correct_RN, 10))
+    [calibrated] = [text for text in readings(summary) if text.startswith("Is the ensemble calibrated?")]
+    estimates = {name: one.value for name, one in summary.estimates.items() if one.value is not None}
+    assert f"disagree on {100 * estimates['disagreement']:.2f} % of the examples" in calibrated
+    error = 1 - drawn.correct_RN.mean()
+    assert f"are wrong on {100 * error:.2f} %" in calibrated
+    assert interval_text(summary.estimates["disagreement_gap"]) in calibrated
+    [lucky] = [text for text in readings(summary) if text.startswith("Do lucky seeds stay lucky?")]
+    assert f"The correlation of the halves is {estimates['split_half_correlation']:.2f}" in lucky
+    assert interval_text(summary.estimates["lucky_quarter_gain"]) in lucky
+    few = summarize("cifar10", state_with_classes(drawn.correct_RN[:2], 10))
+    assert not [text for text in readings(few) if text.startswith(("Is the ensemble", "Do lucky"))]
+
+
+def test_where_no_interval_is_shown_none_is_explained() -> None:
+    assert "Intervals: Student's t" not in printed(count(np.ones((5, 9))))
