@@ -1,6 +1,6 @@
 # make demo         a fresh machine to a finished table, with no data at all
 # make test         everything that is tested, from a fresh machine
-# make statistics   the long statistical campaigns
+# make statistics   what intervals and tests promise, measured on many simulated sets (about 25 minutes)
 # make faults       the long campaign that tries to break the store, and how fast it is (about 40 minutes)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,7 +23,7 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 
 statistics: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m statistics tests/statistical --figures results/statistics
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/statistical --figures results/statistics
 
 faults: .venv/installed-dev
 	@command -v strace >/dev/null || { \
