@@ -17,6 +17,7 @@ from scipy import stats
 
 from airbench_var.analysis import compare_counts, intervals, summarize, theorems, variance
 from airbench_var.analysis.calibration import calibration, calibration_gaps
+from airbench_var.analysis.pairs import pairs_of
 from airbench_var.analysis.poisson_binomial import poisson_binomial
 from airbench_var.stats import CorrectnessCounts, PredictionCounts
 from bench.schema import OURS, Case, Result, copying
@@ -46,6 +47,7 @@ def cases(_: torch.device, sizes: Sizes = FULL) -> Iterator[Case]:
     yield law_case(runs)
     yield beats_case(runs, FakeRuns.draw(sizes.runs, sizes.examples, seed=1).counts)
     yield calibration_case(runs)
+    yield pairs_case(runs)
     yield tasks_case(FakeRuns.draw(sizes.runs_of_tasks, sizes.examples))
     with TemporaryDirectory(prefix="bench-") as folder:
         yield shell_case(runs, Path(folder) / "store")
@@ -236,6 +238,42 @@ def calibration_case(runs: FakeRuns) -> Case:
         bytes_moved=counts.votes_NK.nbytes,
         ceiling=copying(counts.votes_NK.nbytes, torch.device("cpu")),
         tolerances=(1e-12,),
+    )
+
+
+def pairs_case(runs: FakeRuns) -> Case:
+    """Return all pairs of examples: how many break the paper's rule, and the mean squared covariance.
+
+    Ours also has exact p-values, both false discovery rates, and what chance would give; a plain script has
+    one product of all columns that vary, in memory.
+    """
+    n, R = len(runs.labels_N), len(runs.packed_RB)
+
+    def plain() -> Result:
+        bits_RN = np.unpackbits(runs.packed_RB, axis=1, count=n, bitorder="little")
+        c_N = bits_RN.sum(axis=0, dtype=np.int64)
+        varies_N = (c_N > 0) & (c_N < R)
+        bits_RT = bits_RN[:, varies_N].astype(np.float32)
+        c_T = c_N[varies_N].astype(np.float64)
+        deviation_TT = R * (bits_RT.T @ bits_RT).astype(np.float64) - np.outer(c_T, c_T)
+        upper = deviation_TT[np.triu_indices(len(c_T), 1)]
+        squared = 2 * float((upper**2).sum()) / (R * (R - 1)) ** 2 / (n * (n - 1))
+        return results(int((50 * np.abs(upper) >= R**2).sum()), squared)
+
+    def ours() -> Result:
+        found = pairs_of("", runs.packed_RB, np.full(n, "class")).findings
+        assert found is not None
+        return results(found.joint_frequency.pairs, found.squared_covariance.mean)
+
+    def results(pairs: int, squared: float) -> Result:
+        return torch.tensor(pairs), torch.tensor(squared, dtype=torch.float64)
+
+    return Case(
+        name=f"all pairs of examples ({R:,} x {n:,})",
+        variants={OURS: ours, "NumPy, one product": plain},
+        bytes_moved=runs.packed_RB.nbytes,
+        ceiling=copying(runs.packed_RB.nbytes, torch.device("cpu")),
+        tolerances=(0.0, 1e-9),
     )
 
 
