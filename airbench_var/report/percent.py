@@ -42,8 +42,14 @@ def _end_text(end: float, digits: int) -> str:
 
 
 def decimals(interval: Interval | None) -> int:
-    """Return how many decimals of a percent show the interval's width to two digits, between 2 and 5."""
+    """Return how many decimals of a percent show the interval's width to two digits, between 2 and 5.
+
+    More than that where an end would look like 0 and is not: whether 0 lies inside must be seen.
+    """
     if interval is None or interval[0] == interval[1]:
         return 2
     width_percent = 100 * (interval[1] - interval[0])
-    return min(max(1 - math.floor(math.log10(width_percent)), 2), 5)
+    digits = min(max(1 - math.floor(math.log10(width_percent)), 2), 5)
+    while digits < 5 and any(end and not round(100 * end, digits) for end in interval):
+        digits += 1
+    return digits
