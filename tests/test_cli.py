@@ -310,7 +310,7 @@ def test_two_stores_are_compared(store: Path, other_store: Path, capsys: pytest.
     for label in (
         "Difference on this test set",
         "Difference on its distribution",
-        "Chance that a run of A beats",
+        "A run of A beats one of B",
     ):
         assert label in out
     code, out, _ = run(["compare", str(store), str(other_store), "--json"], capsys)

@@ -79,7 +79,7 @@ def comparison_table(comparison: Comparison) -> Table:
     for label, name in (
         ("Difference on this test set", "difference_on_this_test_set"),
         ("Difference on its distribution", "difference_on_the_distribution"),
-        ("Chance that a run of A beats one of B", "probability_a_beats_b"),
+        ("A run of A beats one of B", "probability_a_beats_b"),
     ):
         estimate = comparison.estimates[name]
         p_value = comparison.p_values.get(name)

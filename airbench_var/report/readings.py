@@ -108,10 +108,14 @@ def _theorems(summary: TestSetSummary) -> Iterator[str]:
     if not (ratio and tasks and free) or ratio.interval is None or ratio.value is None:
         return
     low, high = ratio.interval
+    predicted = float(tasks.predicted_T.mean())
+    by_calibration = float(tasks.calibration_T.mean()) / predicted
+    real = (1 - 1 / summary.examples) * float(tasks.distribution_wise_variance_T.mean()) / predicted
     yield (
         f"Is the variance what the error says? Over the {len(tasks.error_T)} binary tasks that two groups of "
         f"classes make, it is {ratio.value:.2f} times ({low:.2f} to {high:.2f}) err / 2n, the prediction of "
-        f"the paper's Theorem 3 (R² {tasks.fit['r_squared_variance']:.3f}, of variances); the binomial "
+        f"the paper's Theorem 3: {100 * by_calibration:+.0f} % of that is how the votes miss calibration, "
+        f"{100 * real:+.0f} % is real (R² {tasks.fit['r_squared_variance']:.3f}, of variances); the binomial "
         f"law's mean squared distance from them is {_times(tasks.fit['times_closer_variance'])} times that "
         f"of err / 2n. The votes, without labels, predict a std of {value_text(free)} from independent "
         "errors."

@@ -175,6 +175,13 @@ def test_theorem_3_is_compared_with_the_binomial_law_in_squared_distances() -> N
     assert fit["times_closer_variance"] == pytest.approx(binomial / ours)
     number = f"{binomial / ours:,.0f}" if binomial / ours >= 10 else f"{binomial / ours:.2g}"
     assert f"mean squared distance from them is {number} times that of err / 2n" in paragraph
+    shares = re.search(
+        r"Theorem 3: ([+-]\d+) % of that is how the votes miss calibration, ([+-]\d+) %", paragraph
+    )
+    assert shares
+    ratio = summary.estimates["theorem_3_ratio"].value
+    assert ratio is not None
+    assert 1 + sum(map(int, shares.groups())) / 100 == pytest.approx(ratio, abs=0.011)  # the parts sum up
 
 
 def test_calibration_and_halves_are_said_with_their_numbers() -> None:
