@@ -112,6 +112,6 @@ def test_a_smooth_law_for_a_handful_of_errors_would_reject_too_often_in_its_tail
     rng = np.random.default_rng(10)
     drawn = [count(rng.random((100, 20)) < 0.995) for _ in range(4000)]
     assert all(variance_ratio(counts).absent for counts in drawn)
-    monkeypatch.setattr(independence, "_LEAST_VARIANCE", 0)
+    monkeypatch.setattr(independence, "LEAST_VARIANCE", 0)
     value = float(np.mean([(variance_ratio(counts).p_value or 1) <= 0.001 for counts in drawn]))
     assert number("type-I error at 0.1 %, the wrong way: a law for few errors", value, 0.003, None, 4000)
