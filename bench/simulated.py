@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.seeds import Seeds
 from airbench_var.stats import CampaignState, CorrectnessCounts
-from airbench_var.store import Outcome, Predictions, RunResult, RunSpec, StoreWriter, describe_test_set
+from bench.keeping import CLASSES, FakeRuns
 
-CLASSES = tuple("abcdefghij")
 #: Rows that a store hands over at a time.
 BLOCK = 256
 
 
 @dataclass(frozen=True)
-class FakeRuns:
+class SimulatedRuns:
     """Runs with independent errors: 70 % of the examples are always right, the others as a Beta law says."""
 
     labels_N: npt.NDArray[np.uint8]
@@ -26,7 +24,7 @@ class FakeRuns:
     predicted_RN: npt.NDArray[np.uint8]
 
     @classmethod
-    def draw(cls, runs: int, n: int, seed: int = 0) -> "FakeRuns":
+    def draw(cls, runs: int, n: int, seed: int = 0) -> "SimulatedRuns":
         """Return runs that follow from the sizes and the seed."""
         rng = np.random.default_rng(seed)
         labels_N = rng.integers(0, len(CLASSES), n, np.uint8)
@@ -56,34 +54,17 @@ class FakeRuns:
 
     def fresh_state(self) -> CampaignState:
         """Return the state counted anew."""
-        return FakeRuns(self.labels_N, self.packed_RB, self.predicted_RN).state
+        return SimulatedRuns(self.labels_N, self.packed_RB, self.predicted_RN).state
 
 
-def fill(path: Path, runs: FakeRuns) -> None:
+def fill(path: Path, runs: SimulatedRuns) -> None:
     """Make a store of these runs."""
-    identity = {
-        "test_sets": [describe_test_set("test", runs.labels_N, CLASSES)],
-        "columns": ["correct", "predicted"],
-    }
-    with StoreWriter.open(
-        path,
-        identity=identity,
-        labels={"test": runs.labels_N},
-        provenance={},
-        capacity=len(runs.packed_RB),
+    with FakeRuns(runs.labels_N, runs.packed_RB, runs.predicted_RN).open_writer(
+        path, len(runs.packed_RB)
     ) as writer:
         for rows in blocks(len(runs.packed_RB)):
-            writer.commit([outcome(runs, run_id) for run_id in range(rows.start, rows.stop)])
-
-
-def outcome(runs: FakeRuns, run_id: int) -> Outcome:
-    """Return what an executor would hand over."""
-    kept = Predictions(correct=runs.packed_RB[run_id], predicted=runs.predicted_RN[run_id])
-    return Outcome(
-        spec=RunSpec(run_id=run_id, seeds=Seeds(init=run_id, order=0, aug=0)),
-        worker=0,
-        result=RunResult(predictions={"test": kept}, loss=0.5, diverged=False, train_s=1.0),
-    )
+            batch = FakeRuns(runs.labels_N, runs.packed_RB[rows], runs.predicted_RN[rows])
+            writer.commit(batch.outcomes(range(rows.start, rows.stop)))
 
 
 def count_blocks(packed_RB: npt.NDArray[np.uint8], n: int) -> CorrectnessCounts:

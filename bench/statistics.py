@@ -20,8 +20,9 @@ from airbench_var.analysis.calibration import calibration, calibration_gaps
 from airbench_var.analysis.pairs import pairs_of
 from airbench_var.analysis.poisson_binomial import poisson_binomial
 from airbench_var.stats import CorrectnessCounts, PredictionCounts
+from bench.keeping import CLASSES
 from bench.schema import OURS, Case, Result, copying
-from bench.simulated import CLASSES, FakeRuns, count_blocks, fill
+from bench.simulated import SimulatedRuns, count_blocks, fill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,24 +41,24 @@ FULL = Sizes()
 
 def cases(_: torch.device, sizes: Sizes = FULL) -> Iterator[Case]:
     """Yield the cases; no device has a part in them."""
-    runs = FakeRuns.draw(sizes.runs, sizes.examples)
+    runs = SimulatedRuns.draw(sizes.runs, sizes.examples)
     yield state_case(runs, "state from packed bits")
     yield votes_case(runs)
     yield estimates_case(runs, sizes.resamples)
     yield law_case(runs)
-    yield beats_case(runs, FakeRuns.draw(sizes.runs, sizes.examples, seed=1).counts)
+    yield beats_case(runs, SimulatedRuns.draw(sizes.runs, sizes.examples, seed=1).counts)
     yield calibration_case(runs)
     yield pairs_case(runs)
-    yield tasks_case(FakeRuns.draw(sizes.runs_of_tasks, sizes.examples))
+    yield tasks_case(SimulatedRuns.draw(sizes.runs_of_tasks, sizes.examples))
     with TemporaryDirectory(prefix="bench-") as folder:
         yield shell_case(runs, Path(folder) / "store")
     times = -(-sizes.many_runs // sizes.runs)
     packed_RB = np.tile(runs.packed_RB, (times, 1))[: sizes.many_runs]
-    many = FakeRuns(runs.labels_N, packed_RB, runs.predicted_RN[:0])
+    many = SimulatedRuns(runs.labels_N, packed_RB, runs.predicted_RN[:0])
     yield state_case(many, f"state of {sizes.many_runs:,} runs")
 
 
-def state_case(runs: FakeRuns, name: str) -> Case:
+def state_case(runs: SimulatedRuns, name: str) -> Case:
     """Return counting correct answers by run and by example, and their products."""
     n = len(runs.labels_N)
 
@@ -86,7 +87,7 @@ def state_case(runs: FakeRuns, name: str) -> Case:
     )
 
 
-def votes_case(runs: FakeRuns) -> Case:
+def votes_case(runs: SimulatedRuns) -> Case:
     """Return counting bits, votes and confusions, in chunks."""
     n, K = len(runs.labels_N), len(CLASSES)
 
@@ -114,7 +115,7 @@ def votes_case(runs: FakeRuns) -> Case:
     )
 
 
-def estimates_case(runs: FakeRuns, resamples: int) -> Case:
+def estimates_case(runs: SimulatedRuns, resamples: int) -> Case:
     """Return Eq 3 with its intervals from the state; others resample the runs, and get one of the two."""
     counts, n = runs.counts, len(runs.labels_N)
 
@@ -152,7 +153,7 @@ def estimates_case(runs: FakeRuns, resamples: int) -> Case:
     )
 
 
-def law_case(runs: FakeRuns) -> Case:
+def law_case(runs: SimulatedRuns) -> Case:
     """Return the law of the accuracy under independent errors."""
     counts = runs.counts
     law = poisson_binomial(counts.c_N, counts.R)
@@ -179,7 +180,7 @@ def law_case(runs: FakeRuns) -> Case:
     )
 
 
-def beats_case(runs: FakeRuns, others: CorrectnessCounts) -> Case:
+def beats_case(runs: SimulatedRuns, others: CorrectnessCounts) -> Case:
     """Return a comparison of two recipes; of it the chance that a run of one beats one of the other."""
     counts = runs.counts
     pairs = counts.R * others.R
@@ -205,7 +206,7 @@ def beats_case(runs: FakeRuns, others: CorrectnessCounts) -> Case:
     )
 
 
-def calibration_case(runs: FakeRuns) -> Case:
+def calibration_case(runs: SimulatedRuns) -> Case:
     """Return the test of calibration, in which runs play the part of the labels."""
     state = runs.state
     counts = state.predicted
@@ -241,7 +242,7 @@ def calibration_case(runs: FakeRuns) -> Case:
     )
 
 
-def pairs_case(runs: FakeRuns) -> Case:
+def pairs_case(runs: SimulatedRuns) -> Case:
     """Return all pairs of examples: how many break the paper's rule, and the mean squared covariance.
 
     Ours also has exact p-values, both false discovery rates, and what chance would give; a plain script has
@@ -277,7 +278,7 @@ def pairs_case(runs: FakeRuns) -> Case:
     )
 
 
-def tasks_case(runs: FakeRuns) -> Case:
+def tasks_case(runs: SimulatedRuns) -> Case:
     """Return the variances of all binary tasks that two groups of classes make."""
     state, K = runs.state, len(CLASSES)
 
@@ -304,7 +305,7 @@ def tasks_case(runs: FakeRuns) -> Case:
     )
 
 
-def shell_case(runs: FakeRuns, store: Path) -> Case:
+def shell_case(runs: SimulatedRuns, store: Path) -> Case:
     """Return `analyze STORE` from the shell: the first time, and with the statistics that it kept.
 
     The plain script reads the same files with NumPy and prints mean, variance and Eq 3, without an interval.

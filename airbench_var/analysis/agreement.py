@@ -11,20 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from airbench_var.analysis.estimate import Estimate, Interval
+from airbench_var.analysis.estimate import EXAMPLES, RUNS, Estimate, Interval, too_few
 from airbench_var.analysis.jackknife import (
-    RUNS,
+    LEAST_EXAMPLES,
     chunk_standard_error,
     estimate_over_chunks,
-    too_few_examples,
-    too_few_runs,
     why_not,
 )
 from airbench_var.stats import PredictionCounts
 
 Float64 = npt.NDArray[np.float64]
-
-_EXAMPLES = f"{RUNS}; examples are independent draws from the distribution"
 
 
 def disagreements(counts: PredictionCounts) -> Float64:
@@ -77,11 +73,11 @@ def disagreement_gap(counts: PredictionCounts, chunks: Sequence[PredictionCounts
     """Return disagreement less error on the distribution, 0 when the ensemble is calibrated; needs R >= 3.
 
     Runs and examples both vary: the spread over examples and the jackknife over chunks of runs are added,
-    which counts the noise of few runs twice (wide for R < 10). It
-    fails where few examples show any gap: the interval needs 100 examples. Source: paper, App B.5, Theorem 5.
+    which counts the noise of few runs twice (wide for R < 10). It fails where few examples show any gap: the
+    interval needs 100 examples. Source: paper, App B.5, Theorem 5.
     """
     n = len(counts.labels_N)
-    absent = why_not(counts, chunks, needs=2) or too_few_examples(n)
+    absent = why_not(counts, chunks, needs=2) or too_few("example", n, LEAST_EXAMPLES)
     value = _mean_gap(counts) if counts.R >= 2 else None
     interval, standard_errors = None, {}
     if not absent:
@@ -99,7 +95,7 @@ def disagreement_gap(counts: PredictionCounts, chunks: Sequence[PredictionCounts
         absent=absent,
         standard_errors=standard_errors,
         method="normal; spread over examples, and over chunks of runs left out once each",
-        assumption=_EXAMPLES,
+        assumption=f"{RUNS}; {EXAMPLES}",
         runs=counts.R,
         examples=len(counts.labels_N),
     )
@@ -122,9 +118,9 @@ def ensemble_accuracy(counts: PredictionCounts, level: float) -> Estimate:
         value=value,
         interval=interval,
         level=level,
-        absent=too_few_runs(R, 1),
+        absent=too_few("run", R, 1),
         method="plurality vote of these runs; Wilson's interval over examples",
-        assumption="examples are independent draws from the distribution; the networks are these",
+        assumption=f"{EXAMPLES}; the networks are these",
         runs=R,
         examples=n,
     )

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from airbench_var.analysis.estimate import Estimate
+from airbench_var.analysis.estimate import EXAMPLES, RUNS, Estimate, too_few
 from airbench_var.analysis.independence import HypothesisTest
-from airbench_var.analysis.jackknife import chunk_standard_error, too_few_examples, why_not
+from airbench_var.analysis.jackknife import LEAST_EXAMPLES, chunk_standard_error, why_not
 from airbench_var.stats import PredictionCounts
 
 BINS = 15
@@ -63,7 +63,7 @@ def reliability(counts: PredictionCounts, chunks: Sequence[PredictionCounts]) ->
     np.add.at(weight_B, _bin(V - 1, R)[1:], (all_V * V)[1:])
     np.add.at(weight_B, _bin(V, R)[:-1], (all_V * (R - V))[:-1])
     errors_B = None
-    if not (why_not(counts, chunks, needs=2) or too_few_examples(n)):
+    if not (why_not(counts, chunks, needs=2) or too_few("example", n, LEAST_EXAMPLES)):
         of_examples_B = np.std(_contributions(counts), axis=0, ddof=1) / np.sqrt(n)
         errors_B = np.hypot(of_examples_B, chunk_standard_error(counts, chunks, calibration_gaps))
     return Reliability(gap_B=calibration_gaps(counts), weight_B=weight_B / (n * R), standard_error_B=errors_B)
@@ -78,7 +78,7 @@ def calibration_error(counts: PredictionCounts, chunks: Sequence[PredictionCount
     """
     found = reliability(counts, chunks)
     value = interval = None
-    absent = why_not(counts, chunks, needs=2) or too_few_examples(len(counts.labels_N))
+    absent = why_not(counts, chunks, needs=2) or too_few("example", len(counts.labels_N), LEAST_EXAMPLES)
     if found is not None:
         size_B = np.abs(found.gap_B)
         value = float(size_B.sum())
@@ -95,8 +95,7 @@ def calibration_error(counts: PredictionCounts, chunks: Sequence[PredictionCount
         absent=absent,
         method=f"votes of the other runs in {BINS} bins; simultaneous normal intervals of the signed gaps "
         "(Bonferroni), which is conservative",
-        assumption="runs are independent and identically distributed; examples are independent draws from "
-        "the distribution",
+        assumption=f"{RUNS}; {EXAMPLES}",
         runs=counts.R,
         examples=len(counts.labels_N),
     )

@@ -18,6 +18,7 @@ from airbench_var.errors import StoreDamagedError
 from airbench_var.stats import CampaignState
 from airbench_var.store import COMMITTED, Store
 from airbench_var.store.disk import sync_folder, write_new_file
+from airbench_var.store.records import Records
 
 #: The sha256 of what follows, 32 bytes; then the arrays, in NumPy's npz format.
 FILE = "statistics.cache"
@@ -51,10 +52,12 @@ def save(store: Store, states: Mapping[str, CampaignState], digest: str) -> str:
     return ""
 
 
-def load(store: Store, nothing: Mapping[str, CampaignState]) -> tuple[Mapping[str, CampaignState], str]:
+def load(
+    store: Store, records: Records, nothing: Mapping[str, CampaignState]
+) -> tuple[Mapping[str, CampaignState], str]:
     """Return the kept states, or `nothing`, those of no runs; and why they are passed over when they are.
 
-    Raises: StoreDamagedError when a record of the store is not what was written.
+    `records` are all that the store has, as they are now.
     """
     path = store.path / FILE
     try:
@@ -81,17 +84,17 @@ def load(store: Store, nothing: Mapping[str, CampaignState]) -> tuple[Mapping[st
         return nothing, ""
     except (OSError, KeyError, ValueError, StoreDamagedError) as error:
         return nothing, f"{path} is passed over, and all rows are counted again: {error}"
-    if not len(run_ids_R) or run_ids_R[-1] >= store.capacity or digest != digest_of(store, run_ids_R):
+    if not len(run_ids_R) or run_ids_R[-1] >= len(records) or digest != digest_of(store, records, run_ids_R):
         return nothing, f"{path} is passed over, and all rows are counted again: it is of other runs"
     return states, ""
 
 
-def digest_of(store: Store, run_ids_R: npt.NDArray[np.int64]) -> str | None:
-    """Return a hash of what the records say of these runs: another row has another checksum there.
+def digest_of(store: Store, records: Records, run_ids_R: npt.NDArray[np.int64]) -> str | None:
+    """Return a hash of what the records, all of the store, say of these runs: another row, another checksum.
 
     None when one is not committed, as after a repair: it is no part of any statistics.
     """
-    records = store.records(run_ids_R)
+    records = records[run_ids_R]
     if np.any(records["state"] != COMMITTED):
         return None
     digest = hashlib.sha256(f"{VERSION} {store.manifest.uuid}".encode())

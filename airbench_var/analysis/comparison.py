@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.special import fdtri, ndtri, stdtr
 
 from airbench_var.analysis import duplicates, intervals, variance
-from airbench_var.analysis.estimate import Estimate, Interval
+from airbench_var.analysis.estimate import EXAMPLES, Estimate, Interval
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.stats import CorrectnessCounts
@@ -98,7 +98,7 @@ def compare_counts(
             level=level,
             standard_errors={"distribution": fresh},
             method="Student's t over runs and examples paired by example, Satterthwaite's degrees of freedom",
-            assumption=f"{_RUNS}; examples are independent draws from the distribution",
+            assumption=f"{_RUNS}; {EXAMPLES}",
             runs=(a.R, b.R),
             examples=a.n,
         ),

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import fdtrc
 
 from airbench_var.analysis import variance
+from airbench_var.analysis.estimate import RUNS, too_few
 from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.stats import CorrectnessCounts
 
@@ -19,10 +20,8 @@ def drift(counts: CorrectnessCounts) -> HypothesisTest:
     runs or more in a group their law matters little.
     """
     groups = min(MOST_GROUPS, counts.R // LEAST_RUNS_A_GROUP)
-    absent, statistic, p_value = "", None, None
-    if groups < 2:
-        absent = f"at least {2 * LEAST_RUNS_A_GROUP} runs are needed, there are {counts.R}"
-    else:
+    absent, statistic, p_value = too_few("run", counts.R, 2 * LEAST_RUNS_A_GROUP), None, None
+    if not absent:
         parts = np.array_split(counts.k_R.astype(np.float64), groups)
         within = sum(float(((part - part.mean()) ** 2).sum()) for part in parts) / (counts.R - groups)
         centre = float(counts.k_R.mean())
@@ -38,7 +37,7 @@ def drift(counts: CorrectnessCounts) -> HypothesisTest:
         statistic=statistic,
         p_value=p_value,
         method=f"one-way analysis of variance, {max(groups, 0)} groups of neighbouring run ids",
-        assumption="runs are independent and identically distributed, whatever their id",
+        assumption=f"{RUNS}, whatever their id",
         absent=absent,
     )
 

@@ -8,6 +8,13 @@ from typing import Any, Literal, Self
 Target = Literal["this test set", "the distribution"]
 Interval = tuple[float, float]
 
+#: What nearly every estimate assumes, and those for the distribution besides.
+RUNS = "runs are independent and identically distributed"
+EXAMPLES = "examples are independent draws from the distribution"
+
+#: Why there is no interval where the accuracies of runs do not vary.
+NO_SCALE = "every run has the same accuracy, which leaves no scale for an interval"
+
 #: The warning of a standard deviation whose variance was estimated below 0.
 NEGATIVE = "estimate negative"
 
@@ -53,6 +60,14 @@ class Estimate:
         words = {"target": self.target, "method": self.method, "assumption": self.assumption}
         sizes = {"runs": self.runs if isinstance(self.runs, int) else list(self.runs)}
         return {**self.numbers(), **words, **sizes, "examples": self.examples, "absent": self.absent or None}
+
+
+def too_few(what: str, there: int, needed: int) -> str:
+    """Return that so many runs or examples (`what`, in the singular) are too few, or '' when they suffice."""
+    if there >= needed:
+        return ""
+    noun = f"{what} is" if needed == 1 else f"{what}s are"
+    return f"at least {needed} {noun} needed, there {'is' if there == 1 else 'are'} {there}"
 
 
 def _root(variance: float) -> float:

@@ -6,21 +6,20 @@ those means follow from the counts without drawing any split. Source: paper, sec
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
 from airbench_var.analysis import intervals, variance
-from airbench_var.analysis.estimate import Estimate, Interval, Target
+from airbench_var.analysis.estimate import NO_SCALE, RUNS, Estimate, Interval, too_few
 from airbench_var.stats import CorrectnessCounts
 
 Float64 = npt.NDArray[np.float64]
 
 #: E[z | z in the upper quarter] of a standard normal z.
 _QUARTER_GAIN = 4 * math.exp(-(float(ndtri(0.75)) ** 2) / 2) / math.sqrt(2 * math.pi)
-_HERE: Target = "this test set"
-_RUNS = "runs are independent and identically distributed"
 
 
 def split_half_correlation(counts: CorrectnessCounts, level: float) -> Estimate:
@@ -36,7 +35,7 @@ def split_half_correlation(counts: CorrectnessCounts, level: float) -> Estimate:
         centre = math.atanh(min(max(value, -1 + 1e-15), 1 - 1e-15))
         interval = math.tanh(centre - reach), math.tanh(centre + reach)
     method = "Pearson's correlation of examples of even and odd index; Fisher's z over runs"
-    return _estimate("split_half_correlation", counts, level, value, interval, absent, method, "normal")
+    return _estimate("split_half_correlation", counts, level, value, interval, absent, method, is_normal=True)
 
 
 def split_half_correlation_over_splits(counts: CorrectnessCounts, level: float) -> Estimate:
@@ -44,15 +43,8 @@ def split_half_correlation_over_splits(counts: CorrectnessCounts, level: float) 
 
     The interval is the image of that of the excess variance, the independent errors taken as known.
     """
-    absent, value, interval = _why_not(counts, 2), None, None
-    if not absent:
-        value = _correlation(counts, float(variance.distribution_wise_variance(counts)))
-        low, high = intervals.excess_variance_interval(counts, level)
-        interval = _correlation(counts, low), _correlation(counts, high)
-    method = "mean covariance over mean variance of all balanced splits, from Eq 3; image of the interval of "
-    method += "excess_variance"
-    name = "split_half_correlation_over_splits"
-    return _estimate(name, counts, level, value, interval, absent, method, "")
+    method = "mean covariance over mean variance of all balanced splits"
+    return _over_splits("split_half_correlation", counts, level, _correlation, method, is_normal=False)
 
 
 def lucky_quarter_gain(counts: CorrectnessCounts, level: float) -> Estimate:
@@ -68,7 +60,7 @@ def lucky_quarter_gain(counts: CorrectnessCounts, level: float) -> Estimate:
         error = float(np.std(odd_R, ddof=1)) * math.sqrt(float(((weight_R - 1 / counts.R) ** 2).sum()))
         interval = intervals.around(value, error, counts.R - 1, level)
     method = "best quarter by examples of even index, judged on those of odd index; Student's t over runs"
-    return _estimate("lucky_quarter_gain", counts, level, value, interval, absent, method, "")
+    return _estimate("lucky_quarter_gain", counts, level, value, interval, absent, method, is_normal=False)
 
 
 def lucky_quarter_gain_over_splits(counts: CorrectnessCounts, level: float) -> Estimate:
@@ -77,15 +69,28 @@ def lucky_quarter_gain_over_splits(counts: CorrectnessCounts, level: float) -> E
     It is 1.271 times the covariance of the halves over the standard deviation of one, what the best quarter
     of very many runs gains (of 8 runs: 1.14 times); needs R >= 2. Assumption: accuracies are normal.
     """
+    method = "for many runs and the mean of all balanced splits"
+    return _over_splits("lucky_quarter_gain", counts, level, _gain, method, is_normal=True)
+
+
+def _over_splits(
+    name: str,
+    counts: CorrectnessCounts,
+    level: float,
+    image: Callable[[CorrectnessCounts, float], float],
+    method: str,
+    *,
+    is_normal: bool,
+) -> Estimate:
+    """Return what grows with the mean covariance of two examples, as the image of it and of its interval."""
     absent, value, interval = _why_not(counts, 2), None, None
     if not absent:
-        value = _gain(counts, float(variance.distribution_wise_variance(counts)))
+        value = image(counts, float(variance.distribution_wise_variance(counts)))
         low, high = intervals.excess_variance_interval(counts, level)
-        interval = _gain(counts, low), _gain(counts, high)
-    method = "for many runs and the mean of all balanced splits, from Eq 3; image of the interval of "
-    method += "excess_variance"
-    name = "lucky_quarter_gain_over_splits"
-    return _estimate(name, counts, level, value, interval, absent, method, "normal")
+        interval = image(counts, low), image(counts, high)
+    method += ", from Eq 3; image of the interval of excess_variance"
+    name += "_over_splits"
+    return _estimate(name, counts, level, value, interval, absent, method, is_normal=is_normal)
 
 
 def _halves(counts: CorrectnessCounts) -> tuple[Float64, Float64]:
@@ -121,15 +126,11 @@ def _gain(counts: CorrectnessCounts, covariance: float) -> float:
 
 
 def _why_not(counts: CorrectnessCounts, runs: int) -> str:
-    if runs > counts.R:
-        return f"at least {runs} runs are needed, there {'is' if counts.R == 1 else 'are'} {counts.R}"
-    if counts.n < 2:
-        return "at least 2 examples are needed, there is 1"
+    if absent := too_few("run", counts.R, runs) or too_few("example", counts.n, 2):
+        return absent
     if any(np.ptp(half_R) == 0 for half_R in _halves(counts)):
         return "every run has the same accuracy on one half of the examples"
-    if variance.test_set_variance(counts) == 0:
-        return "every run has the same accuracy, which leaves no scale for an interval"
-    return ""
+    return NO_SCALE if variance.test_set_variance(counts) == 0 else ""
 
 
 def _estimate(
@@ -140,17 +141,18 @@ def _estimate(
     interval: Interval | None,
     absent: str,
     method: str,
-    law: str,
+    *,
+    is_normal: bool,
 ) -> Estimate:
     return Estimate(
         name=name,
-        target=_HERE,
+        target="this test set",
         value=value,
         interval=interval,
         level=level,
         absent=absent,
         method=method,
-        assumption=f"{_RUNS}; accuracies are normal" if law else _RUNS,
+        assumption=f"{RUNS}; accuracies are normal" if is_normal else RUNS,
         runs=counts.R,
         examples=counts.n,
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtr, chdtrc
 
+from airbench_var.analysis.estimate import RUNS, too_few
 from airbench_var.analysis.intervals import example_variances
 from airbench_var.analysis.poisson_binomial import poisson_binomial
 from airbench_var.analysis.variance import test_set_variance
@@ -46,7 +47,8 @@ class HypothesisTest:
         return {**vars(self), "absent": self.absent or None}
 
 
-_ASSUMPTION = "runs are independent and identically distributed; nothing is assumed of the examples"
+#: What the tests of independence rest on.
+ASSUMPTION = f"{RUNS}; nothing is assumed of the examples"
 
 
 def variance_ratio(counts: CorrectnessCounts) -> HypothesisTest:
@@ -64,7 +66,7 @@ def variance_ratio(counts: CorrectnessCounts) -> HypothesisTest:
         statistic=ratio,
         p_value=None if scaled is None else float(chdtrc(scaled[1], scaled[0])),
         method="chi-square with the exact mean and variance of the null, given the counts of each example",
-        assumption=_ASSUMPTION,
+        assumption=ASSUMPTION,
         absent=_why_no_chi_square(counts),
     )
 
@@ -119,7 +121,7 @@ def goodness_of_fit(counts: CorrectnessCounts, draws: int = DRAWS) -> Hypothesis
         statistic=distance,
         p_value=p_value,
         method=f"Kolmogorov-Smirnov distance against {draws:,} samples of the law, each re-centred",
-        assumption=_ASSUMPTION,
+        assumption=ASSUMPTION,
         absent=absent,
     )
 
@@ -149,9 +151,12 @@ def why_too_few_errors() -> str:
 
 
 def _why_not(counts: CorrectnessCounts, runs: int = 2) -> str:
-    if runs > counts.R:
-        return f"at least {runs} runs are needed, there {'is' if counts.R == 1 else 'are'} {counts.R}"
     varying = int(np.count_nonzero((counts.c_N > 0) & (counts.c_N < counts.R)))
-    if varying < 2:
-        return f"at least 2 examples must be right in some runs and wrong in others, here {varying}"
-    return ""
+    return too_few("run", counts.R, runs) or too_few_varying(varying)
+
+
+def too_few_varying(examples: int) -> str:
+    """Return that so many examples that vary over runs have nothing to depend on, or '' when they have."""
+    if examples >= 2:
+        return ""
+    return f"at least 2 examples must be right in some runs and wrong in others, here {examples}"

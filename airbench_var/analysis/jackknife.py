@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from airbench_var.analysis.estimate import Estimate
+from airbench_var.analysis.estimate import RUNS, Estimate, too_few
 from airbench_var.stats import PredictionCounts
 
 Float64 = npt.NDArray[np.float64]
 
-RUNS = "runs are independent and identically distributed"
 #: Below it the spread over examples is too skewed for a normal interval on the distribution.
 LEAST_EXAMPLES = 100
 
@@ -21,25 +20,10 @@ LEAST_EXAMPLES = 100
 def why_not(total: PredictionCounts, chunks: Sequence[PredictionCounts], needs: int) -> str:
     """Return why a statistic that needs so many runs has no jackknife, or nothing when it has."""
     if needs >= total.R:
-        return too_few_runs(total.R, needs + 1)
+        return too_few("run", total.R, needs + 1)
     if total.R - max(chunk.R for chunk in chunks) < needs:
         return "too few runs remain when one chunk of neighbouring run ids is left out"
     return ""
-
-
-def too_few_runs(runs: int, needed: int) -> str:
-    """Return that so many runs are too few, or nothing when they are enough."""
-    if runs >= needed:
-        return ""
-    plural = "run is" if needed == 1 else "runs are"
-    return f"at least {needed} {plural} needed, there {'is' if runs == 1 else 'are'} {runs}"
-
-
-def too_few_examples(n: int) -> str:
-    """Return that so many examples are too few for a normal interval on the distribution, or nothing."""
-    if n >= LEAST_EXAMPLES:
-        return ""
-    return f"at least {LEAST_EXAMPLES} examples are needed, there {'is' if n == 1 else 'are'} {n}"
 
 
 def chunk_standard_error(

@@ -71,13 +71,11 @@ class LiveStatistics:
 
         Raises: StoreDamagedError that names file and run.
         """
-        states, note = checkpoint.load(store, empty_states(store))
+        records = store.records()
+        states, note = checkpoint.load(store, records, empty_states(store))
         statistics = cls(states, note=note)
-        run_ids_R = statistics._run_ids()
-        statistics._diverged = _diverged(run_ids_R, store.records(run_ids_R))
         statistics._warnings = tuple(_stopped_by_looking(store))
-        statistics._digest = checkpoint.digest_of(store, run_ids_R)
-        statistics.catch_up(store)
+        statistics._count(store, records)
         return statistics
 
     @property
@@ -95,17 +93,20 @@ class LiveStatistics:
 
         When a counted run is not what it was, because a repair has opened it, all are counted again.
         """
-        if self._digest is not None and self._digest != checkpoint.digest_of(store, self._run_ids()):
-            self._states, self._diverged = empty_states(store), frozenset()
-            self._counted, self._since_kept = set(), 0
-        is_new_R = np.ones(store.capacity, bool)
+        records = store.records()
+        if self._digest is not None and self._digest != checkpoint.digest_of(store, records, self._run_ids()):
+            self._states, self._counted, self._since_kept = empty_states(store), set(), 0
+        return self._count(store, records)
+
+    def _count(self, store: Store, records: Records) -> int:
+        """Count the rows that are committed in these records, all that there are, and were not counted."""
+        is_committed_R = records["state"] == COMMITTED
+        is_new_R = is_committed_R.copy()
         is_new_R[self._run_ids()] = False
-        records = store.records(np.flatnonzero(is_new_R))
-        state_R, ids_R = records["state"], records["run_id"].astype(np.int64)
-        new_R = ids_R[state_R == COMMITTED]
-        if len(new_R):  # before its rows are read: should they change now, the digest will not fit them
-            together_R = np.sort(np.concatenate([self._run_ids(), new_R]))
-            self._digest = checkpoint.digest_of(store, together_R)
+        new_R = np.flatnonzero(is_new_R)
+        together_R = np.sort(np.concatenate([self._run_ids(), new_R]))
+        # Of the records before the rows are read: should rows change now, this will not fit them.
+        self._digest = checkpoint.digest_of(store, records, together_R)
         for block in store.all_blocks(new_R):
             self._states = {
                 name: state.update(
@@ -115,8 +116,8 @@ class LiveStatistics:
             }
         self._counted |= set(new_R.tolist())
         self._since_kept += len(new_R)
-        self._diverged |= _diverged(new_R, records[state_R == COMMITTED])
-        self._failed = frozenset(ids_R[state_R == FAILED].tolist())
+        self._diverged = frozenset(np.flatnonzero(is_committed_R & (records["diverged"] != 0)).tolist())
+        self._failed = frozenset(np.flatnonzero(records["state"] == FAILED).tolist())
         return len(new_R)
 
     @property
@@ -136,7 +137,7 @@ class LiveStatistics:
         if self._since_kept < ROWS_WORTH_KEEPING:
             return ""
         self._since_kept = 0
-        digest = checkpoint.digest_of(store, self._run_ids())
+        digest = checkpoint.digest_of(store, store.records(), self._run_ids())
         if digest is None or self._digest not in (None, digest):
             return f"the statistics are not kept in {store.path}: a repair has changed some of their runs"
         return checkpoint.save(store, self._states, digest)
@@ -183,10 +184,6 @@ class LiveStatistics:
         for state in self._states.values():
             return state.correct.run_ids_R
         return np.zeros(0, np.int64)
-
-
-def _diverged(run_ids_R: npt.NDArray[np.int64], records: Records) -> frozenset[int]:
-    return frozenset(run_ids_R[records["diverged"] != 0].tolist())
 
 
 def empty_states(store: Store) -> dict[str, CampaignState]:

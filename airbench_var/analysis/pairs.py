@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.analysis.discoveries import Discoveries
+from airbench_var.analysis.estimate import too_few
+from airbench_var.analysis.independence import ASSUMPTION, too_few_varying
 from airbench_var.analysis.joint_frequency import JointFrequency, by_rule, least_deviation
 from airbench_var.analysis.pair_scan import (
     COLUMNS_PER_BLOCK,
@@ -26,8 +28,6 @@ from airbench_var.store import Store
 
 #: Discoveries that are listed one by one; all are counted.
 MOST_LISTED = 1000
-
-_RUNS = "runs are independent and identically distributed; nothing is assumed of the examples"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class PairFindings:
                 "benjamini_hochberg": _json_of(self.benjamini_hochberg),
                 "benjamini_yekutieli": _json_of(self.benjamini_yekutieli),
                 "method": "exact hypergeometric tails, doubled; false discovery rate over all pairs",
-                "assumption": f"{_RUNS}; Benjamini-Hochberg: p-values of pairs depend on one another "
+                "assumption": f"{ASSUMPTION}; Benjamini-Hochberg: p-values of pairs depend on one another "
                 "positively or not at all, Benjamini-Yekutieli: in any way",
             },
             "joint_frequency": self.joint_frequency.to_json(),
@@ -182,10 +182,6 @@ def _json_of(discoveries: Discoveries) -> Mapping[str, Any]:
 
 
 def _why_not(R: int, varying: int) -> str:
-    if R < 2:
-        return f"at least 2 runs are needed, there {'is' if R == 1 else 'are'} {R}"
     if R > MOST_RUNS:
         return f"no more than {MOST_RUNS:,} runs can be counted exactly, there are {R:,}"
-    if varying < 2:
-        return f"at least 2 examples must be right in some runs and wrong in others, here {varying}"
-    return ""
+    return too_few("run", R, 2) or too_few_varying(varying)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc
 
-from airbench_var.analysis.independence import LEAST_VARIANCE, HypothesisTest, why_too_few_errors
+from airbench_var.analysis.independence import ASSUMPTION, LEAST_VARIANCE, HypothesisTest, why_too_few_errors
 
 Int64 = npt.NDArray[np.int64]
 
@@ -61,7 +61,7 @@ def squared_covariance(c_N: Int64, R: int, sum_of_squares: int) -> SquaredCovari
             statistic=float(total / chance.mean),
             p_value=p_value,
             method="chi-square with the exact mean and variance of the null, given the counts of examples",
-            assumption="runs are independent and identically distributed; nothing is assumed of the examples",
+            assumption=ASSUMPTION,
             absent=absent,
         ),
     )

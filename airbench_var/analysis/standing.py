@@ -14,7 +14,7 @@ from typing import Any
 from scipy.special import ndtri
 
 from airbench_var.analysis.comparison import Comparison, compare_counts, example_part
-from airbench_var.analysis.estimate import Estimate
+from airbench_var.analysis.estimate import EXAMPLES, Estimate
 from airbench_var.analysis.live import LiveStatistics
 from airbench_var.analysis.sequential import Course, Decision, Look, Rule
 from airbench_var.errors import UsageError
@@ -189,7 +189,7 @@ def compare_stopped(test_set: str, a: CorrectnessCounts, b: CorrectnessCounts, c
             "value": value,
             "interval": half and (half[0] - reach, half[1] + reach),
             "method": f"half of the error to {interval}, half to the examples (normal)",
-            "assumption": f"{_PAIRS}; examples are independent draws from the distribution",
+            "assumption": f"{_PAIRS}; {EXAMPLES}",
             "absent": "" if half else absent or STOPPED,
         },
     }

@@ -17,7 +17,7 @@ from airbench_var.analysis import (
     variance,
 )
 from airbench_var.analysis.calibration import Reliability
-from airbench_var.analysis.estimate import Estimate, Interval, Target
+from airbench_var.analysis.estimate import EXAMPLES, NO_SCALE, RUNS, Estimate, Interval, Target, too_few
 from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.analysis.theorems import Collapses
 from airbench_var.stats import CampaignState, CorrectnessCounts, PredictionCounts
@@ -197,13 +197,9 @@ class _Kind:
 
 
 def _why_no_interval(counts: CorrectnessCounts) -> str:
-    if counts.R < 2:
-        return f"at least 2 runs are needed, there {'is' if counts.R == 1 else 'are'} {counts.R}"
-    if counts.n < 2:
-        return "at least 2 examples are needed, there is 1"
-    if variance.test_set_variance(counts) == 0:
-        return "every run has the same accuracy, which leaves no scale for an interval"
-    return ""
+    if absent := too_few("run", counts.R, 2) or too_few("example", counts.n, 2):
+        return absent
+    return NO_SCALE if variance.test_set_variance(counts) == 0 else ""
 
 
 def _under_dispersed(counts: CorrectnessCounts) -> tuple[str]:
@@ -223,9 +219,6 @@ def _accuracy_errors(counts: CorrectnessCounts) -> dict[str, float]:
     return {"test_set": of_test_set, "distribution": of_distribution}
 
 
-_RUNS = "runs are independent and identically distributed"
-_EXAMPLES = f"{_RUNS}; examples are independent draws from the distribution"
-
 _KINDS = (
     _Kind(
         name="mean_accuracy",
@@ -234,7 +227,7 @@ _KINDS = (
         interval=intervals.accuracy_interval,
         standard_errors=_accuracy_errors,
         method="Student's t over runs",
-        assumption=_RUNS,
+        assumption=RUNS,
         runs_needed=1,
     ),
     _Kind(
@@ -244,7 +237,7 @@ _KINDS = (
         interval=intervals.distribution_wise_accuracy_interval,
         standard_errors=lambda counts: {"distribution": intervals.accuracy_standard_errors(counts)[1]},
         method="Student's t over runs and examples, Satterthwaite's degrees of freedom",
-        assumption=_EXAMPLES,
+        assumption=f"{RUNS}; {EXAMPLES}",
         runs_needed=1,
     ),
     _Kind(
@@ -253,7 +246,7 @@ _KINDS = (
         value=variance.test_set_variance,
         interval=intervals.test_set_variance_interval,
         method="chi-square over runs, degrees of freedom adjusted to their kurtosis",
-        assumption=_RUNS,
+        assumption=RUNS,
     ),
     _Kind(
         name="independent_errors_variance",
@@ -261,7 +254,7 @@ _KINDS = (
         value=variance.independent_errors_variance,
         interval=intervals.independent_errors_interval,
         method="Student's t over runs, on the influence of each",
-        assumption=f"{_RUNS}; one common effect moves all examples of a run",
+        assumption=f"{RUNS}; one common effect moves all examples of a run",
     ),
     _Kind(
         name="binomial_variance",
@@ -269,7 +262,7 @@ _KINDS = (
         value=variance.binomial_variance,
         interval=intervals.binomial_interval,
         method="image of the interval of mean_accuracy",
-        assumption=f"{_RUNS}; that examples are equally hard is the claim, not assumed",
+        assumption=f"{RUNS}; that examples are equally hard is the claim, not assumed",
         runs_needed=1,
     ),
     _Kind(
@@ -278,7 +271,7 @@ _KINDS = (
         value=variance.distribution_wise_variance,
         interval=intervals.excess_variance_interval,
         method="interval of test_set_variance less independent_errors_variance, times n / (n - 1)",
-        assumption=_RUNS,
+        assumption=RUNS,
         examples_needed=2,
     ),
     _Kind(
@@ -287,7 +280,7 @@ _KINDS = (
         value=variance.distribution_wise_variance,
         interval=intervals.distribution_wise_variance_interval,
         method="chi-square over runs and normal over examples, combined by MOVER",
-        assumption=_EXAMPLES,
+        assumption=f"{RUNS}; {EXAMPLES}",
         examples_needed=2,
     ),
 )

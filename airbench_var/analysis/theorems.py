@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.analysis import intervals, variance
-from airbench_var.analysis.estimate import Estimate
-from airbench_var.analysis.jackknife import RUNS, estimate_over_chunks, too_few_runs
+from airbench_var.analysis.estimate import NO_SCALE, RUNS, Estimate, too_few
+from airbench_var.analysis.jackknife import estimate_over_chunks
 from airbench_var.stats import CorrectnessCounts, PredictionCounts
 
 Float64 = npt.NDArray[np.float64]
@@ -153,14 +153,14 @@ def theorem_4_ratio(counts: CorrectnessCounts, K: int, level: float) -> Estimate
     absent, value, interval = "", None, None
     wrong = counts.n * counts.R - counts.S1
     if counts.R < 2:
-        absent = too_few_runs(counts.R, 2)
+        absent = too_few("run", counts.R, 2)
     elif not wrong:
         absent = "no run is ever wrong"
     else:
         scale = counts.n * K * counts.n * counts.R / wrong
         value = float(variance.test_set_variance(counts)) * scale
         if value == 0:
-            absent = "every run has the same accuracy, which leaves no scale for an interval"
+            absent = NO_SCALE
         else:
             low, high = intervals.test_set_variance_interval(counts, level)
             interval = (low * scale, high * scale)

@@ -10,6 +10,7 @@ from rich.text import Text
 from airbench_var.analysis import Comparison, Estimate, Plan
 from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import interval_text, percent, value_text
+from airbench_var.report.readings import count_text
 
 _LEGEND = (
     "This test set: what infinitely many runs would show on these examples (Welch's t over runs). The "
@@ -37,7 +38,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
         without = comparison.difference_without_diverged
         value = "" if without is None else f"; without them A less B would be {percent(without, 3)}"
         yield (
-            f"{a:,} run{'' if a == 1 else 's'} of A and {b:,} of B diverged; they are part of the recipes "
+            f"{count_text(a, 'run')} of A and {b:,} of B diverged; they are part of the recipes "
             f"and of every number here{value}"
         )
     yield from comparison.warnings
