@@ -69,14 +69,16 @@ def reliability(counts: PredictionCounts, chunks: Sequence[PredictionCounts]) ->
     return Reliability(gap_B=calibration_gaps(counts), weight_B=weight_B / (n * R), standard_error_B=errors_B)
 
 
-def calibration_error(counts: PredictionCounts, chunks: Sequence[PredictionCounts], level: float) -> Estimate:
+def calibration_error(
+    found: Reliability | None, counts: PredictionCounts, chunks: Sequence[PredictionCounts], level: float
+) -> Estimate:
     """Return the class-aggregated calibration error (CACE), the sum of the absolute gaps of 15 bins.
 
+    `found` is the `reliability` of these runs.
     Even of a calibrated ensemble it is above 0 on a finite test set; the interval therefore combines the
     simultaneous intervals of the signed gaps, so that it covers with more than its level. Assumption: runs
     and examples are independent; it fails in bins that a handful of examples reach.
     """
-    found = reliability(counts, chunks)
     value = interval = None
     absent = why_not(counts, chunks, needs=2) or too_few("example", len(counts.labels_N), LEAST_EXAMPLES)
     if found is not None:

@@ -80,13 +80,16 @@ def summarize(
     estimates = [kind.estimate(counts, level) for kind in _KINDS]
     estimates += [of(counts, level) for of in _HALVES]
     tests: list[HypothesisTest] = []
+    within_chunks = reliability = collapses = None
     if thorough:
-        estimates += _from_predictions(state, level)
         tests = [independence.variance_ratio(counts), independence.goodness_of_fit(counts)]
         if predicted is not None:
+            reliability = calibration.reliability(predicted, _parts(state))
+            collapses = theorems.collapses(predicted)
             tests.append(calibration.calibration(predicted, state.witness_WN))
+        estimates += _from_predictions(state, reliability, level)
         tests.append(drift.drift(counts))
-    full = thorough and predicted is not None
+        within_chunks = drift.within_chunk_variance(chunk.correct for chunk in state.chunks.values())
     return TestSetSummary(
         name=name,
         examples=counts.n,
@@ -95,11 +98,9 @@ def summarize(
         diverged=len(diverged),
         estimates={estimate.name: estimate for estimate in _with_roots(estimates)},
         tests={test.name: test for test in tests},
-        within_chunk_variance=drift.within_chunk_variance(c.correct for c in state.chunks.values())
-        if thorough
-        else None,
-        reliability=calibration.reliability(predicted, _parts(state)) if full and predicted else None,
-        collapses=theorems.collapses(predicted) if full and predicted else None,
+        within_chunk_variance=within_chunks,
+        reliability=reliability,
+        collapses=collapses,
         warnings=tuple(_warnings(counts, diverged)),
     )
 
@@ -115,7 +116,9 @@ def _parts(state: CampaignState) -> list[PredictionCounts]:
     return [chunk.predicted for chunk in state.chunks.values() if chunk.predicted is not None]
 
 
-def _from_predictions(state: CampaignState, level: float) -> Iterator[Estimate]:
+def _from_predictions(
+    state: CampaignState, reliability: Reliability | None, level: float
+) -> Iterator[Estimate]:
     """Yield what needs predicted classes; where the store has none, each is absent with that reason."""
     counts, chunks = state.predicted, _parts(state)
     if counts is None:
@@ -136,7 +139,7 @@ def _from_predictions(state: CampaignState, level: float) -> Iterator[Estimate]:
     yield agreement.disagreement(counts, chunks, level)
     yield agreement.disagreement_gap(counts, chunks, level)
     yield agreement.ensemble_accuracy(counts, level)
-    yield calibration.calibration_error(counts, chunks, level)
+    yield calibration.calibration_error(reliability, counts, chunks, level)
     yield agreement.predicted_without_labels(counts, chunks, level)
     if (ratio := theorems.theorem_3_ratio(counts, chunks, level)) is not None:
         yield ratio

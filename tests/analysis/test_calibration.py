@@ -30,7 +30,7 @@ def test_gaps_and_weights_are_those_of_leaving_out_each_run(runs: int, n: int, K
     np.testing.assert_allclose(found.gap_B, gaps_by_hand(drawn.labels_N, drawn.predicted_RN, K), atol=1e-12)
     assert found.weight_B.sum() == pytest.approx(K)
     assert found.standard_error_B is None
-    estimate = calibration.calibration_error(drawn.counts, [drawn.counts], 0.95)
+    estimate = calibration.calibration_error(found, drawn.counts, [drawn.counts], 0.95)
     assert estimate.value == pytest.approx(np.abs(found.gap_B).sum())
 
 
@@ -85,7 +85,7 @@ def test_the_interval_is_made_of_the_simultaneous_ones_of_the_gaps() -> None:
     assert found.standard_error_B is not None
     runs_only = chunk_standard_error(state.predicted, parts, calibration.calibration_gaps)
     assert np.all(found.standard_error_B >= runs_only)
-    estimate = calibration.calibration_error(state.predicted, parts, 0.95)
+    estimate = calibration.calibration_error(found, state.predicted, parts, 0.95)
     assert estimate.interval is not None
     assert estimate.value is not None
     assert 0 < estimate.interval[0] < estimate.value < estimate.interval[1]

@@ -179,7 +179,8 @@ def test_the_interval_of_the_calibration_error_covers_with_more_than_its_level(t
     hits = 0
     for _ in range(150):
         state = simulate_classes(rng, n=400, runs=runs, temperature=temperature).state
-        interval = calibration.calibration_error(*parts(state), LEVEL).interval
+        found = calibration.reliability(*parts(state))
+        interval = calibration.calibration_error(found, *parts(state), LEVEL).interval
         assert interval is not None
         hits += interval[0] <= truth <= interval[1]
     assert number("coverage", hits / 150, 0.95, None, 150)
