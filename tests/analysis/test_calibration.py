@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 from airbench_var.analysis import calibration
 from airbench_var.analysis.jackknife import chunk_standard_error
@@ -89,3 +90,8 @@ def test_the_interval_is_made_of_the_simultaneous_ones_of_the_gaps() -> None:
     assert estimate.interval is not None
     assert estimate.value is not None
     assert 0 < estimate.interval[0] < estimate.value < estimate.interval[1]
+    size_B, bins = np.abs(found.gap_B), np.count_nonzero(found.weight_B)
+    reach_B = stats.norm.ppf(1 - 0.025 / bins) * found.standard_error_B
+    assert bins > 5
+    assert estimate.interval[0] == pytest.approx(np.maximum(0, size_B - reach_B).sum())
+    assert estimate.interval[1] == pytest.approx((size_B + reach_B).sum())

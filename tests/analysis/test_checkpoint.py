@@ -167,3 +167,17 @@ def test_a_follower_counts_anew_what_a_repair_and_another_training_have_changed(
     assert following.analysis().to_json() == analyze(store).to_json()
     assert following.keep(opened) == ""
     assert LiveStatistics.of_store(Store.open(store)).note == ""
+
+
+def test_kept_statistics_of_a_run_that_was_trained_again_with_other_bits_are_passed_over(store: Path) -> None:
+    keep(store)
+    with (store / "cifar10" / "correct.npy").open("r+b") as file:
+        file.seek(512 + 3 * 5)
+        file.write(bytes(5))
+    repair(store)
+    with writer(store) as open_writer:
+        open_writer.commit([replace(outcome(3), result=outcome(4).result)])  # as from another machine
+    statistics = LiveStatistics.of_store(Store.open(store))
+    assert "it is of other runs" in statistics.note
+    (store / FILE).unlink()
+    assert statistics.analysis().to_json() == analyze(store).to_json()

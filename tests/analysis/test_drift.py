@@ -6,6 +6,7 @@ from scipy import stats
 
 from airbench_var.analysis import summarize
 from airbench_var.analysis.drift import drift, within_chunk_variance
+from airbench_var.analysis.variance import distribution_wise_variance
 from tests.statistical.generator import count, state_with_classes
 
 
@@ -45,3 +46,11 @@ def test_a_machine_that_changed_on_the_way() -> None:
 def test_no_chunk_of_two_runs_is_nothing_to_compare() -> None:
     assert within_chunk_variance([]) is None
     assert within_chunk_variance([count(np.eye(1, 5)), count(np.eye(3, 1))]) is None
+
+
+def test_chunks_count_by_their_degrees_of_freedom() -> None:
+    rng = np.random.default_rng(2)
+    small, large = (count(rng.random((runs, 30)) < 0.7) for runs in (2, 9))
+    one, other = (float(distribution_wise_variance(counts)) for counts in (small, large))
+    assert one != pytest.approx(other)
+    assert within_chunk_variance([small, large]) == pytest.approx((one + 8 * other) / 9)

@@ -10,7 +10,8 @@ from tests.statistical.generator import count
 
 
 def test_over_splits_is_the_mean_over_every_balanced_split() -> None:
-    correct_RN = np.random.default_rng(0).random((12, 8)) < np.random.default_rng(1).random(8)
+    rng = np.random.default_rng(0)
+    correct_RN = rng.random((12, 8)) < np.linspace(0.3, 0.9, 12)[:, None]  # runs differ: a covariance to find
     covariances, variances = [], []
     for first in itertools.combinations(range(8), 4):
         halves_2R = np.array(
@@ -20,6 +21,7 @@ def test_over_splits_is_the_mean_over_every_balanced_split() -> None:
         covariances.append(both[0, 1])
         variances.append(both[0, 0])
     covariance, spread = np.mean(covariances), np.mean(variances)
+    assert covariance > 0.01
     counts = count(correct_RN)
     found = halves.split_half_correlation_over_splits(counts, 0.95).value
     assert found == pytest.approx(covariance / spread, rel=1e-12)
