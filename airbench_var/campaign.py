@@ -1,12 +1,10 @@
 """A campaign: one recipe, many runs, one store. The one place that knows both halves."""
 
 import os
-import platform
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -73,6 +71,7 @@ class Campaign:
 
     def provenance(self) -> dict[str, Any]:
         """Return where the runs come from, for people; never compared."""
+        origin = machine.origin("airbench_var", "torch", "triton", "numpy")
         return {
             "recipe_name": self.recipe.name,
             "data_title": self.data.title,
@@ -82,13 +81,9 @@ class Campaign:
             "device": self.settings.device_name(),
             "driver": self.settings.driver(),
             "filesystem": filesystem_of(self.out),
-            "versions": {name: machine.version(name) for name in ("airbench_var", "torch", "triton", "numpy")}
-            | self.settings.gpu_libraries(),
-            "python": platform.python_version(),
-            "commit": machine.commit(),
-            "command": machine.command(),
             **({"stopping": self.stopping} if self.stopping else {}),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **origin,
+            "versions": origin["versions"] | self.settings.gpu_libraries(),
         }
 
 

@@ -5,8 +5,10 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 CPU_INFO = Path("/proc/cpuinfo")
 NVIDIA = Path("/proc/driver/nvidia/version")
@@ -58,3 +60,14 @@ def nvidia_driver() -> str | None:
     """Return the version that the kernel module of an NVIDIA GPU gives of itself, such as 550.54.15."""
     version = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", NVIDIA.read_text()) if NVIDIA.exists() else None
     return version[0] if version else None
+
+
+def origin(*packages: str) -> dict[str, Any]:
+    """Return where numbers of this process come from: versions of these packages, Python, commit, command."""
+    return {
+        "versions": {name: version(name) for name in packages},
+        "python": platform.python_version(),
+        "commit": commit(),
+        "command": command(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -8,11 +8,9 @@ a file that changes in between, because somebody is still writing it, is not wha
 
 import hashlib
 import math
-import platform
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +160,7 @@ def _provenance(wanted: Import) -> dict[str, Any]:
         "imported_from": wanted.predictions.name,
         "labels_from": wanted.labels.name,
         "filesystem": filesystem_of(wanted.out),
-        "versions": {name: machine.version(name) for name in ("airbench_var", "numpy")},
-        "python": platform.python_version(),
-        "commit": machine.commit(),
-        "command": machine.command(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **machine.origin("airbench_var", "numpy"),
     }
 
 
