@@ -14,13 +14,14 @@ PACKAGE = Path(airbench_var.__file__).parent
 #: Part -> the parts of airbench_var it may import, besides itself and `errors`.
 MAY_IMPORT = {
     "errors": set(),
+    "cache": set(),
     "machine": set(),
     "philox": set(),
     "seeds": {"philox"},
     "recipe": set(),
     "recipes": {"recipe"},
-    "kernels": {"philox", "seeds"},
-    "data": {"recipe", "seeds", "philox", "kernels"},
+    "kernels": {"cache", "philox", "seeds"},
+    "data": {"cache", "recipe", "seeds", "philox", "kernels"},
     "models": {"recipe"},
     "training": {"machine", "recipe", "seeds", "data", "models", "kernels", "store.rows"},
     "execution": {"seeds", "store.rows"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from airbench_var.data.cache import arriving_at
+from airbench_var.cache import arriving_at
 from airbench_var.data.dataset import Split
 from airbench_var.errors import StorageError
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.data.cache import user_cache
+from airbench_var.cache import user_cache
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.data.download import Remote
 from airbench_var.data.download import download as fetch

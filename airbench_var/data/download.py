@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from airbench_var.data.cache import arriving_at
+from airbench_var.cache import arriving_at
 from airbench_var.errors import DataError, StorageError
 
 TIMEOUT_S = 30.0

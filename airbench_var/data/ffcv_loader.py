@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from airbench_var.cache import user_cache
 from airbench_var.data import beton
-from airbench_var.data.cache import user_cache
 from airbench_var.data.dataset import Split
 from airbench_var.data.loaders import Pixels, augment_key, steps_per_epoch, upload
 from airbench_var.errors import DeviceError
