@@ -1,4 +1,4 @@
-"""One training step: what a campaign runs, the same with the other choice of torch.compile, a plain script.
+"""One training step: with the engine that a campaign chooses, with the others, and as a plain script.
 
 The first call of the compiled variant is what compiling costs; code that torch.compile kept on disk from
 earlier shortens it (TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 ignores that).
@@ -15,9 +15,10 @@ from airbench_var.data import synthetic
 from airbench_var.recipe import AirbenchNet, Recipe
 from airbench_var.recipes.airbench import airbench94, tiny
 from airbench_var.seeds import Seeds, init_generator
-from airbench_var.training import Settings, Trainer, choose_compile
+from airbench_var.training import Settings, Trainer, choose_engine
 from airbench_var.training.optimizers import Optimizers
-from bench.schema import OURS, Case, Result, multiplying
+from airbench_var.training.settings import Engine
+from bench.schema import OURS, Case, Result, Variant, multiplying
 
 SEEDS = Seeds(init=1, order=2, aug=3)
 
@@ -31,16 +32,20 @@ def cases(device: torch.device) -> Iterator[Case]:
 def step_case(recipe: Recipe, device: torch.device) -> Case:
     """Return forward pass, loss, backward pass and optimizers of a recipe with an Airbench network."""
     torch.compiler.reset()  # a batch of another size in the same process would compile for any size
-    ours, _ = choose_compile("auto", str(device))
-    eager, compiled = (Settings(device=str(device), compile=choice) for choice in (False, True))
+    threads = torch.get_num_threads()
+    ours, _ = choose_engine("auto", str(device), threads, [recipe], synthetic.load())
+    engines: tuple[Engine, ...] = ("eager", "compiled")
+    settings = {name: Settings(device=str(device), threads=threads, engine=name) for name in (ours, *engines)}
+    eager = settings["eager"]
     dtype = eager.activation_dtype(recipe)
     operations, digits = count_operations(recipe, eager), str(dtype).removeprefix("torch.")
-    step = Step(recipe, compiled if ours else eager)
+    step = Step(recipe, settings.pop(ours))
+    others: dict[str, Variant] = {name: Step(recipe, choice) for name, choice in settings.items()}
     return Case(
         name=f"step of {recipe.name}, {recipe.batch_size} images, {operations / 1e9:.1f} GFLOP, {digits}",
         variants={
             OURS: step,
-            "eager" if ours else "compiled": Step(recipe, eager if ours else compiled),
+            **others,
             "plain": Step(recipe.with_values({"precision": "single"}), eager, torch.contiguous_format),
         },
         bytes_moved=step.bytes_moved,

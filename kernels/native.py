@@ -43,12 +43,21 @@ def compiler() -> tuple[tuple[str, ...], str]:
     return _found(os.environ.get("CC"), os.environ.get("PATH"))
 
 
+@functools.cache
+def processor_flags() -> frozenset[str]:
+    """Return what the first processor can do, as /proc/cpuinfo names it; empty where that is missing."""
+    for line in _processor().splitlines():
+        if line.partition(":")[0].strip() in ("flags", "Features"):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()
+
+
 def library(source: Path, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """Return the shared library of one C file, built unless the user's cache has it.
 
-    The file includes none but the system's headers: its name in the cache is a hash of its text, flags,
-    compiler and processor, so that machines may share the folder. A file there is always whole. Where the
-    cache cannot be used, a warning says why, and every process builds in a temporary folder.
+    The file includes headers of the system and of its own folder. Its name in the cache is a hash of all that
+    text, flags, compiler and processor, so that machines may share the folder. A file there is always whole.
+    Where the cache cannot be used, a warning says why, and every process builds in a temporary folder.
 
     flags: added to FLAGS, after the source, so that libraries may be among them.
 
@@ -119,7 +128,8 @@ def _built(source: Path, command: tuple[str, ...], flags: tuple[str, ...]) -> by
 def _key(source: Path, command: tuple[str, ...], flags: tuple[str, ...]) -> str:
     """Return a hash of all that decides what the compiler writes, and where that can run."""
     arguments = "\0".join((*command, *FLAGS, *flags))
-    parts = [source.read_text(), arguments, _run(*command, "--version").stdout, _processor()]
+    own = [path.read_text() for path in (source, *sorted(source.parent.glob("*.h")))]
+    parts = [*own, arguments, _run(*command, "--version").stdout, _processor()]
     digests = (hashlib.sha256(part.encode()).digest() for part in parts)
     return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
 

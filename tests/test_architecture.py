@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "recipes": {"recipe"},
     "kernels": {"cache", "philox", "seeds"},
     "data": {"cache", "recipe", "seeds", "philox", "kernels"},
-    "models": {"recipe"},
+    "models": {"recipe", "kernels"},
     "training": {"machine", "recipe", "seeds", "data", "models", "kernels", "store.rows"},
     "execution": {"seeds", "store.rows"},
     "store": {"seeds"},

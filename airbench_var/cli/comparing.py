@@ -137,7 +137,7 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     a, b = (both.with_values(parse_assignments(own)) for own in (options.a, options.b))
     vary, rule = parse_vary(options.vary), _rule(options)
 
-    prepared = prepare(options)  # from here on it takes seconds: torch
+    prepared = prepare(options, [a, b])  # from here on it takes seconds: torch
     own_folder = f"compare-{both.name}-{prepared.data.name}-{a.sha256[:6]}-{b.sha256[:6]}"
     out = options.out or Path("runs") / own_folder
     from airbench_var.contest import Contest, run_contest, standing_of

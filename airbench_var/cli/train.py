@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     recipe = find_recipe(options.recipe).with_values(parse_assignments(options.set))
     vary = parse_vary(options.vary)
 
-    prepared = prepare(options)  # from here on it takes seconds: torch
+    prepared = prepare(options, [recipe])  # from here on it takes seconds: torch
     from airbench_var.campaign import Campaign, run_campaign
     from airbench_var.store import Store
 

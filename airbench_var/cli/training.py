@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from airbench_var.cli.arguments import natural, positive
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airbench_var.data import Dataset
     from airbench_var.recipe import Recipe
     from airbench_var.report.display import Mode
@@ -53,7 +55,10 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
         help="CPU threads of one run; part of the store (default 1)",
     )
     how.add_argument(
-        "--compile", choices=("auto", "on", "off"), default="auto", help="torch.compile of the step"
+        "--engine",
+        choices=("auto", "native", "compiled", "eager"),
+        default="auto",
+        help="C kernels (CPU), torch.compile, or PyTorch's operators; part of the store",
     )
     how.add_argument(
         "--loader", choices=("resident", "ffcv"), default="resident", help="both give the same bits"
@@ -78,22 +83,22 @@ class Prepared:
                 print(f"{name:8} {choice}", file=sys.stderr)
 
 
-def prepare(options: argparse.Namespace) -> Prepared:
-    """Load the data and choose device, compiling and workers; this takes seconds.
+def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepared:
+    """Load the data and choose device, engine and workers for these recipes; this takes seconds.
 
     Raises: UsageError, DataError, DeviceError for what is not there.
     """
     from airbench_var import data
     from airbench_var.campaign import default_workers
-    from airbench_var.training import Settings, choose_compile, choose_device
+    from airbench_var.training import Settings, choose_device, choose_engine
 
     device, why_device = choose_device(options.device)
-    compiled, why_compiled = choose_compile(options.compile, device)
     if options.loader == "ffcv":
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
-    settings = Settings(device=device, threads=options.threads, compile=compiled, loader=options.loader)
-    workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
     dataset = data.load(options.data, options.data_dir)
+    engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
+    settings = Settings(device=device, threads=options.threads, engine=engine, loader=options.loader)
+    workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
     return Prepared(
         data=dataset,
         settings=settings,
@@ -101,7 +106,7 @@ def prepare(options: argparse.Namespace) -> Prepared:
         reasons={
             "data": f"{dataset.title}, {dataset.source}",
             "device": f"{device}: {why_device}",
-            "compile": f"{'on' if compiled else 'off'}: {why_compiled}",
+            "engine": f"{engine}: {why_engine}",
             "workers": f"{workers}: {why_workers}",
         },
         mode="json" if options.json else "quiet" if options.quiet else "auto",

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from airbench_var.kernels.airbench import Features, Weights
 from airbench_var.models.layers import BatchNorm, Conv, global_max_pool, uniform_, uniform_fan_in_
 from airbench_var.recipe import AirbenchNet
 
@@ -52,6 +53,12 @@ class Airbench(nn.Module):
         channels = (WHITENED, *config.widths)
         self.groups = nn.ModuleList(Group(c_in, c_out, config) for c_in, c_out in pairwise(channels))
         self.head = nn.Parameter(torch.empty(classes, channels[-1]))
+        self.in_c: Features | None = None
+
+    def compute_in_c(self, *, height: int, width: int, batch: int) -> None:
+        """From now on compute everything before the head by `kernels.airbench`, on batches of this size."""
+        channels = (WHITENED, *self.config.widths)
+        self.in_c = Features(channels, height=height, width=width, batch=batch)
 
     def prepare(self, images_BCHW: Tensor) -> None:
         """Set the whitening filters from normalised training images: the same for every run.
@@ -75,10 +82,29 @@ class Airbench(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """Return logits (B, K), divided by the width of the last group."""
+        features_BC = self._features(x_BCHW) if self.in_c is None else self._features_in_c(self.in_c, x_BCHW)
+        return F.linear(features_BC, self.head.to(features_BC.dtype)) / features_BC.size(1)
+
+    def _features(self, x_BCHW: Tensor) -> Tensor:
         dtype, stride = x_BCHW.dtype, self.config.whiten_stride
         x = F.conv2d(x_BCHW, self.whitening.to(dtype), self.whiten_bias.to(dtype), stride=stride)
         x = getattr(F, self.config.activation)(x)
         for group in self.groups:
             x = group(x)
-        features_BC = global_max_pool(x)
-        return F.linear(features_BC, self.head.to(dtype)) / features_BC.size(1)
+        return global_max_pool(x)
+
+    def _features_in_c(self, features: Features, x_BCHW: Tensor) -> Tensor:
+        convolutions = [module for module in self.groups.modules() if isinstance(module, Conv)]
+        norms = [module for module in self.groups.modules() if isinstance(module, BatchNorm)]
+        weights = Weights(
+            whitening=self.whitening.contiguous(),
+            whiten_bias=self.whiten_bias,
+            filters=[convolution.weight for convolution in convolutions],
+            biases=[norm.bias for norm in norms],
+            means=[norm.mean for norm in norms],
+            variances=[norm.var for norm in norms],
+        )
+        eps, momentum = self.config.norm_eps, 1 - self.config.norm_momentum
+        if self.training:
+            return features(x_BCHW, weights, momentum=momentum, eps=eps)
+        return features.evaluate(x_BCHW, weights, eps=eps)

@@ -1,7 +1,7 @@
 """Training: `Trainer(recipe, data, settings)(seeds)` is one run, a pure function of its seeds."""
 
 from airbench_var.training.evaluation import test_sets_of
-from airbench_var.training.settings import Settings, choose_compile, choose_device
+from airbench_var.training.settings import Settings, choose_device, choose_engine
 from airbench_var.training.trainer import Trainer, refuse_misfit, train
 
-__all__ = ["Settings", "Trainer", "choose_compile", "choose_device", "refuse_misfit", "test_sets_of", "train"]
+__all__ = ["Settings", "Trainer", "choose_device", "choose_engine", "refuse_misfit", "test_sets_of", "train"]

@@ -1,6 +1,6 @@
-"""How runs are computed: device, threads, compiling, loader; each choice with its reason."""
+"""How runs are computed: device, threads, engine, loader; each choice with its reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 import torch
 
+from airbench_var.data.dataset import Dataset
 from airbench_var.errors import DeviceError, UsageError
+from airbench_var.kernels import airbench
 from airbench_var.machine import cpu_name, nvidia_driver
-from airbench_var.recipe import Recipe
+from airbench_var.recipe import AirbenchNet, Recipe
 
-CompileMode = Literal["auto", "on", "off"]
+Engine = Literal["native", "compiled", "eager"]
 LoaderName = Literal["resident", "ffcv"]
 
 
@@ -22,7 +24,7 @@ class Settings:
 
     device: str = "cpu"  #: "cpu", "cuda", "cuda:1"
     threads: int = 1  #: CPU threads of one run; the bits of a run on the CPU depend on them
-    compile: bool = False  #: torch.compile of forward pass and loss
+    engine: Engine = "eager"  #: our C kernels, torch.compile of forward pass and loss, or PyTorch's operators
     loader: LoaderName = "resident"
     cache_dir: Path | None = None  #: where the ffcv loader keeps its .beton file
 
@@ -38,7 +40,7 @@ class Settings:
             "device": torch.device(self.device).type,
             "activations": str(self.activation_dtype(recipe)).removeprefix("torch."),
             "threads": self.threads if self.on_cpu else None,
-            "compile": self.compile,
+            "engine": self.engine,
         }
 
     @contextmanager
@@ -98,10 +100,43 @@ def choose_device(asked: str) -> tuple[str, str]:
     return asked, "asked for"
 
 
-def choose_compile(asked: CompileMode, device: str) -> tuple[bool, str]:
-    """Return whether to compile the step with torch.compile, and the reason."""
-    if asked != "auto":
-        return asked == "on", "asked for"
-    if torch.device(device).type == "cuda":
-        return True, "fewer kernel launches on a GPU"
-    return False, "eager is faster on a CPU, see `python -m bench step`"
+def choose_engine(
+    asked: Literal["auto"] | Engine, device: str, threads: int, recipes: Sequence[Recipe], data: Dataset
+) -> tuple[Engine, str]:
+    """Return what computes the step of all these recipes, and the reason.
+
+    Raises: DeviceError when "native" is asked for and cannot compute one of them here.
+    """
+    on_cpu = torch.device(device).type == "cpu"
+    if asked in ("compiled", "eager"):
+        return asked, "asked for"
+    obstacles = [obstacle_to_native(recipe, data, threads) for recipe in recipes]
+    why_not = next(filter(None, obstacles), None) if on_cpu else "it is for CPUs"
+    if asked == "native":
+        if why_not:
+            raise DeviceError(f"--engine native: {why_not}. Use --engine eager or auto.")
+        return "native", "asked for"
+    if not on_cpu:
+        return "compiled", "fewer kernel launches on a GPU"
+    if why_not:
+        return "eager", f"not native: {why_not}"
+    return "native", "C kernels for small networks, see results/throughput-cpu"
+
+
+def obstacle_to_native(recipe: Recipe, data: Dataset, threads: int) -> str | None:
+    """Return why the C kernels cannot compute this recipe here, for people; None when they can."""
+    if not isinstance(recipe.network, AirbenchNet):
+        return f"recipe {recipe.name!r} has no Airbench network"
+    if recipe.precision == "single":
+        return f"recipe {recipe.name!r} asks for single precision"
+    height, width = data.train.images_NHWC.shape[1:3]
+    network = recipe.network
+    why = airbench.obstacle(
+        network.widths,
+        height=height,
+        width=width,
+        stride=network.whiten_stride,
+        activation=network.activation,
+        threads=threads,
+    )
+    return f"recipe {recipe.name!r}: {why}" if why else None

@@ -52,7 +52,12 @@ class Trainer:
                 self.model.prepare(
                     normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
                 )
-            self.loss = torch.compile(self._loss, fullgraph=True) if settings.compile else self._loss
+                if settings.engine == "native":
+                    height, width = train.images_NHWC.shape[1:3]
+                    self.model.compute_in_c(height=height, width=width, batch=recipe.batch_size)
+            self.loss = (
+                torch.compile(self._loss, fullgraph=True) if settings.engine == "compiled" else self._loss
+            )
             self.loss_scale = LOSS_SCALE if (dtype, recipe.loss_reduction) == (torch.float16, "mean") else 1.0
             self.evaluation = Evaluation(data, recipe, self.device, dtype)
 

@@ -37,7 +37,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., Any]]:
 def test_eager_compiled_and_plain_agree(recipe: Recipe, compiled: list[Callable[..., Any]]) -> None:
     case = step_case(small(recipe), CPU)
     rows = measure(case, CPU, repeats=1, warm_up=0)
-    assert [row.variant for row in rows] == ["ours", "compiled", "plain", "product"]
+    engines = {row.variant for row in rows} - {"ours", "plain", "product"}
+    assert engines in ({"eager", "compiled"}, {"compiled"})  # ours is native where there is a C compiler
     assert [function.__self__.model for function in compiled] == [case.variants["compiled"].model]  # type: ignore[attr-defined]
 
 

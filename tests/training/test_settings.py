@@ -1,9 +1,11 @@
 import pytest
 import torch
 
+from airbench_var.data import Dataset
 from airbench_var.errors import DeviceError, UsageError
+from airbench_var.kernels import airbench, native
 from airbench_var.recipes import find_recipe
-from airbench_var.training import Settings, choose_compile, choose_device
+from airbench_var.training import Settings, choose_device, choose_engine
 
 
 @pytest.fixture
@@ -36,11 +38,71 @@ def test_other_devices_are_refused(name: str) -> None:
         choose_device(name)
 
 
-def test_compile() -> None:
-    assert choose_compile("on", "cpu") == (True, "asked for")
-    assert choose_compile("off", "cuda") == (False, "asked for")
-    assert not choose_compile("auto", "cpu")[0]
-    assert choose_compile("auto", "cuda:1")[0]
+@pytest.fixture
+def capable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "processor_flags", lambda: frozenset(airbench.NEEDS))
+    monkeypatch.setattr(native, "compiler", lambda: (("cc",), "the C compiler is cc"))
+
+
+@pytest.mark.usefixtures("capable")
+@pytest.mark.parametrize(
+    ("asked", "device", "recipes", "engine"),
+    [
+        ("auto", "cpu", ["tiny"], "native"),
+        ("auto", "cpu", ["airbench94"], "eager"),
+        ("auto", "cpu", ["tiny", "airbench94"], "eager"),
+        ("auto", "cuda:1", ["tiny"], "compiled"),
+        ("native", "cpu", ["tiny"], "native"),
+        ("eager", "cuda", ["tiny"], "eager"),
+        ("compiled", "cpu", ["tiny"], "compiled"),
+    ],
+)
+def test_engines(asked, device, recipes, engine, small_data: Dataset) -> None:
+    assert choose_engine(asked, device, 1, [find_recipe(name) for name in recipes], small_data)[0] == engine
+
+
+@pytest.mark.usefixtures("capable")
+@pytest.mark.parametrize(
+    ("changes", "threads", "why"),
+    [
+        ({"network.activation": "gelu"}, 1, "activation is gelu"),
+        ({"network.whiten_stride": 1}, 1, "stride 1"),
+        ({"network.widths": "24,30,48"}, 1, "multiples of 4"),
+        ({"network.widths": "24,48,256"}, 1, "up to 128"),
+        ({"network.widths": "24,48,48,48"}, 1, "multiple of 64 for 4 groups"),
+        ({"precision": "single"}, 1, "single precision"),
+        ({}, 2, "one thread"),
+    ],
+)
+def test_what_c_cannot_compute_is_said(changes, threads, why, small_data: Dataset) -> None:
+    recipe = find_recipe("tiny").with_values(changes)
+    engine, reason = choose_engine("auto", "cpu", threads, [recipe], small_data)
+    assert engine == "eager"
+    assert why in reason
+    with pytest.raises(DeviceError, match=why):
+        choose_engine("native", "cpu", threads, [recipe], small_data)
+
+
+@pytest.mark.parametrize(
+    ("flags", "compiler", "why"),
+    [
+        (["avx512f"], ("cc",), "lacks avx512bw"),
+        ([*airbench.NEEDS, "amx_bf16"], ("cc",), "has amx_bf16"),
+        (airbench.NEEDS, (), "apt-get install gcc"),
+    ],
+)
+def test_what_the_machine_lacks_is_said(
+    flags, compiler, why, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(native, "compiler", lambda: (compiler, "`apt-get install gcc` installs one"))
+    engine, reason = choose_engine("auto", "cpu", 1, [find_recipe("tiny")], small_data)
+    assert (engine, why in reason) == ("eager", True)
+
+
+def test_native_is_for_cpus(small_data: Dataset) -> None:
+    with pytest.raises(DeviceError, match="for CPUs"):
+        choose_engine("native", "cuda", 1, [find_recipe("tiny")], small_data)
 
 
 def test_numerics_are_what_the_bits_depend_on() -> None:
@@ -49,13 +111,13 @@ def test_numerics_are_what_the_bits_depend_on() -> None:
         "device": "cpu",
         "activations": "bfloat16",
         "threads": 2,
-        "compile": False,
+        "engine": "eager",
     }
-    assert Settings(device="cuda:1", threads=2, compile=True).numerics(half) == {
+    assert Settings(device="cuda:1", threads=2, engine="compiled").numerics(half) == {
         "device": "cuda",
         "activations": "float16",
         "threads": None,
-        "compile": True,
+        "engine": "compiled",
     }
     assert Settings().numerics(single)["activations"] == "float32"
     assert Settings(loader="ffcv").numerics(half) == Settings().numerics(half)

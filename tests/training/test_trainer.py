@@ -176,5 +176,5 @@ def test_compiled_step_trains_the_same_network(small_data: Dataset) -> None:
     """Another order of rounding, the same computation: losses agree as far as bfloat16's 3 digits."""
     recipe = quick(epochs=0.25)
     eager = Trainer(recipe, small_data, Settings())(SEEDS)
-    compiled = Trainer(recipe, small_data, Settings(compile=True))(SEEDS)
+    compiled = Trainer(recipe, small_data, Settings(engine="compiled"))(SEEDS)
     assert compiled.loss == pytest.approx(eager.loss, rel=0.02)

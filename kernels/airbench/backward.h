@@ -1,0 +1,188 @@
+// From the gradient of the features to those of weights and biases.
+#pragma once
+#include "convolution.h"
+
+static void rows_of_activations(const Layer *l, int slot, __mmask16 images, bf16 *rows) {
+    const bf16 *z = l->z + slot * size_of(l);
+    for (int c = 0; c < l->channels; c++)
+        for (int y = 0; y < l->height; y++) {
+            store(rows, _mm256_setzero_si256());
+            rows += LANES;
+            for (int x = 0; x < l->width; x++, z += LANES, rows += LANES)
+                store(rows, narrow(_mm512_maskz_mov_ps(images, activated(l, c, widen(z)))));
+            store(rows, _mm256_setzero_si256());
+            rows += LANES;
+        }
+}
+
+// The gradient of z, from that of the normalised result, at every position of the convolution before pooling.
+static void gradient_of_convolution(const Net *net, const Layer *l, int block, bf16 *rows) {
+    const float count = (float)net->batch * l->positions;
+    const __mmask16 images = images_in(net, block);
+    const long unpooled = (long)l->rows * l->columns;
+    for (int c = 0; c < l->channels; c++) {
+        const float rstd = l->rstd[c], by_z = -rstd * rstd * (float)(l->square[c] / count);
+        const __m512 scale = _mm512_set1_ps(rstd), slope = _mm512_set1_ps(by_z);
+        const __m512 level = _mm512_set1_ps(-rstd * (float)(l->sum[c] / count) - by_z * l->mean[c]);
+        const long at = block * size_of(l) + (long)c * l->positions * LANES;
+        const bf16 *z = l->z + at, *g = l->g + at;
+        bf16 *row = rows + c * unpooled * LANES;
+        for (int p = 0; p < l->positions; p++, z += LANES, g += LANES) {
+            const __m512 rest = _mm512_fmadd_ps(widen(z), slope, level);
+            const __m256i dz = narrow(_mm512_maskz_fmadd_ps(images, widen(g), scale, rest));
+            if (!l->pooled) {
+                store(row + (long)p * LANES, dz);
+                continue;
+            }
+            const __m128i winner = _mm_load_si128((const __m128i *)(l->winner + at + (long)p * LANES));
+            bf16 *corner = row + ((long)(p / l->width) * 2 * l->columns + p % l->width * 2) * LANES;
+            UNROLL
+            for (int k = 0; k < POOL; k++) {
+                const __mmask16 won = _mm_cmpeq_epi8_mask(winner, _mm_set1_epi8((char)k));
+                store(corner + (k / 2 * l->columns + k % 2) * LANES, _mm256_maskz_mov_epi16(won, dz));
+            }
+        }
+    }
+}
+
+static void pairs_of_rows(const bf16 *rows, int channels, long positions, __m512i *pairs) {
+    for (int c = 0; c < channels; c += 2, rows += 2 * positions * LANES)
+        for (long p = 0; p < positions; p++) {
+            const __m256i *even = (const __m256i *)(rows + p * LANES), *odd = even + positions;
+            *pairs++ = interleave(_mm256_load_si256(even), _mm256_load_si256(odd));
+        }
+}
+
+static void backward_features(Net *net, const float *gradient) {
+    Layer *l = &net->layer[net->layers - 1];
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i offset = _mm512_mullo_epi32(lane, _mm512_set1_epi32(l->channels));
+    forget(net, l);
+    for (int block = 0; block < net->blocks; block++) {
+        for (int c = 0; c < l->channels; c++) {
+            const __m512 from_above =
+                _mm512_mask_i32gather_ps(_mm512_setzero_ps(), images_in(net, block), offset,
+                                         gradient + (long)block * LANES * l->channels + c, 4);
+            const long at = block * size_of(l) + (long)c * l->positions * LANES;
+            const __m128i top =
+                _mm_load_si128((const __m128i *)(net->top + ((long)block * l->channels + c) * LANES));
+            for (int p = 0; p < l->positions; p++) {
+                const __m512 z = widen(l->z + at + (long)p * LANES);
+                __mmask16 passes = _mm_cmpeq_epi8_mask(top, _mm_set1_epi8((char)p));
+                passes &= _mm512_cmp_ps_mask(activated(l, c, z), _mm512_setzero_ps(), _CMP_GT_OQ);
+                bf16 *g = l->g + at + (long)p * LANES;
+                store(g, narrow(_mm512_maskz_mov_ps(passes, from_above)));
+                const __m512 rounded = widen(g), centred = _mm512_sub_ps(z, _mm512_set1_ps(l->mean[c]));
+                add_to(net->lane_sum + c * LANES, rounded);
+                add_to(net->lane_square + c * LANES,
+                       _mm512_mul_ps(_mm512_mul_ps(rounded, centred), _mm512_set1_ps(l->rstd[c])));
+            }
+        }
+        keep_sums(net, l);
+    }
+}
+
+// Gradients of 4 x 2 filters in one row of taps over some blocks; lanes are 16 images at two positions.
+INLINE void backward_filters(const Layer *l, const bf16 *in_rows, const bf16 *out_rows, int blocks, int dy,
+                             float *gradient) {
+    const int height = l->rows, width = l->columns, padded = width + 2;
+    const long in_block = (long)l->in * height * padded * LANES, in_channel = (long)height * padded * LANES;
+    const long out_channel = (long)height * width * LANES, out_block = l->channels * out_channel;
+    __m512 sum[4][2][3];
+    UNROLL
+    for (int o = 0; o < 4; o++) UNROLL
+    for (int i = 0; i < 2; i++) UNROLL
+    for (int dx = 0; dx < 3; dx++) sum[o][i][dx] = _mm512_setzero_ps();
+    const int from = dy < 0 ? 1 : 0, to = dy > 0 ? height - 1 : height;
+    for (int b = 0; b < blocks; b++, in_rows += in_block, out_rows += out_block)
+        for (int y = from; y < to; y++) {
+            const bf16 *in = in_rows + (long)(y + dy) * padded * LANES,
+                       *out = out_rows + (long)y * width * LANES;
+            for (int x = 0; x < width; x += 2, in += 2 * LANES, out += 2 * LANES) {
+                __m512i d[4];
+                UNROLL
+                for (int o = 0; o < 4; o++) d[o] = _mm512_load_si512(out + o * out_channel);
+                UNROLL
+                for (int i = 0; i < 2; i++) UNROLL
+                for (int dx = 0; dx < 3; dx++) {
+                    const __m512i v = _mm512_loadu_si512(in + i * in_channel + dx * LANES);
+                    UNROLL
+                    for (int o = 0; o < 4; o++) sum[o][i][dx] = dot(sum[o][i][dx], d[o], v);
+                }
+            }
+        }
+    for (int o = 0; o < 4; o++)
+        for (int i = 0; i < 2; i++)
+            for (int dx = 0; dx < 3; dx++)
+                gradient[((long)o * TAPS + (dy + 1) * 3 + dx) * l->in + i] +=
+                    _mm512_reduce_add_ps(sum[o][i][dx]);
+}
+
+INLINE void backward_tile(const Net *net, const Layer *l, Layer *before, int block, int y, int x, int c,
+                          const uint32_t *weights, const int out, const int keep) {
+    __m512 sum[POOL][MOST_OUT];
+    convolve(sum, net->pairs, weights, l->channels / 2, l->rows, l->columns, y, x, out);
+    UNROLL
+    for (int o = 0; o < out; o++) {
+        const long at = block * size_of(before) + (long)(c + o) * before->positions * LANES;
+        const __m512 mean = _mm512_set1_ps(before->mean[c + o]), rstd = _mm512_set1_ps(before->rstd[c + o]);
+        __m512 total = _mm512_setzero_ps(), weighted = _mm512_setzero_ps();
+        UNROLL
+        for (int k = 0; k < POOL; k++) {
+            const long p = at + ((long)(y + k / 2) * before->width + x + k % 2) * LANES;
+            const __m512 z = widen(before->z + p);
+            const __mmask16 passes =
+                _mm512_cmp_ps_mask(activated(before, c + o, z), _mm512_setzero_ps(), _CMP_GT_OQ);
+            const __m256i g = _mm256_maskz_mov_epi16(passes, narrow(sum[k][o]));
+            if (keep) store(before->g + p, g);
+            const __m512 rounded = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(g), 16));
+            total = _mm512_add_ps(total, rounded);
+            weighted = _mm512_fmadd_ps(rounded, _mm512_mul_ps(_mm512_sub_ps(z, mean), rstd), weighted);
+        }
+        add_to(net->lane_sum + (c + o) * LANES, total);
+        add_to(net->lane_square + (c + o) * LANES, weighted);
+    }
+}
+
+static void backward_inputs(const Net *net, const Layer *l, Layer *before, int block, int keep) {
+    for (int y = 0; y < l->rows; y += 2)
+        for (int x = 0; x < l->columns; x += 2) {
+            const uint32_t *weights = l->backward;
+            for (int c = 0; c < l->in;) {
+                const int out = out_at_once(l->in - c);
+                if (out == 6 && keep) backward_tile(net, l, before, block, y, x, c, weights, 6, 1);
+                if (out == 4 && keep) backward_tile(net, l, before, block, y, x, c, weights, 4, 1);
+                if (out == 6 && !keep) backward_tile(net, l, before, block, y, x, c, weights, 6, 0);
+                if (out == 4 && !keep) backward_tile(net, l, before, block, y, x, c, weights, 4, 0);
+                weights += (long)TAPS * l->channels / 2 * out;
+                c += out;
+            }
+        }
+}
+
+static void backward_layer(const Net *net, int index, float *gradient, int inputs) {
+    const Layer *l = &net->layer[index];
+    Layer *before = (Layer *)&net->layer[index - 1];
+    const long in_block = (long)l->in * l->rows * (l->columns + 2) * LANES;
+    const long positions = (long)l->rows * l->columns, out_block = l->channels * positions * LANES;
+    const int at_once = blocks_at_once(l, net->blocks);
+    memset(gradient, 0, (size_t)l->channels * TAPS * l->in * sizeof(float));
+    forget(net, before);
+    for (int first = 0; first < net->blocks; first += at_once) {
+        const int blocks = net->blocks - first < at_once ? net->blocks - first : at_once;
+        for (int b = 0; b < blocks; b++) {
+            gradient_of_convolution(net, l, first + b, net->out_rows + b * out_block);
+            rows_of_activations(before, first + b, images_in(net, first + b), net->in_rows + b * in_block);
+            if (!inputs) continue;
+            pairs_of_rows(net->out_rows + b * out_block, l->channels, positions, net->pairs);
+            backward_inputs(net, l, before, first + b, index > 1);
+            keep_sums(net, before);
+        }
+        for (int o = 0; o < l->channels; o += 4)
+            for (int i = 0; i < l->in; i += 2)
+                for (int dy = -1; dy <= 1; dy++)
+                    backward_filters(l, net->in_rows + (long)i * l->rows * (l->columns + 2) * LANES,
+                                     net->out_rows + o * positions * LANES, blocks, dy,
+                                     gradient + (long)o * TAPS * l->in + i);
+    }
+}

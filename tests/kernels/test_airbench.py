@@ -1,0 +1,231 @@
+"""The C passes against their twin in PyTorch, and the twin against autograd."""
+
+import subprocess
+
+import pytest
+import torch
+from torch import Tensor
+
+from airbench_var.errors import DeviceError
+from airbench_var.kernels import native
+from airbench_var.kernels.airbench import NEEDS, SOURCE, Features, Weights, obstacle, reference
+from airbench_var.models.airbench import WHITENED, Airbench
+from airbench_var.recipe import AirbenchNet
+from airbench_var.seeds import init_generator
+
+MOMENTUM, EPS = 0.4, 1e-5
+
+here = obstacle([4], height=32, width=32, stride=2, activation="relu", threads=1)
+in_c = pytest.mark.skipif(here is not None, reason=f"no C kernels here: {here}")
+
+#: Widths, height, width, batch. A last block of 1 image, of 15, and none that is short; channels put out by
+#: sixes, by fours and by both; one group, and more; images that are not square.
+CASES = [
+    ((24, 48, 48), 32, 32, 33),
+    ((4,), 8, 16, 16),
+    ((16, 8), 16, 32, 47),
+    ((20, 12), 48, 16, 2),
+]
+
+
+def network(widths: tuple[int, ...], batch: int, height: int, width: int) -> tuple[Airbench, Tensor]:
+    config = AirbenchNet(whiten_stride=2, widths=widths, activation="relu", norm_eps=EPS)
+    model = Airbench(config, classes=10).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(batch, 3, height, width, generator=generator)
+    images = torch.nn.functional.avg_pool2d(images, 3, 1, padding=1) * 3  # neighbours alike, as in pictures
+    model.prepare(images)
+    model.reset(init_generator(2))
+    for norm in norms_of(model):
+        norm.bias.data.uniform_(-0.3, 0.3, generator=generator)
+    return model, images.bfloat16().contiguous(memory_format=torch.channels_last)
+
+
+def norms_of(model: Airbench) -> list[torch.nn.Module]:
+    return [module for module in model.modules() if hasattr(module, "momentum")]
+
+
+def weights_of(model: Airbench) -> Weights:
+    convolutions = [module for module in model.modules() if hasattr(module, "padding")]
+    norms = norms_of(model)
+    return Weights(
+        whitening=model.whitening.contiguous(),
+        whiten_bias=model.whiten_bias,
+        filters=[convolution.weight for convolution in convolutions],
+        biases=[norm.bias for norm in norms],
+        means=[norm.mean for norm in norms],
+        variances=[norm.var for norm in norms],
+    )
+
+
+def passes_of_twin(images, weights, gradient, dtype, rounded=lambda values: values):
+    """Return a pass of the reference and its gradients."""
+    one, several = (lambda t: t.detach().to(dtype)), (lambda ts: [t.detach().to(dtype) for t in ts])
+    filters, biases = several(weights.filters), several(weights.biases)
+    done = reference.forward(
+        one(images), one(weights.whitening), one(weights.whiten_bias), filters, biases, EPS, rounded
+    )
+    return done, reference.backward(done, one(gradient), rounded)
+
+
+def off(mine: Tensor, truth: Tensor) -> float:
+    """Return the norm of the difference over that of the truth; NaN is infinitely off."""
+    off = ((mine.double() - truth.double()).norm() / truth.double().norm()).item()
+    return off if off == off else torch.inf
+
+
+def gradient_of(batch: int, channels: int) -> Tensor:
+    return torch.randn(batch, channels, generator=torch.Generator().manual_seed(3)) / batch
+
+
+@pytest.mark.parametrize(("widths", "height", "width", "batch"), CASES)
+def test_the_twin_is_what_autograd_makes_of_the_network(widths, height, width, batch) -> None:
+    model, images = network(widths, batch, height, width)
+    gradient = gradient_of(batch, widths[-1])
+    model.double().train()
+    done, (whiten_bias, filters, biases) = passes_of_twin(images, weights_of(model), gradient, torch.float64)
+    features = model._features(images.double())
+    (features * gradient).sum().backward()
+    assert off(done.features, features.detach()) < 1e-12
+    assert off(whiten_bias, model.whiten_bias.grad) < 1e-10
+    weights = weights_of(model)
+    for mine, truth in zip([*filters, *biases], [*weights.filters, *weights.biases], strict=True):
+        assert off(mine, truth.grad) < 1e-10
+
+
+@in_c
+@pytest.mark.parametrize(("widths", "height", "width", "batch"), CASES)
+def test_c_is_the_twin(widths, height, width, batch) -> None:
+    """Sums in another order round a number in a few thousand to its other neighbour, 2^-8 away."""
+    model, images = network(widths, batch, height, width)
+    weights, gradient = weights_of(model), gradient_of(batch, widths[-1])
+    done, (whiten_bias, filters, biases) = passes_of_twin(
+        images, weights, gradient, torch.float32, reference.to_bfloat16
+    )
+    features = Features((WHITENED, *widths), height=height, width=width, batch=batch)
+    mine = features(images, weights, momentum=MOMENTUM, eps=EPS)
+    mine.backward(gradient)
+    assert off(mine.detach(), done.features) < 1e-3
+    assert off(weights.whiten_bias.grad, whiten_bias) < 1e-2
+    for parameter, truth in zip([*weights.filters, *weights.biases], [*filters, *biases], strict=True):
+        assert off(parameter.grad, truth) < 1e-2
+    for layer, mean, variance in zip(done.layers, weights.means, weights.variances, strict=True):
+        count = layer.z.numel() / layer.z.size(1)
+        unbiased = (layer.rstd.double() ** -2 - EPS) * count / (count - 1)
+        assert off(mean, MOMENTUM * layer.mean) < 1e-3
+        assert off(variance, 1 + MOMENTUM * (unbiased - 1)) < 1e-3
+
+
+@in_c
+@pytest.mark.parametrize(("widths", "height", "width", "batch"), CASES)
+def test_evaluation_is_exact_where_arithmetic_is(widths, height, width, batch) -> None:
+    """With few small whole numbers nothing is rounded: every border, tap and pool must be the right one."""
+    model, images = network(widths, batch, height, width)
+    generator = torch.Generator().manual_seed(4)
+    for parameter in [model.whitening, model.whiten_bias, *weights_of(model).filters]:
+        sparse = torch.rand(parameter.shape, generator=generator) < 9 / max(parameter[0].numel(), 36)
+        parameter.data.copy_(torch.randint(-1, 2, parameter.shape, generator=generator) * sparse)
+    images = torch.randint(-1, 2, images.shape, generator=generator).bfloat16()
+    images = images.contiguous(memory_format=torch.channels_last)
+    for norm in norms_of(model):
+        norm.bias.data.zero_()
+    model.double().eval()
+    for norm in norms_of(model):
+        norm.eps = 0.0
+    truth = model._features(images.double()).detach()
+    assert 0 < truth.max() <= 256
+    features = Features((WHITENED, *widths), height=height, width=width, batch=16)
+    assert torch.equal(features.evaluate(images, weights_of(model.float()), eps=0.0).double(), truth)
+
+
+@in_c
+def test_training_ignores_what_was_evaluated_before_and_repeats_itself() -> None:
+    model, images = network((8, 8), 20, 16, 16)
+    weights, gradient = weights_of(model), gradient_of(20, 8)
+    features, results = Features((WHITENED, 8, 8), height=16, width=16, batch=20), []
+    for _ in range(2):
+        done = features(images, weights, momentum=MOMENTUM, eps=EPS)
+        model.zero_grad()
+        done.backward(gradient)
+        results.append([done.detach(), *(p.grad.clone() for p in [*weights.filters, *weights.biases])])
+        features.evaluate(torch.cat([images] * 3), weights, eps=EPS)
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@in_c
+def test_a_frozen_whitening_bias_takes_no_gradient_and_changes_no_other() -> None:
+    gradients = []
+    for trained in (True, False):
+        model, images = network((8,), 20, 16, 16)
+        model.whiten_bias.requires_grad_(trained)
+        features = Features((WHITENED, 8), height=16, width=16, batch=20)
+        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS).backward(gradient_of(20, 8))
+        assert (model.whiten_bias.grad is not None) == trained
+        gradients.append([weight.grad for weight in weights_of(model).filters])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@in_c
+@pytest.mark.parametrize("layer", [0, 1, 3])
+def test_what_is_not_a_number_is_not_hidden(layer) -> None:
+    model, images = network((8, 8), 20, 16, 16)
+    weights = weights_of(model)
+    weights.filters[layer].data[3, 2, 1, 1] = torch.nan
+    features = Features((WHITENED, 8, 8), height=16, width=16, batch=20)
+    done = features(images, weights, momentum=MOMENTUM, eps=EPS)
+    assert done.isnan().any(dim=1).all()
+    assert features.evaluate(images, weights, eps=EPS).isnan().any(dim=1).all()
+
+
+@in_c
+def test_a_backward_pass_belongs_to_the_last_forward_pass() -> None:
+    model, images = network((8,), 20, 16, 16)
+    features = Features((WHITENED, 8), height=16, width=16, batch=20)
+    first = features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
+    features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
+    with pytest.raises(RuntimeError, match="used again"):
+        first.sum().backward()
+
+
+@in_c
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images: images.float(), "must be bfloat16"),
+        (lambda images: images[:, :, :8], "must be bfloat16 .* 16, 16"),
+        (lambda images: images.contiguous(), "channels-last"),
+        (lambda images: images[:7], "7 images in a batch"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(change, message) -> None:
+    model, images = network((8,), 20, 16, 16)
+    features = Features((WHITENED, 8), height=16, width=16, batch=20)
+    with pytest.raises(ValueError, match=message):
+        features(change(images), weights_of(model), momentum=MOMENTUM, eps=EPS)
+
+
+@in_c
+def test_weights_that_do_not_fit_are_refused() -> None:
+    model, images = network((8,), 20, 16, 16)
+    features = Features((WHITENED, 12), height=16, width=16, batch=20)
+    with pytest.raises(ValueError, match=r"\(24, 8\) channels, and \(24, 12\)"):
+        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
+    features = Features((WHITENED, 8), height=16, width=16, batch=20)
+    model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match="filters must be float32 and torch"):
+        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
+
+
+@in_c
+def test_a_network_without_memory_is_refused() -> None:
+    with pytest.raises(DeviceError, match="No memory"):
+        Features((WHITENED, 128), height=1024, width=1024, batch=10_000_000)
+
+
+@pytest.mark.skipif(not native.compiler()[0], reason=native.compiler()[1])
+def test_the_c_text_gives_no_warning() -> None:
+    target = [f"-m{flag.replace('avx512_bf16', 'avx512bf16')}" for flag in NEEDS]
+    strict = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only")
+    command = [*native.compiler()[0], *target, *strict, str(SOURCE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
