@@ -60,7 +60,7 @@ void airbench_forward(Net *net, const uint32_t *images, const float *filters, co
         const double count = (double)net->batch * l->positions;
         for (int c = 0; c < l->channels; c++) {
             const double mean = l->sum[c] / count, spread = l->square[c] / count - mean * mean;
-            const double variance = spread > 0 || spread != spread ? spread : 0;
+            const double variance = spread > 0 ? spread : 0;
             l->mean[c] = (float)mean;
             l->rstd[c] = (float)(1 / sqrt(variance + epsilon));
             l->shift[c] = biases[i - 1][c] - l->mean[c] * l->rstd[c];

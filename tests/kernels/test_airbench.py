@@ -181,10 +181,16 @@ def test_what_is_not_a_number_is_not_hidden(layer) -> None:
 def test_a_backward_pass_belongs_to_the_last_forward_pass() -> None:
     model, images = network((8,), 20, 16, 16)
     features = Features((WHITENED, 8), height=16, width=16, batch=20)
-    first = features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
-    features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
-    with pytest.raises(RuntimeError, match="used again"):
-        first.sum().backward()
+    weights = weights_of(model)
+    for use_again in (
+        lambda done: features(images, weights, momentum=MOMENTUM, eps=EPS),
+        lambda done: features.evaluate(images, weights, eps=EPS),
+        lambda done: done.sum().backward(),
+    ):
+        done = features(images, weights, momentum=MOMENTUM, eps=EPS)
+        use_again(done)
+        with pytest.raises(RuntimeError, match="used again"):
+            done.sum().backward()
 
 
 @in_c

@@ -10,7 +10,7 @@ from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import Seeds
 from airbench_var.store.rows import RunResult
-from airbench_var.training import Settings, Trainer, refuse_misfit, train
+from airbench_var.training import Settings, Trainer, choose_engine, refuse_misfit, train
 
 SEEDS = Seeds(init=1, order=2, aug=2**64 - 1)
 
@@ -178,3 +178,18 @@ def test_compiled_step_trains_the_same_network(small_data: Dataset) -> None:
     eager = Trainer(recipe, small_data, Settings())(SEEDS)
     compiled = Trainer(recipe, small_data, Settings(engine="compiled"))(SEEDS)
     assert compiled.loss == pytest.approx(eager.loss, rel=0.02)
+
+
+def test_native_step_trains_the_same_network(small_data: Dataset) -> None:
+    recipe = quick("tiny", epochs=2)
+    engine, reason = choose_engine("auto", "cpu", 1, [recipe], small_data)
+    if engine != "native":
+        pytest.skip(reason)
+    eager = Trainer(recipe, small_data, Settings())(SEEDS)
+    trainer = Trainer(recipe, small_data, Settings(engine="native"))
+    native, again = trainer(SEEDS), trainer(SEEDS)
+    assert native.loss == pytest.approx(eager.loss, rel=0.02)
+    assert native.loss == again.loss
+    (mine, theirs, repeated) = (next(iter(run.predictions.values())) for run in (native, eager, again))
+    assert (mine.predicted == repeated.predicted).all()
+    assert (mine.predicted == theirs.predicted).mean() > 0.9
