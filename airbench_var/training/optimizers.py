@@ -147,8 +147,8 @@ class Optimizers:
         self.scheduled = list(_scheduled(model, config, steps, steps_per_epoch))
         self.phases = sorted({0} | {s.steps for s in self.scheduled if s.steps < steps})
         rates_SG = [[scheduled.rate(step) for scheduled in self.scheduled] for step in range(steps)]
-        rates_SG_host = torch.tensor(rates_SG, dtype=torch.float32).view(steps, len(self.scheduled))
-        self._rates_SG = rates_SG_host.to(self.params[0].device)
+        on_host = torch.tensor(rates_SG, dtype=torch.float32).view(steps, len(self.scheduled))
+        self.rates_SG = on_host.to(self.params[0].device)
 
     def reset(self) -> None:
         """Forget the last run, in place."""
@@ -173,7 +173,7 @@ class Optimizers:
         """
         if loss_scale != 1:
             torch._foreach_mul_([p.grad for p in self.params if p.grad is not None], 1 / loss_scale)
-        rates = self._rates_SG.index_select(0, step_1).unbind(1)
+        rates = self.rates_SG.index_select(0, step_1).unbind(1)
         for scheduled, rate in zip(self.scheduled, rates, strict=True):
             if scheduled.rule.params[0].requires_grad:
                 scheduled.rule.step(rate)
