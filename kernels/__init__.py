@@ -1,7 +1,7 @@
 """Operations with a plain reference, a fast CPU path and a Triton kernel that agree bit for bit.
 
 Each op is a folder `kernels/<op>/`: `reference.py` is the truth, `cpu.py` the fast path for what lies in host
-memory, `kernel.py` the Triton kernel, and `__init__.py` the public function. `airbench` is a network's step in
+memory, `kernel.py` the Triton kernel, and `__init__.py` the public function. `airbench` is a network step in
 C for CPUs alone, equal to its reference up to the order of sums. Importing this module loads no torch: the
 analysing half uses an op that needs NumPy alone.
 """
