@@ -1,7 +1,8 @@
 """Operations with a plain reference, a fast CPU path and a Triton kernel that agree bit for bit.
 
 Each op is a folder `kernels/<op>/`: `reference.py` is the truth, `cpu.py` the fast path for what lies in host
-memory, `kernel.py` the Triton kernel, and `__init__.py` the public function. `airbench` is a network step in
+memory, `native.c` a faster one where there is a C compiler, `kernel.py` the Triton kernel, and `__init__.py`
+the public function. `airbench` is a network step in
 C for CPUs alone, equal to its reference up to the order of sums. Importing this module loads no torch: the
 analysing half uses an op that needs NumPy alone.
 """
@@ -11,29 +12,35 @@ import os
 from typing import TYPE_CHECKING
 
 from airbench_var.errors import DeviceError
+from airbench_var.kernels import native
 
 if TYPE_CHECKING:
     import torch
 
 
 def choose_backend(
-    device: "torch.device | str", requested: str = "auto", host: str = "torch"
+    device: "torch.device | str", requested: str = "auto", host: str = "torch", in_c: bool = False
 ) -> tuple[str, str]:
     """Return the backend that runs on what lies on this device, and the reason, for people.
 
-    `host` names the fast path of the op for host memory: "torch" or "numpy". "auto" is "triton" on CUDA and
-    the host's on the CPU; "triton" on the CPU needs its interpreter.
+    `host` names the fast path of the op for host memory: "torch" or "numpy"; `in_c` says that there is one in
+    C as well, "native". "auto" is "triton" on CUDA; on the CPU it is "native" where there is a C compiler,
+    else the host's. "triton" on the CPU needs its interpreter.
 
     Raises: ValueError for an unknown backend; DeviceError when the backend cannot run on this device.
     """
-    backends, kind = ("auto", "reference", host, "triton"), str(device).partition(":")[0]
+    kind = str(device).partition(":")[0]
+    backends = ("auto", "reference", host, *(["native"] if in_c else []), "triton")
     if requested not in backends:
         raise ValueError(f"backend={requested!r} is unknown; choose from {', '.join(backends)}.")
     if kind not in ("cpu", "cuda"):
         raise DeviceError(f"No kernel runs on tensors on {device}; move them to a CPU or CUDA device.")
-    name = requested
+    name, chosen_by = requested, "asked for"
     if requested == "auto":
-        name = "triton" if kind == "cuda" else host
+        name, chosen_by = "triton" if kind == "cuda" else host, f"the tensors are on {device}"
+        if in_c and kind == "cpu":
+            found, reason = native.compiler()
+            name, chosen_by = "native" if found else host, f"{chosen_by}, and {reason}"
     if name == "triton":
         _require_triton(device)
     elif kind == "cuda":
@@ -41,7 +48,8 @@ def choose_backend(
             f"backend={name!r} runs on CPU tensors and these are on {device}; "
             "move them with .cpu(), or use backend='triton'."
         )
-    chosen_by = "asked for" if requested != "auto" else f"the tensors are on {device}"
+    if name == "native" and not native.compiler()[0]:
+        raise DeviceError(f"backend='native': {native.compiler()[1]}")
     return name, chosen_by
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from airbench_var.kernels import choose_backend
-from airbench_var.kernels.augment import cpu, reference
+from airbench_var.kernels.augment import cpu, native, reference
 
 FLIPS = ("none", "random", "alternating")
 PADDINGS = ("reflect", "zero")
@@ -52,7 +52,7 @@ def augment(
     """
     _check_tensors(images_NHWC, rows_B, examples_B, key)
     _check_settings(tuple(images_NHWC.shape[1:3]), flip, translate, padding, cutout, mean, std, dtype)
-    backend, _ = choose_backend(images_NHWC.device, backend)
+    backend, _ = choose_backend(images_NHWC.device, backend, in_c=True)
     mean_f32 = tuple(float(np.float32(value)) for value in mean)
     inv_std_f32 = tuple(float(np.float32(1 / value)) for value in std)
     settings = reference.Settings(flip, translate, padding, cutout, mean_f32, inv_std_f32, dtype)
@@ -60,6 +60,8 @@ def augment(
         out_BHWC = reference.augment(images_NHWC, rows_B, examples_B, key, settings)
     elif backend == "torch":
         out_BHWC = cpu.augment(images_NHWC, rows_B, examples_B, key, settings)
+    elif backend == "native":
+        out_BHWC = native.augment(images_NHWC, rows_B, examples_B, key, settings)
     else:
         from airbench_var.kernels.augment import kernel
 

@@ -1,6 +1,5 @@
 """Augmentation: hand-made images, the draws, and the fast CPU path against the reference, bit for bit."""
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,9 @@ import pytest
 import torch
 from scipy import stats
 
-from airbench_var.kernels.augment import augment, cpu, reference
+from airbench_var.kernels.augment import augment, cpu, native, reference
 from airbench_var.kernels.augment.reference import Draws, Settings, draw
+from airbench_var.kernels.native import compiler
 from airbench_var.philox import philox4x32
 
 PLAIN: dict[str, Any] = {"mean": (0, 0, 0), "std": (1, 1, 1), "dtype": torch.float32}
@@ -53,7 +53,18 @@ BY_HAND: list[tuple[str, dict[str, Any], dict[str, int], list[list[int]]]] = [
 ]
 
 
-@pytest.mark.parametrize("path", [reference, cpu], ids=["reference", "torch"])
+in_c = pytest.param("native", marks=pytest.mark.skipif(not compiler()[0], reason=compiler()[1]))
+BACKENDS = ["reference", "torch", in_c]
+
+
+def set_draws(monkeypatch: pytest.MonkeyPatch, draws: Draws) -> None:
+    """Let chance decide this in every backend."""
+    for path in (reference, cpu):
+        monkeypatch.setattr(path, "draw", lambda *_: draws)
+    monkeypatch.setattr(native, "draw", lambda *_: torch.from_numpy(np.stack(draws).astype(np.int64)))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("name", "settings", "drawn", "expected"), BY_HAND, ids=[case[0] for case in BY_HAND]
 )
@@ -62,24 +73,21 @@ def test_pixels_move_as_by_hand(
     settings: dict[str, Any],
     drawn: dict[str, int],
     expected: list[list[int]],
-    path: ModuleType,
+    backend: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = Draws(*(np.array([drawn.get(part, 0)]) for part in ("flip", "dy", "dx", "top", "left")))
-    monkeypatch.setattr(path, "draw", lambda *_: one._replace(flip_B=one.flip_B == 1))
+    set_draws(monkeypatch, one._replace(flip_B=one.flip_B == 1))
     images = IMAGE[None, :, :, None].repeat(1, 1, 1, 3)
     zero, key = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
-    backend = "reference" if path is reference else "torch"
     out_BCHW = augment(images, zero, zero, key, **settings, **PLAIN, backend=backend)
     for channel in range(3):
         assert out_BCHW[0, channel].tolist() == expected
 
 
-@pytest.mark.parametrize("backend", ["reference", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_normalisation_padding_and_cutout_by_hand(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = Draws(*(np.array([v]) for v in (False, 0, -1, 1, 1)))
-    for path in (reference, cpu):
-        monkeypatch.setattr(path, "draw", lambda *_: draws)
+    set_draws(monkeypatch, Draws(*(np.array([v]) for v in (False, 0, -1, 1, 1))))
     images = torch.tensor([[[[12, 28, 0], [14, 20, 255]], [[10, 20, 30], [0, 0, 0]]]], dtype=torch.uint8)
     zero, key = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
     out_BCHW = augment(
@@ -123,18 +131,21 @@ GEOMETRIES = [
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
 @pytest.mark.parametrize("padding", ["reflect", "zero"])
 @pytest.mark.parametrize("flip", ["none", "random", "alternating"])
-def test_the_torch_path_gives_the_bits_of_the_reference(flip: str, padding: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_the_fast_paths_give_the_bits_of_the_reference(
+    backend: str, flip: str, padding: str, dtype: torch.dtype
+) -> None:
     for number, (batch, height, width, translate, cutout) in enumerate(GEOMETRIES):
         images, rows, examples = some_batch(11, batch, height, width, number)
         for key in ((0, 0), (-1, 1), (-(2**63), 2), (123456789123456789, 2**31 - 1)):
             settings: dict[str, Any] = {"flip": flip, "padding": padding, "dtype": dtype, **CIFAR}
             settings |= {"translate": translate, "cutout": cutout}
             want = augment(images, rows, examples, torch.tensor(key), **settings, backend="reference")
-            have = augment(images, rows, examples, torch.tensor(key), **settings, backend="torch")
+            have = augment(images, rows, examples, torch.tensor(key), **settings, backend=backend)
             assert torch.equal(bits(have), bits(want)), (batch, height, width, translate, cutout, key)
 
 
-@pytest.mark.parametrize("backend", ["reference", "torch"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_result_is_channels_last_and_nothing_else_changes(backend: str) -> None:
     images, rows, examples = some_batch(9, 6, 8, 7, 0)
     key = torch.tensor([3, 4])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from airbench_var.errors import DeviceError
-from airbench_var.kernels import choose_backend
+from airbench_var.kernels import choose_backend, native
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -15,6 +15,18 @@ def test_auto_takes_torch_on_the_cpu_and_triton_on_cuda_and_says_why() -> None:
     pytest.importorskip("triton")
     assert choose_backend(CPU) == ("torch", "the tensors are on cpu")
     assert choose_backend(CUDA) == ("triton", "the tensors are on cuda:0")
+
+
+def test_auto_takes_c_on_the_cpu_where_it_can_be_built_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "compiler", lambda: (("cc",), "the C compiler is cc"))
+    assert choose_backend(CPU, in_c=True) == ("native", "the tensors are on cpu, and the C compiler is cc")
+    assert choose_backend(CPU, "torch", in_c=True) == ("torch", "asked for")
+    monkeypatch.setattr(native, "compiler", lambda: ((), "no C compiler is here"))
+    assert choose_backend(CPU, in_c=True) == ("torch", "the tensors are on cpu, and no C compiler is here")
+    with pytest.raises(DeviceError, match="backend='native': no C compiler is here"):
+        choose_backend(CPU, "native", in_c=True)
+    with pytest.raises(ValueError, match="backend='native' is unknown"):
+        choose_backend(CPU, "native")
 
 
 @pytest.mark.parametrize("name", ["reference", "torch"])

@@ -159,7 +159,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
     """A pretend GPU."""
     gpu = PretendGpu()
 
-    def choose_backend(device: torch.device, requested: str = "auto") -> tuple[str, str]:
+    def choose_backend(device: torch.device, requested: str = "auto", in_c: bool = False) -> tuple[str, str]:
         return "triton" if device == GPU else "torch", "pretended"
 
     def augment(out_BHWC: Tensor, images_NHWC: Tensor, *indices_and_key: Any) -> None:

@@ -1,0 +1,72 @@
+"""The fast path for tensors in host memory where there is a C compiler, see native.c.
+
+One thread: a batch takes a hundredth of a training step, and nearly all of that is waiting for memory.
+"""
+
+import ctypes
+from pathlib import Path
+
+import torch
+
+from airbench_var.kernels import native
+from airbench_var.kernels.augment.reference import Settings
+from airbench_var.seeds import AUGMENT_STREAM
+
+SOURCE = Path(__file__).with_name("native.c")
+_FLIPS = {"none": 0, "random": 1, "alternating": 2}
+_DTYPES = {torch.bfloat16: 0, torch.float16: 1, torch.float32: 2}
+
+
+def draw(
+    key: torch.Tensor, examples_B: torch.Tensor, settings: Settings, height: int, width: int
+) -> torch.Tensor:
+    """Return the draws of `reference.draw`, int64 (5, B)."""
+    drawn_5B = torch.empty(5, len(examples_B), dtype=torch.int64)
+    seed, epoch = key.tolist()
+    native.library(SOURCE).augment_draw(
+        ctypes.c_int64(len(examples_B)),
+        _at(examples_B),
+        ctypes.c_uint64(seed),
+        ctypes.c_uint32(epoch),
+        ctypes.c_uint32(AUGMENT_STREAM),
+        _FLIPS[settings.flip],
+        ctypes.c_int64(settings.translate),
+        ctypes.c_int64(height - settings.cutout + 1),
+        ctypes.c_int64(width - settings.cutout + 1),
+        _at(drawn_5B),
+    )
+    return drawn_5B
+
+
+def augment(
+    images_NHWC: torch.Tensor,
+    rows_B: torch.Tensor,
+    examples_B: torch.Tensor,
+    key: torch.Tensor,
+    settings: Settings,
+) -> torch.Tensor:
+    """Return the batch as (B, H, W, C); arguments as in the public `augment`, checked there."""
+    height, width, channels = images_NHWC.shape[1:]
+    drawn_5B = draw(key, examples_B.contiguous(), settings, height, width)
+    out_BHWC = torch.empty((len(rows_B), height, width, channels), dtype=settings.dtype)
+    rows_B = rows_B.contiguous()
+    row_of = ctypes.c_float * (width * channels)
+    native.library(SOURCE).augment_apply(
+        ctypes.c_int64(len(rows_B)),
+        _at(images_NHWC),
+        _at(rows_B),
+        _at(drawn_5B),
+        ctypes.c_int64(height),
+        ctypes.c_int64(width),
+        int(settings.padding == "zero"),
+        ctypes.c_int64(settings.cutout),
+        row_of(*settings.mean * width),
+        row_of(*settings.inv_std * width),
+        _DTYPES[settings.dtype],
+        _at(out_BHWC),
+    )
+    return out_BHWC
+
+
+def _at(tensor: torch.Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
