@@ -60,7 +60,7 @@ class Trainer:
                     normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
                 )
             self.model: Model = model if settings.on_cpu else copy.deepcopy(model).to(self.device)
-            self.loss = torch.compile(self._loss, fullgraph=True) if settings.compile else self._loss
+            self.loss = settings.compiled(self._loss)
             self.loss_scale = LOSS_SCALE if (dtype, recipe.loss_reduction) == (torch.float16, "mean") else 1.0
             self.evaluation = Evaluation(data, recipe, self.device, dtype)
 
