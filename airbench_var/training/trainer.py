@@ -16,7 +16,7 @@ from torch import Tensor
 
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.data.loaders import Loader, Pixels, ResidentLoader, normalised, steps_per_epoch
-from airbench_var.errors import UsageError
+from airbench_var.errors import DeviceError, UsageError
 from airbench_var.models import Model, build
 from airbench_var.models.airbench import Airbench
 from airbench_var.recipe import Recipe
@@ -173,9 +173,18 @@ def _tensors(model: Model) -> Iterator[Tensor]:
 
 
 def prepared_trainer(recipe: Recipe, data: Dataset, settings: Settings) -> Trainer:
-    """Return a trainer that has compiled and captured what it calls."""
-    trainer = Trainer(recipe, data, settings)
-    trainer.prepare()
+    """Return a trainer that has compiled and captured what it calls.
+
+    Raises: DeviceError when the GPU lacks the memory; a graph keeps that of a whole step.
+    """
+    try:
+        trainer = Trainer(recipe, data, settings)
+        trainer.prepare()
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"recipe {recipe.name!r} does not fit into the memory of {settings.device} ({error}). "
+            "Lower --runs-per-device or the recipe's batch_size, or end what else runs there."
+        ) from error
     return trainer
 
 

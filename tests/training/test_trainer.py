@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from airbench_var.data.dataset import Dataset, Split
-from airbench_var.errors import UsageError
+from airbench_var.errors import DeviceError, UsageError
 from airbench_var.execution import in_process, in_threads
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
@@ -211,6 +211,17 @@ def test_what_is_compiled_serves_every_trainer_of_its_shapes_and_no_other(
         True,
         True,
     ]
+
+
+def test_too_little_memory_on_the_device_is_said(
+    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(trainer: Trainer) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(Trainer, "prepare", prepare)
+    with pytest.raises(DeviceError, match=r"'tiny' does not fit .* 2.00 GiB.* Lower --runs-per-device"):
+        prepared_trainer(quick(), small_data, Settings())
 
 
 def test_trainers_in_threads_share_nothing(small_data: Dataset) -> None:
