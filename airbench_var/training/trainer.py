@@ -7,6 +7,7 @@ device between the first step and the end of the run.
 import copy
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain, count, islice
 from math import ceil
 
@@ -86,7 +87,7 @@ class Trainer:
         """Train one network and return its predictions on every test set."""
         self.prepare()
         # A replay asks for no setting of torch; those are the whole process's, which has other lanes too.
-        with self.lane.active() if self.lane.captures else self.settings.in_force():
+        with nullcontext() if self.lane.captures else self.settings.in_force(), self.lane.active():
             return self._run(seeds)
 
     def _prepare(self) -> None:

@@ -12,7 +12,6 @@ from airbench_var.recipe import Recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store.rows import RunResult, RunSpec
 from airbench_var.training import Settings, Trainer, prepared_trainer
-from airbench_var.training.lane import Lane
 from tests.training.test_on_cuda import SMALL, quick
 from tests.training.test_trainer import bits
 
@@ -40,22 +39,21 @@ def all_of(result: RunResult) -> tuple[list[bytes], float, bool]:
     return bits(result), result.loss, result.diverged
 
 
-def alone(recipe: Recipe, data: Dataset, compiled: bool = False) -> dict[int, object]:
+def alone(
+    recipe: Recipe, data: Dataset, compiled: bool = False, *, captured: bool = True
+) -> dict[int, object]:
     """Return the runs, trained one after another."""
-    trainer = prepared_trainer(recipe, data, settings(compiled))
+    trainer = Trainer(recipe, data, settings(compiled))
+    trainer.lane.captures = captured
     return {spec.run_id: all_of(trainer(spec.seeds)) for spec in RUNS}
 
 
 @COMPILE
 @pytest.mark.parametrize("name", SMALL)
-def test_replays_have_the_bits_of_calls(
-    name: str, compiled: bool, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_replays_have_the_bits_of_calls(name: str, compiled: bool, small_data: Dataset) -> None:
     recipe = two_phases(name)
-    captured = alone(recipe, small_data, compiled)
-    monkeypatch.setattr(Lane, "captured", lambda lane, function, inputs=(): function)
-    with settings().in_force():
-        assert alone(recipe, small_data, compiled) == captured
+    called = alone(recipe, small_data, compiled, captured=False)
+    assert alone(recipe, small_data, compiled) == called
 
 
 @COMPILE
