@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bench import kernels, statistics, step, store, training_cpu
+from bench import campaigns, kernels, statistics, step, store, training_cpu
 from bench.schema import Case, CheckFailedError, Row, measure, ratios
 
 
@@ -49,6 +49,10 @@ CASES: Mapping[str, Run] = MappingProxyType(
             lambda o: kernels.cooccurrence_cases(o.device, runs=500 if o.small else 10_000)
         ),
         "training_cpu": lambda o: training_cpu.run(
+            training_cpu.small() if o.small else training_cpu.full(o.data_dir), o.repeats, o.limit_s
+        ),
+        "start": lambda o: campaigns.start(campaigns.DRAFT if o.small else {}, o.repeats, o.limit_s),
+        "overhead": lambda o: campaigns.overhead(
             training_cpu.small() if o.small else training_cpu.full(o.data_dir), o.repeats, o.limit_s
         ),
         "step": timed(lambda o: step.cases(o.device, step.SMALL if o.small else {})),

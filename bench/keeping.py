@@ -44,9 +44,12 @@ class FakeRuns:
     @classmethod
     def draw(cls, n: int, count: int) -> Self:
         """Return the runs that follow from the two sizes."""
-        rng = np.random.default_rng(0)
-        labels_N = rng.integers(0, len(CLASSES), n, np.uint8)
-        wrong_RN = rng.random((count, n)) < 0.1
+        return cls.of_labels(np.random.default_rng(1).integers(0, len(CLASSES), n, np.uint8), count)
+
+    @classmethod
+    def of_labels(cls, labels_N: Bytes, count: int) -> Self:
+        """Return the runs that follow from labels and their number."""
+        wrong_RN = np.random.default_rng(0).random((count, len(labels_N))) < 0.1
         predicted_RN = np.where(wrong_RN, (labels_N + 1) % len(CLASSES), labels_N).astype(np.uint8)
         return cls(labels_N, np.packbits(~wrong_RN, axis=1, bitorder="little"), predicted_RN)
 
@@ -74,7 +77,7 @@ class FakeRuns:
             capacity=capacity,
         )
 
-    def outcomes(self, run_ids: Sequence[int]) -> list[Outcome]:
+    def outcomes(self, run_ids: Sequence[int], test_set: str = TEST_SET) -> list[Outcome]:
         """Return what an executor would hand over for these ids, at most as many as there are runs."""
         predictions = map(
             lambda c, p: Predictions(correct=c, predicted=p), self.correct_Rb, self.predicted_RN
@@ -83,7 +86,7 @@ class FakeRuns:
             Outcome(
                 spec=RunSpec(run_id=i, seeds=Seeds(init=i, order=i, aug=i)),
                 worker=0,
-                result=RunResult(predictions={TEST_SET: rows}, loss=0.5, diverged=False, train_s=1.0),
+                result=RunResult(predictions={test_set: rows}, loss=0.5, diverged=False, train_s=1.0),
             )
             for i, rows in zip(run_ids, predictions, strict=False)
         ]

@@ -22,7 +22,7 @@ from scipy import stats
 from airbench_var import data
 from airbench_var.campaign import Campaign
 from airbench_var.cli import train
-from airbench_var.cli.training import prepare
+from airbench_var.cli.training import Prepared, prepare
 from airbench_var.data import Dataset, synthetic
 from airbench_var.data.cifar10 import find
 from airbench_var.recipe import Recipe
@@ -106,13 +106,18 @@ class Ours:
         return int(np.bitwise_count(predictions.correct).sum()) / self.n
 
 
+def chosen(recipe: Recipe) -> Prepared:
+    """Return what `python -m airbench_var --device cpu` chooses for a recipe."""
+    arguments = ["--runs=1", "--data=synthetic", "--device=cpu"]
+    return prepare(train.parser().parse_args(arguments), [recipe])
+
+
 def entrants(sizes: Sizes) -> dict[str, Entrant]:
-    """Return the ways to train; ours is what `python -m airbench_var --recipe tiny` chooses by default."""
+    """Return the ways to train; ours is what a campaign chooses by default."""
     recipe, images = sizes.recipe, sizes.data
-    asked = train.parser().parse_args(["--runs=1", "--data=synthetic", "--device=cpu"])
-    chosen = prepare(asked, [recipe])
+    default = chosen(recipe)
     campaign = Campaign(
-        recipe=recipe, data=images, out=Path(), runs=1, settings=chosen.settings, workers=chosen.workers
+        recipe=recipe, data=images, out=Path(), runs=1, settings=default.settings, workers=default.workers
     )
     plain = partial(PlainLoop, recipe, images, sizes.loader_workers)
     tuned = partial(TunedEager, recipe, images)
@@ -120,9 +125,9 @@ def entrants(sizes: Sizes) -> dict[str, Entrant]:
     return {
         OURS: Entrant(
             partial(Ours, campaign),
-            chosen.workers,
-            chosen.settings.threads,
-            f"{chosen.workers} workers: {chosen.reasons['workers']}",
+            default.workers,
+            default.settings.threads,
+            f"workers {default.reasons['workers']}",
         ),
         PLAIN: Entrant(
             plain,

@@ -37,7 +37,7 @@ class Workers:
             for _ in range(processes):
                 ours, theirs = _CONTEXT.Pipe()
                 process = _CONTEXT.Process(target=_work, args=(theirs,))  # no daemon: loaders have children
-                with _as_in_a_new_shell():
+                with as_in_a_new_shell():
                     process.start()
                 theirs.close()
                 self._processes.append(process)
@@ -100,7 +100,7 @@ def _work(connection: Connection) -> None:
 
 
 @contextmanager
-def _as_in_a_new_shell() -> Iterator[None]:
+def as_in_a_new_shell() -> Iterator[None]:
     """Start processes within this context with the threads that libraries take by themselves."""
     kept = {name: os.environ.pop(name) for name in THREADS if name in os.environ}
     try:
