@@ -51,4 +51,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # folders of a store are removed on the way out
+    if sys.argv[1:2] == ["gpu"]:  # a command of its own, see bench/gpu
+        from bench.gpu.command import main as gpu
+
+        sys.exit(gpu(sys.argv[2:]))
     main()

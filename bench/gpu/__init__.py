@@ -1,0 +1,18 @@
+"""`python -m bench gpu --out DIR [--peer PATH]`: what a machine with a GPU can say, in less than 8 minutes.
+
+See bench/README.md for how to run it. The sections, with their seconds on one H200 as predicted: by
+arithmetic, nothing of it was measured. Each gets the part of --budget (460 s) that its prediction has of what
+is still to come; with less time a section does less, but never less than its figures need.
+
+| section | s | of which |
+|---|---|---|
+| tests | 60 | pytest's start 15, compiling 90 Triton variants at 0.3 to 0.5 |
+| kernels | 25 | 27 variants of augmentation and 30 of correctness at 0.3, references in plain Python 5 |
+| kernel_times | 10 | capture, and 53 replays of some milliseconds |
+| ceilings | 5 | 23 products of 8192 a side at 1.4 ms; making their matrices |
+| per_run | 110 | compile and capture 45, then at least 50 networks at 1.0 |
+| at_a_time | 65 | three more trainers 30, then 4 rounds and more of 1, 2 and 4 networks |
+| profile | 15 | three runs, and reading a trace of 40,000 kernels |
+| equivalence | 60 | reference networks at about 4 s each; one seed again, with and without capture |
+| peer | 110 | its max-autotune 80, then at least 5 turns of about 4 s |
+"""

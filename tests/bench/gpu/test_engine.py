@@ -1,0 +1,65 @@
+"""What is trained and counted: operations against the published count, seeds that no two networks share."""
+
+import pytest
+import torch
+
+from airbench_var.data.dataset import Dataset
+from airbench_var.recipes.airbench import airbench94
+from airbench_var.store.rows import Predictions, RunResult
+from bench.gpu.engine import Networks, accuracies, equal_bits
+from bench.gpu.session import QUICK
+
+CPU = torch.device("cpu")
+
+
+def test_operations_are_those_of_all_passes(small_data: Dataset) -> None:
+    """236.3 MFLOP an image forward; backward twice that, but the frozen whitening has no backward pass."""
+    recipe = airbench94().with_values({"batch_size": 600})
+    forward, steps, views = 236_294_720, 16, 6
+    least = forward * (3 * steps * 600 + views * 203)
+    whitening = 2 * 24 * 12 * 31 * 31 * steps * 600  # of the input's gradient, and of the frozen filters'
+    assert Networks(recipe, small_data, CPU).operations == least - 2 * whitening
+
+
+def test_no_two_networks_share_a_seed(small_data: Dataset) -> None:
+    networks = Networks(QUICK.recipe, small_data, CPU)
+    paths = [*networks.group(4).paths, networks.reference]
+    seeds = [path.seeds(run) for path in paths for run in range(3)]
+    assert len(set(seeds)) == 15
+    assert networks.group(2).paths == paths[:2]  # made once
+
+
+def test_several_at_a_time_each_train_their_own(small_data: Dataset) -> None:
+    networks = Networks(QUICK.recipe, small_data, CPU)
+    group = networks.group(2)
+    _, times = group.train(2)
+    assert len(times.ms) == 4
+    for path in group.paths:
+        for run, result in enumerate(path.results):
+            assert equal_bits(result, networks.reference.trainer(path.seeds(run)))
+
+
+def test_an_error_in_a_thread_is_raised(small_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Networks(QUICK.recipe, small_data, CPU).group(1)
+    monkeypatch.setattr(group.paths[0], "train", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        group.train(1)
+
+
+def result(correct: int, predicted: int) -> RunResult:
+    bits, classes = (
+        torch.tensor([correct], dtype=torch.uint8),
+        torch.tensor([predicted] * 3, dtype=torch.uint8),
+    )
+    predictions = {"test": Predictions(correct=bits.numpy(), predicted=classes.numpy())}
+    return RunResult(predictions=predictions, loss=0.0, diverged=False, train_s=0.0)
+
+
+def test_bits_are_equal_when_predictions_and_correctness_are() -> None:
+    assert equal_bits(result(3, 1), result(3, 1))
+    assert not equal_bits(result(3, 1), result(3, 2))
+    assert not equal_bits(result(3, 1), result(1, 1))
+
+
+def test_accuracy_is_the_share_of_set_bits() -> None:
+    assert accuracies([result(0b011, 0), result(0b100, 0)], "test", 3) == pytest.approx([2 / 3, 1 / 3])
