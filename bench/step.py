@@ -63,19 +63,20 @@ class Step:
         trainer = Trainer(recipe, data, settings)
         images_BCHW, self.labels_B = next(trainer.loader.epoch(0, SEEDS))
         self.images_BCHW = images_BCHW.contiguous(memory_format=memory_format)
-        self.model = trainer.model.to(memory_format=memory_format)
+        self.model = trainer.model.to(memory_format=memory_format)  # type: ignore[call-overload]
         self.model.reset(init_generator(SEEDS.init))
         self.model.train()
         self.loss = trainer.loss
         self.optimizers = Optimizers(self.model, recipe.optimizer, steps=1, steps_per_epoch=1)
+        self.optimizers.begin_phase(0)
+        self.index_1 = torch.zeros(1, dtype=torch.int64, device=self.labels_B.device)
 
     def __call__(self) -> Result:
         """Step; return the loss, and the gradients as they were before the optimizers."""
-        self.optimizers.set_rates(0)
         loss = self.loss(self.images_BCHW, self.labels_B)
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = tuple(p.grad for p in self.model.parameters() if p.grad is not None)
-        self.optimizers.step()
+        self.optimizers.step(self.index_1)
         return loss.detach(), gradients
 
     @property

@@ -17,7 +17,7 @@ from torch import Tensor
 from airbench_var.data import beton
 from airbench_var.data.cache import user_cache
 from airbench_var.data.dataset import Split
-from airbench_var.data.loaders import Pixels, augment_key, steps_per_epoch, upload
+from airbench_var.data.loaders import Loader, Pixels, augment_key, steps_per_epoch, upload
 from airbench_var.errors import DeviceError
 from airbench_var.seeds import Seeds, epoch_order
 
@@ -48,7 +48,7 @@ class _SeededOrder(TraversalOrder):  # type: ignore[misc]
         return self.order_N
 
 
-class FfcvLoader:
+class FfcvLoader(Loader):
     """Reads the split from a .beton file in the cache folder, which is written when it is not there yet.
 
     FFCV sets torch's number of threads for the whole process to its own number of workers, and on a CPU the
@@ -65,6 +65,7 @@ class FfcvLoader:
     ) -> None:
         self.steps_per_epoch = steps_per_epoch(split, batch_size)
         self._batch_size, self._pixels, self._device = batch_size, pixels, device
+        self._rows_B = torch.arange(batch_size, device=device)
         self._order = _SeededOrder(np.arange(len(split)))
         self._reader = FfcvReader(
             str(written(split, cache_dir or user_cache() / "ffcv")),
@@ -74,22 +75,28 @@ class FfcvLoader:
             seed=0,  # otherwise FFCV draws one from NumPy's global generator
         )
 
-    def epoch(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of an epoch, see `airbench_var.data.loaders.Loader`."""
+    def inputs(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, ...]]:
+        """Yield images_BHWC and labels_B as read, examples_B and key.
+
+        The images may lie in a buffer of FFCV's, which it uses again a few batches later.
+        """
         order_N = epoch_order(seeds.order, epoch, len(self._order.order_N))
         self._order.order_N, self._reader.num_workers = order_N, _workers()
         key = augment_key(seeds, epoch, self._device)
-        rows_B = torch.arange(self._batch_size, device=self._device)
         examples_N = upload(order_N, self._device)
         batches = iter(self._reader)
         try:
-            for step, (images_NHWC, labels_B1) in enumerate(batches):
+            for step, (images_BHWC, labels_B1) in enumerate(batches):
                 examples_B = examples_N[step * self._batch_size : (step + 1) * self._batch_size]
-                images_BCHW = self._pixels.prepare(images_NHWC.to(self._device), rows_B, examples_B, key)
-                # A copy, as the augmented images are: FFCV uses its buffers again a few batches later.
-                yield images_BCHW, labels_B1[:, 0].to(self._device, copy=True)
+                labels_B = labels_B1[:, 0].to(self._device, copy=True)  # for they are yielded as they are
+                yield images_BHWC.to(self._device), labels_B, examples_B, key
         finally:
             _stop(batches)
+
+    def batch(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Augment, see `airbench_var.data.loaders.Loader`."""
+        images_BHWC, labels_B, examples_B, key = inputs
+        return self._pixels.prepare(images_BHWC, self._rows_B, examples_B, key), labels_B
 
 
 def written(split: Split, cache_dir: Path) -> Path:

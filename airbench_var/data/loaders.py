@@ -1,8 +1,8 @@
 """Training batches in seeded order, augmented and normalised on the device: the contract and its default."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,27 @@ from airbench_var.seeds import Seeds, epoch_order
 Channels = tuple[float, float, float]
 
 
-class Loader(Protocol):
-    """Yields the batches of an epoch; equal seeds give equal bits, whichever loader it is."""
+class Loader(ABC):
+    """Makes the batches of an epoch; equal seeds give equal bits, whichever loader it is.
+
+    In two parts: what a batch is made from comes from the host, and the batch itself is a function of tensors
+    on the device, which a CUDA graph can replay.
+    """
 
     steps_per_epoch: int
 
+    @abstractmethod
+    def inputs(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, ...]]:
+        """Yield what `batch` takes, on the device, for each whole batch of an epoch."""
+
+    @abstractmethod
+    def batch(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images_BCHW, normalised, channels-last, and labels_B int64."""
+
     def epoch(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images_BCHW, normalised, channels-last, and labels_B int64; a last short batch is dropped."""
-        ...
+        """Yield the batches of an epoch."""
+        for inputs in self.inputs(epoch, seeds):
+            yield self.batch(*inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +102,7 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return len(split) // batch_size
 
 
-class ResidentLoader:
+class ResidentLoader(Loader):
     """All images live on the device as bytes, and each batch is gathered and augmented there in one pass."""
 
     def __init__(self, split: Split, batch_size: int, pixels: Pixels, device: torch.device) -> None:
@@ -98,11 +111,15 @@ class ResidentLoader:
         self._images_NHWC = images_on(device, split)
         self._labels_N = torch.from_numpy(split.labels_N.astype(np.int64)).to(device)
 
-    def epoch(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of an epoch, see `Loader`."""
+    def inputs(self, epoch: int, seeds: Seeds) -> Iterator[tuple[Tensor, ...]]:
+        """Yield rows_B and key."""
         device = self._images_NHWC.device
         order_N = upload(epoch_order(seeds.order, epoch, len(self._labels_N)), device)
         key = augment_key(seeds, epoch, device)
         for step in range(self.steps_per_epoch):
-            rows_B = order_N[step * self._batch_size : (step + 1) * self._batch_size]
-            yield self._pixels.prepare(self._images_NHWC, rows_B, rows_B, key), self._labels_N[rows_B]
+            yield order_N[step * self._batch_size : (step + 1) * self._batch_size], key
+
+    def batch(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Gather and augment, see `Loader`."""
+        rows_B, key = inputs
+        return self._pixels.prepare(self._images_NHWC, rows_B, rows_B, key), self._labels_N[rows_B]

@@ -34,7 +34,7 @@ class RunResult:
     predictions: Mapping[str, Predictions]  #: by test set name
     loss: float  #: mean training loss per example over the last epoch; nan for 0 epochs
     diverged: bool  #: a loss or a logit was not finite
-    train_s: float  #: seconds from the first step to the end of the evaluation; compiling included
+    train_s: float  #: seconds from the first step to the end of the evaluation; compiling left out
 
 
 @dataclass(frozen=True, kw_only=True)

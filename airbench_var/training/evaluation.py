@@ -1,7 +1,5 @@
 """Evaluation: logits of the whole test set, turned into packed bits and classes on the device."""
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,7 +9,6 @@ from airbench_var.data.loaders import normalised
 from airbench_var.kernels.correctness import correctness
 from airbench_var.models import Model
 from airbench_var.recipe import Recipe
-from airbench_var.store.rows import Predictions
 
 #: Images in a forward pass: a matter of memory and speed, not of the recipe.
 BATCH_SIZE = 2000
@@ -32,17 +29,15 @@ class Evaluation:
         self.labels_N = torch.from_numpy(data.test.labels_N).to(device, torch.int64)
 
     @torch.no_grad()
-    def __call__(self, model: Model) -> tuple[Mapping[str, Predictions], bool]:
-        """Return the predictions by test set, and whether every logit was finite."""
+    def __call__(self, model: Model) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Return, on the device, whether every logit was finite, and for each test set (bits, classes).
+
+        Bits and classes are those of `Predictions`.
+        """
         batches = [self._logits(model, images_BCHW) for images_BCHW in self.images_NCHW.split(BATCH_SIZE)]
         logits_NK = [torch.cat(parts) for parts in zip(*batches, strict=True)]
-        on_device = [correctness(logits, self.labels_N) for logits in logits_NK]
         finite = torch.stack([logits.isfinite().all() for logits in logits_NK]).all()
-        predictions = {
-            name: Predictions(correct=correct.cpu().numpy(), predicted=predicted.cpu().numpy())
-            for name, (correct, predicted) in zip(self.test_sets, on_device, strict=True)
-        }
-        return predictions, bool(finite)
+        return finite, [correctness(logits, self.labels_N) for logits in logits_NK]
 
     def _logits(self, model: Model, images_BCHW: Tensor) -> list[Tensor]:
         plain = model(images_BCHW).float()

@@ -1,11 +1,12 @@
 """One run from seeds to predictions.
 
 No files, no printing, no global random numbers; on CUDA, with the resident loader, nothing waits for the
-device between the first step and the end of the evaluation.
+device between the first step and the end of the run.
 """
 
+import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, count, islice
 from math import ceil
 
@@ -16,12 +17,13 @@ from torch import Tensor
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.data.loaders import Loader, Pixels, ResidentLoader, normalised, steps_per_epoch
 from airbench_var.errors import UsageError
-from airbench_var.models import build
+from airbench_var.models import Model, build
 from airbench_var.models.airbench import Airbench
 from airbench_var.recipe import Recipe
 from airbench_var.seeds import Seeds, init_generator
-from airbench_var.store.rows import RunResult
+from airbench_var.store.rows import Predictions, RunResult
 from airbench_var.training.evaluation import Evaluation
+from airbench_var.training.lane import Lane, Output
 from airbench_var.training.optimizers import Optimizers
 from airbench_var.training.settings import Settings
 
@@ -32,63 +34,130 @@ WHITENING_IMAGES = 5000
 #: otherwise a third of the activation gradients of `resnet9` are rounded to zero. A power of two is exact.
 LOSS_SCALE = 2.0**10
 
+#: Of what is computed to compile and capture, and thrown away.
+NO_SEEDS = Seeds(init=0, order=0, aug=0)
+
 
 class Trainer:
     """One recipe on one data set and device, ready to train any number of networks one after another.
 
-    Data, weights and the compiled step stay on the device; a run resets the weights in place. Two calls
-    with equal seeds return equal bits.
+    Data, weights, optimizers and the step, compiled and captured, stay on the device; a run resets them in
+    place. Two calls with equal seeds return equal bits.
     """
 
     def __init__(self, recipe: Recipe, data: Dataset, settings: Settings) -> None:
         self.recipe, self.settings, self.device = recipe, settings, torch.device(settings.device)
+        self.lane = Lane(self.device)
+        self.prepare_s: float | None = None  #: seconds of compiling and capturing; None before `prepare`
         dtype, train = settings.activation_dtype(recipe), training_split(recipe, data)
-        with settings.in_force():
+        with settings.in_force(), self.lane.active():
             self.loader = make_loader(recipe, data, settings)
             model = build(recipe.network, classes=len(data.classes), pixels=train.images_NHWC[0].size)
-            self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            if isinstance(self.model, Airbench):
+            self._drawn = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if isinstance(model, Airbench):
                 first, cpu = train.first(WHITENING_IMAGES), torch.device("cpu")
-                self.model.prepare(
+                model.prepare(
                     normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
                 )
+            self.model: Model = model if settings.on_cpu else copy.deepcopy(model).to(self.device)
             self.loss = torch.compile(self._loss, fullgraph=True) if settings.compile else self._loss
             self.loss_scale = LOSS_SCALE if (dtype, recipe.loss_reduction) == (torch.float16, "mean") else 1.0
             self.evaluation = Evaluation(data, recipe, self.device, dtype)
 
+            per_epoch = self.loader.steps_per_epoch
+            self.steps = ceil(recipe.epochs * per_epoch)
+            self.optimizers = Optimizers(
+                self.model, recipe.optimizer, steps=self.steps, steps_per_epoch=per_epoch
+            )
+            self._index_S = torch.arange(self.steps, device=self.device)
+            self._losses_S = torch.empty(self.steps, device=self.device)
+
+    def prepare(self) -> None:
+        """Compile and capture what a run calls; the first run does it unless it was done before."""
+        if self.prepare_s is not None:
+            return
+        start_s = time.perf_counter()
+        with self.settings.in_force(), self.lane.active():
+            self._prepare()
+            self.lane.wait()
+        self.prepare_s = time.perf_counter() - start_s
+
     def __call__(self, seeds: Seeds) -> RunResult:
         """Train one network and return its predictions on every test set."""
-        with self.settings.in_force():
+        self.prepare()
+        # A replay asks for no setting of torch; those are the whole process's, which has other lanes too.
+        with self.lane.active() if self.lane.captures else self.settings.in_force():
             return self._run(seeds)
 
+    def _prepare(self) -> None:
+        """Fill `_step_from`, the step by the first index of its phase, and `_finish`."""
+        self._step_from: dict[int, Callable[..., Output]] = dict.fromkeys(self.optimizers.phases, self._step)
+        self._finish: Callable[..., Output] = self._evaluate
+        if not (self.settings.compile or self.lane.captures):
+            return
+        self._reset(NO_SEEDS)
+        if self.steps:
+            self.model.train()
+            inputs = next(self.loader.inputs(0, NO_SEEDS))
+            for first in self._step_from:
+                self.optimizers.begin_phase(first)
+                arguments = (self._index_S[first : first + 1], *inputs)
+                self._step(*arguments)
+                self._step_from[first] = self.lane.captured(self._step, arguments)
+        self.model.eval()
+        self._finish = self.lane.captured(self._evaluate)
+
     def _run(self, seeds: Seeds) -> RunResult:
-        recipe, model, per_epoch = self.recipe, self.model, self.loader.steps_per_epoch
-        steps = ceil(recipe.epochs * per_epoch)
-        model.reset(init_generator(seeds.init))
-        optimizers = Optimizers(model, recipe.optimizer, steps=steps, steps_per_epoch=per_epoch)
-        losses = torch.full((steps,), torch.nan, device=self.device)
-
+        self._reset(seeds)
         start_s = time.perf_counter()
-        model.train()
-        for step, (images_BCHW, labels_B) in enumerate(islice(self._batches(seeds), steps)):
-            optimizers.set_rates(step)
-            loss = self.loss(images_BCHW, labels_B)
-            (loss * self.loss_scale).backward()
-            optimizers.step(self.loss_scale)
-            losses[step] = loss.detach()
-        mean_loss, losses_finite = losses[-per_epoch:].mean(), losses.isfinite().all()
-        model.eval()
-        predictions, logits_finite = self.evaluation(model)
+        self.model.train()
+        batches = chain.from_iterable(self.loader.inputs(epoch, seeds) for epoch in count())
+        for index, inputs in enumerate(islice(batches, self.steps)):
+            if index in self._step_from:
+                self.optimizers.begin_phase(index)
+                step = self._step_from[index]
+            step(self._index_S[index : index + 1], *inputs)
+        self.model.eval()
+        on_host = [tensor.to("cpu", non_blocking=True) for tensor in self._finish()]
+        self.lane.wait()
 
+        mean_loss, finite, *bits_and_classes = (tensor.numpy() for tensor in on_host)
+        pairs = zip(bits_and_classes[::2], bits_and_classes[1::2], strict=True)
         return RunResult(
-            predictions=predictions,
-            loss=mean_loss.item() / (recipe.batch_size if recipe.loss_reduction == "sum" else 1),
-            diverged=not (logits_finite and bool(losses_finite)),
+            predictions={
+                name: Predictions(correct=correct, predicted=predicted)
+                for name, (correct, predicted) in zip(self.evaluation.test_sets, pairs, strict=True)
+            },
+            loss=float(mean_loss) / (self.recipe.batch_size if self.recipe.loss_reduction == "sum" else 1),
+            diverged=not finite,
             train_s=time.perf_counter() - start_s,
         )
 
-    def _batches(self, seeds: Seeds) -> Iterator[tuple[Tensor, Tensor]]:
-        return chain.from_iterable(self.loader.epoch(epoch, seeds) for epoch in count())
+    def _reset(self, seeds: Seeds) -> None:
+        """Draw the weights anew, always on the CPU, and forget what else the last run left."""
+        self._drawn.reset(init_generator(seeds.init))
+        if self.model is not self._drawn:
+            pairs = zip(_tensors(self.model), _tensors(self._drawn), strict=True)
+            with torch.no_grad():
+                for there, drawn in pairs:
+                    there.copy_(drawn.pin_memory(), non_blocking=True)
+        self.optimizers.reset()
+        self._losses_S.fill_(torch.nan)
+
+    def _step(self, index_1: Tensor, *inputs: Tensor) -> None:
+        """Train one step, a function of tensors alone: its index, int64 (1,), and the loader's inputs."""
+        images_BCHW, labels_B = self.loader.batch(*inputs)
+        loss = self.loss(images_BCHW, labels_B)
+        (loss * self.loss_scale).backward()
+        self.optimizers.step(index_1, self.loss_scale)
+        self._losses_S.index_copy_(0, index_1, loss.detach().view(1))
+
+    def _evaluate(self) -> list[Tensor]:
+        """Return mean loss, whether all was finite, then bits and classes of each test set, on the device."""
+        logits_finite, predictions = self.evaluation(self.model)
+        finite = self._losses_S.isfinite().all() & logits_finite
+        mean_loss = self._losses_S[-self.loader.steps_per_epoch :].mean()
+        return [mean_loss, finite, *chain.from_iterable(predictions)]
 
     def _loss(self, images_BCHW: Tensor, labels_B: Tensor) -> Tensor:
         return F.cross_entropy(
@@ -97,6 +166,10 @@ class Trainer:
             label_smoothing=self.recipe.label_smoothing,
             reduction=self.recipe.loss_reduction,
         )
+
+
+def _tensors(model: Model) -> Iterator[Tensor]:
+    return chain(model.parameters(), model.buffers())
 
 
 def train(recipe: Recipe, seeds: Seeds, data: Dataset, device: str = "cpu") -> RunResult:

@@ -13,7 +13,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import sgd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -22,6 +21,7 @@ from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import Seeds
 from airbench_var.training import Settings, Trainer
+from airbench_var.training.lane import Lane
 
 pytest.importorskip("triton")
 
@@ -36,8 +36,16 @@ SMALL: dict[str, dict[str, object]] = {
 aten = torch.ops.aten
 COPIES = (aten._to_copy.default, aten.copy_.default)
 INDEXING = (aten.index.Tensor, aten.index_put_.default, aten._unsafe_index.Tensor)
-PRODUCTS = (aten.convolution.default, aten.convolution_backward.default, aten.mm.default, aten.addmm.default)
+PRODUCTS = (
+    aten.convolution.default,
+    aten.convolution_backward.default,
+    aten.mm.default,
+    aten.addmm.default,
+    aten.bmm.default,
+)
+SGD = aten._fused_sgd_.tensor_lr
 NORMS = (aten.native_batch_norm.default, aten.native_batch_norm_backward.default)
+GARBAGE = 99
 DATA_DEPENDENT = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 
@@ -56,7 +64,8 @@ class RefusedError(Exception):
 class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within this context, operations on meta tensors obey CUDA's rules.
 
-    While `running`, whatever waits raises HostWaitsError; otherwise, reading the device gives zeros.
+    While `running`, whatever waits raises HostWaitsError; otherwise, reading the device gives zeros. What is
+    downloaded without waiting is garbage until the lane has been waited for, as it may be on a GPU.
     """
 
     def __init__(self) -> None:
@@ -65,7 +74,8 @@ class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.pinned: list[Tensor] = []
         self.types: dict[str, set[tuple[torch.dtype, ...]]] = {}  #: of the tensors that an operation took
         self.augmented = 0  #: batches
-        self.open_test_sets = 0
+        self.evaluated = 0  #: test sets
+        self.downloaded: list[Tensor] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -75,7 +85,7 @@ class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not any(tensor.device == GPU for tensor in tensors):
             return func(*args, **kwargs)
         self.types.setdefault(func.overloadpacket.__name__, set()).add(tuple(t.dtype for t in tensors))
-        self._refuse(func, args, tensors)
+        self._refuse(func, args, kwargs, tensors)
         if func in INDEXING:
             if any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]):
                 self.wait("a boolean mask")
@@ -83,10 +93,13 @@ class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.wait(str(func))
             return torch.zeros((), dtype=args[0].dtype).item()
         # The meta device lacks the fused optimizer; it works in place, and there is nothing to compute.
-        return None if func is aten._fused_sgd_.default else func(*args, **kwargs)
+        return None if func is SGD else func(*args, **kwargs)
 
     def _copy(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Copies between host and device wait, but for uploads from pinned memory that are asked not to."""
+        """Copies between host and device wait, but for those with pinned memory that are asked not to.
+
+        A download that is asked not to gets pinned memory from torch (ATen/native/TensorConversions.cpp).
+        """
         if func is aten.copy_.default:
             target, source = args[0].device, args[1]
             non_blocking = len(args) > 2 and args[2]
@@ -95,6 +108,11 @@ class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
             target, non_blocking = kwargs.get("device") or source.device, kwargs.get("non_blocking")
         if (source.device == GPU) == (target == GPU):
             return func(*args, **kwargs)
+        as_it_is = func is aten._to_copy.default and kwargs.get("dtype") in (None, source.dtype)
+        if target != GPU and as_it_is and non_blocking:
+            garbage = torch.full(source.shape, GARBAGE, dtype=source.dtype)
+            self.downloaded.append(garbage)
+            return garbage
         pinned = any(source is tensor for tensor in self.pinned)
         if target != GPU or not (pinned and non_blocking):
             self.wait(f"a copy from {source.device} to {target}")
@@ -102,7 +120,7 @@ class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return torch.zeros(source.shape, dtype=kwargs.get("dtype") or source.dtype)
         return func(*args, **kwargs)
 
-    def _refuse(self, func: Any, args: Any, tensors: list[Tensor]) -> None:
+    def _refuse(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> None:
         """What CUDA checks and the meta device does not."""
         strangers = [t for t in tensors if t.device != GPU and t.ndim]  # one number may come from the host
         if strangers:
@@ -112,7 +130,9 @@ class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if func in NORMS and args[2 if func is NORMS[1] else 1] is None:
             # The gradient of the bias is empty there: ATen/native/cuda/Normalization.cuh, channels last.
             raise RefusedError(f"{func} without a scale, on channels-last tensors")
-        if func is aten._fused_sgd_.default:
+        if func is SGD:
+            if kwargs["lr"].dtype != torch.float32 or kwargs["lr"].device != GPU:
+                raise RefusedError("fused SGD with a rate that its kernel does not read as float32")
             for together in zip(*(group for group in args[:3] if group), strict=True):
                 if len({(t.dtype, t.shape, t.stride()) for t in together}) > 1:
                     raise RefusedError("fused SGD on weights and gradients of different layout")
@@ -121,6 +141,12 @@ class PretendGpu(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The host waits."""
         if self.running:
             raise HostWaitsError(why)
+
+    def wait_for_lane(self) -> None:
+        """Stand for Lane.wait, with which a run ends."""
+        self.running = False
+        for tensor in self.downloaded:
+            tensor.zero_()
 
     def pin(self, tensor: Tensor) -> Tensor:
         """Stand for Tensor.pin_memory."""
@@ -145,16 +171,15 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
     def correctness(packed: Tensor, predicted_N: Tensor, logits_NK: Tensor, labels_N: Tensor) -> None:
         assert {t.device for t in (packed, predicted_N, logits_NK, labels_N)} == {GPU}
         assert logits_NK.dtype == torch.float32
-        gpu.open_test_sets -= 1
-        gpu.running = gpu.open_test_sets > 0
+        gpu.evaluated += 1
 
     for name in ("augment", "correctness"):
         monkeypatch.setattr(f"airbench_var.kernels.{name}.choose_backend", choose_backend)
     monkeypatch.setattr("airbench_var.kernels.augment.kernel.augment_into", augment)
     monkeypatch.setattr("airbench_var.kernels.correctness.kernel.correctness_into", correctness)
-    monkeypatch.setattr(sgd, "_device_dtype_check_for_fused", lambda parameter: None)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: gpu.pin(tensor))
     monkeypatch.setattr(torch.cuda, "synchronize", gpu.wait)
+    monkeypatch.setattr(Lane, "wait", lambda lane: gpu.wait_for_lane())
     with gpu:
         yield gpu
 
@@ -172,9 +197,10 @@ def run(
     in_step: Plant | None = None,
     in_evaluation: Plant | None = None,
 ) -> None:
-    """Train one network; a run is under way from its first step until its last test set is evaluated."""
+    """Train one network; a run is under way from its first step until it waits for its lane."""
     trainer = Trainer(quick(name), data, Settings(device=str(GPU)))
-    gpu.augmented, gpu.open_test_sets = 0, len(trainer.evaluation.test_sets)
+    trainer.prepare()
+    gpu.augmented = gpu.evaluated = 0
 
     def before_the_network(network: nn.Module, inputs: tuple[Tensor]) -> None:
         gpu.running = True
@@ -186,9 +212,13 @@ def run(
     result = trainer(SEEDS)
     assert not gpu.running
     assert gpu.augmented == 5
+    assert gpu.evaluated == len(result.predictions)
+    assert (result.loss, result.diverged) == (0, True)  # all zeros, not what lay there before the wait
     n = len(data.test)
     for predictions in result.predictions.values():
         assert (len(predictions.correct), len(predictions.predicted)) == (-(-n // 8), n)
+        assert not predictions.correct.any()
+        assert not predictions.predicted.any()  # type: ignore[union-attr]
         assert predictions.correct.dtype == predictions.predicted.dtype == np.uint8
 
 
@@ -210,7 +240,8 @@ def test_arithmetic_has_the_intended_precision(name: str, gpu: PretendGpu, small
         return
     muon = {brain} if name in ("tiny", "airbench94") else set()
     assert seen["convolution"] == seen["convolution_backward"] == {half}
-    assert seen["mm"] == {half} | muon
+    assert seen["mm"] == {half}
+    assert seen.get("bmm", set()) == muon
     assert gpu.types["native_batch_norm"] == {(half, full, full, full, full)}
 
 
@@ -232,7 +263,7 @@ WAITING: dict[str, Plant] = {
     "truth": lambda x: bool(x.isfinite().all()),
     "cpu": lambda x: x.cpu(),
     "tolist": lambda x: x.flatten().tolist(),
-    "to cpu": lambda x: x.to("cpu", torch.float32, non_blocking=True),
+    "to cpu, converted": lambda x: x.to("cpu", torch.float64, non_blocking=True),
     "copy into host memory": lambda x: torch.zeros(x.shape).copy_(x),
     "boolean mask": lambda x: x[x > 0],
     "assignment by mask": lambda x: x.clone().__setitem__(x > 0, x[0, 0, 0, 0]),
@@ -259,6 +290,7 @@ FREE: dict[str, Plant] = {
     "number": lambda x: x.sum() * 2.5,
     "number as a tensor": lambda x: x + torch.tensor(1.0),
     "selection": lambda x: torch.where(x > 0, x, 0.0),
+    "download": lambda x: x.to("cpu", non_blocking=True),
     "pinned upload": lambda x: torch.zeros(2).pin_memory().to(x.device, non_blocking=True),
 }
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,7 +168,8 @@ def test_only_a_mean_loss_in_float16_is_scaled(
     name: str, device: str, scale: float, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # "meta" stands for CUDA: no arithmetic, the same choice of number format.
-    monkeypatch.setattr("airbench_var.training.trainer.make_loader", lambda *_: None)
+    loader = SimpleNamespace(steps_per_epoch=1)
+    monkeypatch.setattr("airbench_var.training.trainer.make_loader", lambda *_: loader)
     monkeypatch.setattr("airbench_var.training.trainer.Evaluation", lambda *_: None)
     assert Trainer(quick(name), small_data, Settings(device=device)).loss_scale == scale
 
