@@ -41,9 +41,10 @@ class Path:
     first_id: int
     trainer: Trainer
     made_s: float  #: data on the device, weights, whitening
+    prepare_s: float  #: compiling and capture
     results: list[RunResult] = field(default_factory=list)
     run_s: list[float] = field(default_factory=list)  #: each from the call to the predictions in host memory
-    first_s: float = 0.0  #: the run before the first of these, which compiles and captures
+    first_s: float = 0.0  #: of the run before the first of these
 
     def seeds(self, run: int) -> Seeds:
         """Return the seeds of a run of this path."""
@@ -65,7 +66,7 @@ class Path:
     @property
     def times(self) -> Timed:
         """The times of its runs."""
-        return Timed(1e3 * np.array(self.run_s), 1e3 * self.first_s)
+        return Timed(1e3 * np.array(self.run_s), 1e3 * (self.prepare_s + self.first_s))
 
     def counts(self, test_set: str, data: Dataset) -> CorrectnessCounts:
         """Return what its runs were right on."""
@@ -96,7 +97,7 @@ class Group:
                 done.result()
         wall_s = time.perf_counter() - start_s
         run_s = [s for path, old in zip(self.paths, before, strict=True) for s in path.run_s[old:]]
-        return wall_s, Timed(1e3 * np.array(run_s), 1e3 * self.paths[0].first_s)
+        return wall_s, Timed(1e3 * np.array(run_s), self.paths[0].times.first_ms)
 
 
 def _train(path: Path, rounds: int) -> None:
@@ -114,19 +115,19 @@ class Networks:
     @cached_property
     def fast(self) -> Path:
         """The path that campaigns take on this device."""
-        return self._make(FAST, self.fast_settings)
+        return self._make(FAST, compiled=self._compiles)
 
     @cached_property
     def reference(self) -> Path:
         """The plain path: operation after operation, nothing compiled, nothing captured."""
-        return self._make(REFERENCE, self._settings(compiled=False))
+        return self._make(REFERENCE, compiled=False, captured=False)
 
     def group(self, count: int) -> Group:
         """Return so many trainers of the fast path, made when they are first needed."""
         start_s = time.perf_counter()
         while len(self._side_by_side) < count:
             first_id = FAST + LANE * len(self._side_by_side)
-            self._side_by_side.append(self._make(first_id, self.fast_settings))
+            self._side_by_side.append(self._make(first_id, compiled=self._compiles))
         return Group(self._side_by_side[:count], time.perf_counter() - start_s)
 
     @cached_property
@@ -134,29 +135,40 @@ class Networks:
         return [self.fast]
 
     def captured_and_not(self) -> tuple[RunResult, RunResult] | None:
-        """Return one run with and one without capture, nothing else different; None where none captures."""
-        return None
+        """Return one run with and one without capture, neither compiled; None where nothing is captured."""
+        trainer = self._trainer(compiled=False)
+        if not trainer.lane.captures:
+            return None
+        seeds = self.reference.seeds(0)
+        return trainer(seeds), self.reference.trainer(seeds)
 
     @property
-    def fast_settings(self) -> Settings:
-        """The settings that `airbench_var` chooses on this device."""
-        return self._settings(compiled=choose_compile("auto", str(self.device))[0])
+    def _compiles(self) -> bool:
+        """Whether `airbench_var` compiles on this device when it is not told."""
+        return choose_compile("auto", str(self.device))[0]
 
-    def _settings(self, *, compiled: bool) -> Settings:
-        return Settings(device=str(self.device), compile=compiled)
+    def _trainer(self, *, compiled: bool, captured: bool = True) -> Trainer:
+        """Return a trainer; on CUDA it captures its steps, unless it is told not to."""
+        trainer = Trainer(self.recipe, self.data, Settings(device=str(self.device), compile=compiled))
+        trainer.lane.captures &= captured
+        return trainer
 
-    def _make(self, first_id: int, settings: Settings) -> Path:
+    def _make(self, first_id: int, *, compiled: bool, captured: bool = True) -> Path:
         start_s = time.perf_counter()
-        trainer = Trainer(self.recipe, self.data, settings)
+        trainer = self._trainer(compiled=compiled, captured=captured)
         synchronize(self.device)
-        path = Path(first_id, trainer, time.perf_counter() - start_s)
+        made_s = time.perf_counter() - start_s
+        trainer.prepare()
+        assert trainer.prepare_s is not None
+        path = Path(first_id, trainer, made_s, trainer.prepare_s)
         path.first_s, _ = path.timed(seeds_of_run(SEED, BESIDES))
         return path
 
     @property
     def product_type(self) -> str:
         """The number format of its convolutions, as the ceilings name it."""
-        return str(self.fast_settings.activation_dtype(self.recipe)).removeprefix("torch.")
+        settings = Settings(device=str(self.device))
+        return str(settings.activation_dtype(self.recipe)).removeprefix("torch.")
 
     @cached_property
     def operations(self) -> int:

@@ -51,7 +51,7 @@ def section(session: Session, report: Report, deadline: Deadline) -> None:
             answers.append(peer.run(str(len(answers))))
     best_ms = session.ceilings.multiplying_ms(session.networks.operations, session.networks.product_type)
     case = f"{session.networks.recipe.name} and its peer in turns"
-    times = {"ours": Timed(1e3 * np.array(ours_s), 1e3 * path.first_s)}
+    times = {"ours": Timed(1e3 * np.array(ours_s), path.times.first_ms)}
     for clock in ("call_s", "own_s"):
         if all(answer[clock] is not None for answer in answers):
             name = {"call_s": "peer, its whole call", "own_s": "peer, by its own clock"}[clock]

@@ -19,7 +19,7 @@ def per_run(session: Session, report: Report, deadline: Deadline) -> None:
         items=1, item="networks",
     )  # fmt: skip
     if session.device.type == "cuda":
-        report.figure("compile_and_capture_s", path.first_s - row.p50 / 1e3)
+        report.figure("compile_and_capture_s", path.prepare_s)
     else:
         report.needs_cuda("compile_and_capture_s")
     report.figure("operations_of_a_network", operations)

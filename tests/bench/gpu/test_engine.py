@@ -1,11 +1,16 @@
 """What is trained and counted: operations against the published count, seeds that no two networks share."""
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import pytest
 import torch
 
 from airbench_var.data.dataset import Dataset
 from airbench_var.recipes.airbench import airbench94
 from airbench_var.store.rows import Predictions, RunResult
+from airbench_var.training.lane import Lane
 from bench.gpu.engine import Networks, accuracies, equal_bits
 from bench.gpu.session import QUICK
 
@@ -63,3 +68,42 @@ def test_bits_are_equal_when_predictions_and_correctness_are() -> None:
 
 def test_accuracy_is_the_share_of_set_bits() -> None:
     assert accuracies([result(0b011, 0), result(0b100, 0)], "test", 3) == pytest.approx([2 / 3, 1 / 3])
+
+
+class PretendedLane(Lane):
+    """Captures, it says, and counts how often it was asked to."""
+
+    asked = 0
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.captures = True
+
+    def active(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def wait(self) -> None:
+        pass
+
+    def captured(
+        self, function: Callable[..., Any], inputs: Sequence[torch.Tensor] = ()
+    ) -> Callable[..., Any]:
+        type(self).asked += self.captures
+        return function
+
+
+def test_capture_is_compared_with_the_reference_and_nothing_is_compiled(
+    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = Networks(QUICK.recipe, small_data, CPU)
+    assert networks.captured_and_not() is None  # on a CPU
+    monkeypatch.setattr("airbench_var.training.trainer.Lane", PretendedLane)
+    networks = Networks(QUICK.recipe, small_data, CPU)
+    networks.reference.train()
+    assert PretendedLane.asked == 0
+    pair = networks.captured_and_not()
+    assert pair is not None
+    assert PretendedLane.asked > 0
+    assert equal_bits(*pair)
+    assert equal_bits(pair[1], networks.reference.results[0])
+    assert not networks.reference.trainer.settings.compile
