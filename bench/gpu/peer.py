@@ -60,6 +60,9 @@ def section(session: Session, report: Report, deadline: Deadline) -> None:
         report.add(case, name, variant, ceiling="product", best_ms=best_ms, items=1, item="networks")
         if name != "ours":
             report.figure(f"{name}: time over ours", variant.median_ms / times["ours"].median_ms)
+            if session.per_hour:
+                best = max(session.per_hour.values()) / (3.6e6 / variant.median_ms)
+                report.figure(f"{name}: networks per hour, our best over it", best)
     report.figure("peer_mean_accuracy", float(np.mean([answer["accuracy"] for answer in answers])))
     ours = mean_accuracies(path.results[-len(ours_s) :], session.data, session.networks.test_sets)
     report.figure("our_mean_accuracy", dict(ours))

@@ -34,7 +34,7 @@ def at_a_time(session: Session, report: Report, deadline: Deadline) -> None:
     networks, counts = session.networks, session.sizes.at_a_time
     one_s = networks.fast.times.median_ms / 1e3 if networks.fast.run_s else networks.fast.first_s
     best_ms = session.ceilings.multiplying_ms(networks.operations, networks.product_type)
-    per_hour: dict[str, float] = {}
+    per_hour = session.per_hour
     for place, count in enumerate(counts):
         group = networks.group(count)
         left_s = deadline.left_s / (len(counts) - place)
@@ -45,12 +45,12 @@ def at_a_time(session: Session, report: Report, deadline: Deadline) -> None:
             f"a run of {networks.recipe.name}", f"{count} at a time", times, ceiling="product",
             best_ms=best_ms * count, items=1, item="networks",
         )  # fmt: skip
-        per_hour[str(count)] = count * rounds / wall_s * 3600
-        report.figure("networks_per_hour_by_number_at_a_time", dict(per_hour))
+        per_hour[count] = count * rounds / wall_s * 3600
+        report.figure("networks_per_hour_by_number_at_a_time", {str(n): rate for n, rate in per_hour.items()})
         report.figure(f"make_ready_s_{count}", group.made_s)
     best = max(per_hour, key=lambda count: per_hour[count])
-    report.figure("best_number_at_a_time", int(best))
-    report.figure("best_over_one_at_a_time", per_hour[best] / per_hour[str(counts[0])])
+    report.figure("best_number_at_a_time", best)
+    report.figure("best_over_one_at_a_time", per_hour[best] / per_hour[counts[0]])
     _check_bits(session, report)
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -82,6 +82,7 @@ class Session:
     data: Dataset
     out: Path
     peer: Path | None = None
+    per_hour: dict[int, float] = field(default_factory=dict)  #: networks, by how many at a time
     options: Sequence[str] = ()  #: of the command line that a new process needs too
 
     @cached_property
