@@ -12,8 +12,8 @@ from typing import Any, Self
 from airbench_var import machine
 from airbench_var.analysis import Analysis, LiveStatistics
 from airbench_var.data.dataset import Dataset
-from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
-from airbench_var.execution import Executor, MakeTrain, in_process, process_pool
+from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError, UsageError
+from airbench_var.execution import Executor, MakeTrain, in_process, in_threads, process_pool
 from airbench_var.interrupt import Interrupt
 from airbench_var.recipe import Recipe
 from airbench_var.report.display import Mode
@@ -27,10 +27,13 @@ from airbench_var.store import (
     filesystem_of,
     network_warning,
 )
-from airbench_var.training import Settings, Trainer, refuse_misfit, test_sets_of
+from airbench_var.training import Settings, prepared_trainer, refuse_misfit, test_sets_of
 
 #: Rows are committed when this many wait, or when the last commit is this long ago.
 BATCH_ROWS, BATCH_S = 64, 1.0
+
+#: A worker that took longer is mentioned: it compiled, or something is slow.
+SLOW_TO_BE_READY_S = 15.0
 
 Say = Callable[[str], None]  #: shows a line that stays
 
@@ -46,13 +49,14 @@ class Campaign:
     seed: int = 0
     vary: tuple[str, ...] = STREAMS
     settings: Settings
-    workers: int = 1
+    workers: int = 1  #: processes
+    runs_per_device: int = 1  #: at a time, on a GPU
     stopping: str = ""  #: how many runs there will be, where `runs` is only the most; for people
 
     def identity(self) -> dict[str, Any]:
         """Return what must match when the store is opened again, as JSON values.
 
-        The loader and the number of workers are missing on purpose: they do not change a bit.
+        The loader and how many runs are trained at a time are missing on purpose: they do not change a bit.
         """
         hyperparameters = self.recipe.to_dict()
         del hyperparameters["name"]
@@ -78,6 +82,7 @@ class Campaign:
             "data_source": self.data.source,
             "loader": self.settings.loader,
             "workers": self.workers,
+            "runs_per_device": self.runs_per_device,
             "device": self.settings.device_name(),
             "driver": self.settings.driver(),
             "filesystem": filesystem_of(self.out),
@@ -93,6 +98,22 @@ def default_workers(settings: Settings) -> tuple[int, str]:
         return 1, "one process on a GPU"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // settings.threads), f"{cores} CPU cores, {settings.threads} for each run"
+
+
+def refuse_crowd(settings: Settings, workers: int, runs_per_device: int) -> None:
+    """Raise UsageError for several runs at a time where that is no gain, or in both ways at once."""
+    if runs_per_device == 1:
+        return
+    if settings.on_cpu:
+        raise UsageError(
+            f"--runs-per-device {runs_per_device} is for a GPU, which one run does not fill. "
+            f"On a CPU, train in several processes: --workers {runs_per_device}."
+        )
+    if workers > 1:
+        raise UsageError(
+            f"--runs-per-device {runs_per_device} trains in one process, not in --workers {workers}: "
+            "leave out one of them."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +147,7 @@ class Session:
     @property
     def make_train(self) -> MakeTrain:
         """What prepares the training of its runs in a worker."""
-        return partial(Trainer, self.campaign.recipe, self.campaign.data, self.campaign.settings)
+        return partial(prepared_trainer, self.campaign.recipe, self.campaign.data, self.campaign.settings)
 
     def spec(self, run_id: int, arm: int = 0) -> RunSpec:
         """Return what a run is trained from."""
@@ -148,6 +169,10 @@ class Session:
         """Commit a batch and count it; say which runs failed."""
         self.writer.commit(batch)
         for outcome in batch:
+            if outcome.ready_s is not None:
+                self.writer.event("ready", worker=outcome.worker, seconds=round(outcome.ready_s, 3))
+                if outcome.ready_s >= SLOW_TO_BE_READY_S:
+                    say(f"worker {outcome.worker} was ready after {outcome.ready_s:.0f} s, in no run's time")
             if outcome.result is None:
                 self.writer.event("failed", run_id=outcome.spec.run_id, why=outcome.failure)
                 say(f"run {outcome.spec.run_id} failed: {outcome.failure}")
@@ -192,7 +217,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
             done, tried = writer.committed_count, 0
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
                 session.start(view.message)
-                execute = execute or executor_for(campaign.workers)
+                execute = execute or executor_for(campaign.workers, campaign.runs_per_device)
                 specs = [session.spec(run_id) for run_id in work]
                 for batch in in_batches(execute([session.make_train], specs, interrupt.requested)):
                     session.record(batch, view.message)
@@ -215,8 +240,10 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
     return statistics.analysis()
 
 
-def executor_for(workers: int) -> Executor:
-    """Return the executor that trains in so many processes: with one, in this one."""
+def executor_for(workers: int, runs_per_device: int = 1) -> Executor:
+    """Return the executor that trains in so many processes: with one, in this one, or in its threads."""
+    if runs_per_device > 1:
+        return partial(in_threads, threads=runs_per_device)
     return in_process if workers == 1 else partial(process_pool, workers=workers)
 
 

@@ -53,6 +53,7 @@ class Contest:
     vary: tuple[str, ...] = STREAMS
     settings: Settings
     workers: int = 1
+    runs_per_device: int = 1
 
     @property
     def arms(self) -> tuple[Campaign, Campaign]:
@@ -67,6 +68,7 @@ class Contest:
                 vary=self.vary,
                 settings=self.settings,
                 workers=self.workers,
+                runs_per_device=self.runs_per_device,
                 stopping=f"{self.rule.name}: as many as it takes to decide between {' and '.join(ARMS)}",
             )
             for arm, (name, recipe) in enumerate(zip(ARMS, self.recipes, strict=True))
@@ -153,7 +155,7 @@ def _train(
             session.start(say[arm])
         if contest.vary != STREAMS:
             view.message("note: what is not varied has one value in all runs of A and another in all of B")
-        execute = execute or executor_for(contest.workers)
+        execute = execute or executor_for(contest.workers, contest.runs_per_device)
         makes = [session.make_train for session in sessions]
 
         def stop() -> bool:

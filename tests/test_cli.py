@@ -54,6 +54,8 @@ CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%
         (["--runs", "many"], 2, "'many' is not a whole number"),
         (["--runs", "1", "--seed", "-1"], 2, "is not a whole number of 0 or more"),
         (["--runs", "1", "--workers", "0"], 2, "is not a whole number of 1 or more"),
+        (["--runs", "1", "--runs-per-device", "0"], 2, "is not a whole number of 1 or more"),
+        (["--runs", "1", "--device", "cpu", "--runs-per-device", "2"], 2, "On a CPU, train in several"),
         (["--run", "1"], 2, "required: --runs"),
         (["--runs", "1", "--json", "--quiet"], 2, "not allowed with"),
         (["--runs", "1", "--recipe", "tyni"], 2, "unknown recipe 'tyni' (did you mean 'tiny'?)"),

@@ -152,6 +152,7 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
         vary=vary,
         settings=prepared.settings,
         workers=prepared.workers,
+        runs_per_device=prepared.runs_per_device,
     )
     prepared.tell({"recipe A": a, "recipe B": b}, out)
     try:

@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
         vary=vary,
         settings=prepared.settings,
         workers=prepared.workers,
+        runs_per_device=prepared.runs_per_device,
     )
     try:
         analysis = run_campaign(campaign, prepared.mode)

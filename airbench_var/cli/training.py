@@ -46,6 +46,13 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
         "--workers", type=positive, metavar="K", help="processes (default: as many as fit the cores)"
     )
     how.add_argument(
+        "--runs-per-device",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="runs at a time on a GPU, the same bits (default 1)",
+    )
+    how.add_argument(
         "--threads",
         type=positive,
         default=1,
@@ -67,6 +74,7 @@ class Prepared:
     data: "Dataset"
     settings: "Settings"
     workers: int
+    runs_per_device: int
     reasons: dict[str, str]  #: of what was chosen, for people
     mode: "Mode"
 
@@ -84,7 +92,7 @@ def prepare(options: argparse.Namespace) -> Prepared:
     Raises: UsageError, DataError, DeviceError for what is not there.
     """
     from airbench_var import data
-    from airbench_var.campaign import default_workers
+    from airbench_var.campaign import default_workers, refuse_crowd
     from airbench_var.training import Settings, choose_compile, choose_device
 
     device, why_device = choose_device(options.device)
@@ -93,11 +101,13 @@ def prepare(options: argparse.Namespace) -> Prepared:
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
     settings = Settings(device=device, threads=options.threads, compile=compiled, loader=options.loader)
     workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
+    refuse_crowd(settings, workers, options.runs_per_device)
     dataset = data.load(options.data, options.data_dir)
     return Prepared(
         data=dataset,
         settings=settings,
         workers=workers,
+        runs_per_device=options.runs_per_device,
         reasons={
             "data": f"{dataset.title}, {dataset.source}",
             "device": f"{device}: {why_device}",

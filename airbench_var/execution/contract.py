@@ -13,6 +13,9 @@ Stop = Callable[[], bool]
 #: A run that kills its worker this often is recorded as failed instead of being tried for ever.
 MAX_ATTEMPTS = 3
 
+#: How often a waiting executor looks at `stop()`.
+POLL_S = 0.2
+
 
 class Executor(Protocol):
     """See the package's docstring."""

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +20,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from airbench_var.errors import AirbenchVarError, DeviceError
-from airbench_var.execution.contract import MAX_ATTEMPTS, MakeTrain, Stop
+from airbench_var.execution.contract import MAX_ATTEMPTS, POLL_S, MakeTrain, Stop
 from airbench_var.store.rows import Outcome, RunResult, RunSpec
-
-#: How often a waiting pool looks at `stop()`.
-POLL_S = 0.2
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -43,6 +41,7 @@ class _Worker:
     connection: Connection
     spec: RunSpec | None = None  #: under way; None before the worker is ready and between runs
     ready: bool = False
+    ready_s: float | None = None  #: how long that took, until it is told
 
     @classmethod
     def start(cls, number: int) -> "_Worker":
@@ -69,8 +68,8 @@ class _Worker:
         with suppress(OSError):  # it just died: the end of file on receiving tells
             self.connection.send(message)
 
-    def receive(self) -> RunResult | None:
-        message: RunResult | AirbenchVarError | str | None = self.connection.recv()
+    def receive(self) -> RunResult | float:
+        message: RunResult | AirbenchVarError | str | float = self.connection.recv()
         if isinstance(message, AirbenchVarError):
             raise message
         if isinstance(message, str):
@@ -121,11 +120,13 @@ def process_pool(
                     if outcome:
                         yield outcome
                     continue
-                worker.ready = True
-                if result is not None:
-                    assert worker.spec is not None
-                    done, worker.spec = worker.spec, None
-                    yield Outcome(spec=done, worker=worker.number, result=result)
+                if isinstance(result, float):
+                    worker.ready, worker.ready_s = True, result
+                    continue
+                assert worker.spec is not None
+                done, worker.spec = worker.spec, None
+                ready_s, worker.ready_s = worker.ready_s, None
+                yield Outcome(spec=done, worker=worker.number, result=result, ready_s=ready_s)
     finally:
         for worker in pool:
             worker.process.kill()
@@ -155,11 +156,13 @@ def _mourn(worker: _Worker, queue: deque[RunSpec], deaths_at_start: int) -> Outc
 
 
 def _work(connection: Connection) -> None:
-    """Receive the arms, say None when ready, then answer specs with results, or with what was raised."""
+    """Receive the arms, say how long it took to get ready, then answer specs with what came of them."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
-        trains = [make_train() for make_train in connection.recv()]
-        connection.send(None)
+        arms: Sequence[MakeTrain] = connection.recv()
+        start_s = time.perf_counter()
+        trains = [make_train() for make_train in arms]
+        connection.send(time.perf_counter() - start_s)
         while True:
             spec: RunSpec = connection.recv()
             connection.send(trains[spec.arm](spec.seeds))

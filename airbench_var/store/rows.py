@@ -34,7 +34,7 @@ class RunResult:
     predictions: Mapping[str, Predictions]  #: by test set name
     loss: float  #: mean training loss per example over the last epoch; nan for 0 epochs
     diverged: bool  #: a loss or a logit was not finite
-    train_s: float  #: seconds from the first step to the end of the evaluation; compiling left out
+    train_s: float  #: seconds from the first step to the end of the evaluation; without compiling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +45,4 @@ class Outcome:
     worker: int
     result: RunResult | None = None
     failure: str = ""  #: one line; set when result is None: the run failed for good
+    ready_s: float | None = None  #: seconds that its worker took to get ready; with its first outcome alone

@@ -2,6 +2,15 @@
 
 from airbench_var.training.evaluation import test_sets_of
 from airbench_var.training.settings import Settings, choose_compile, choose_device
-from airbench_var.training.trainer import Trainer, refuse_misfit, train
+from airbench_var.training.trainer import Trainer, prepared_trainer, refuse_misfit, train
 
-__all__ = ["Settings", "Trainer", "choose_compile", "choose_device", "refuse_misfit", "test_sets_of", "train"]
+__all__ = [
+    "Settings",
+    "Trainer",
+    "choose_compile",
+    "choose_device",
+    "prepared_trainer",
+    "refuse_misfit",
+    "test_sets_of",
+    "train",
+]

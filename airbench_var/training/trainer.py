@@ -172,6 +172,13 @@ def _tensors(model: Model) -> Iterator[Tensor]:
     return chain(model.parameters(), model.buffers())
 
 
+def prepared_trainer(recipe: Recipe, data: Dataset, settings: Settings) -> Trainer:
+    """Return a trainer that has compiled and captured what it calls."""
+    trainer = Trainer(recipe, data, settings)
+    trainer.prepare()
+    return trainer
+
+
 def train(recipe: Recipe, seeds: Seeds, data: Dataset, device: str = "cpu") -> RunResult:
     """Train one network: a pure function of its arguments. For many networks, keep a `Trainer`."""
     return Trainer(recipe, data, Settings(device=device))(seeds)

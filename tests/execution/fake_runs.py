@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -98,6 +99,15 @@ def dies_while_preparing() -> Callable[[Seeds], RunResult]:
     """Stand for a worker that is killed before its first run."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
+
+
+PREPARING_S = 0.05
+
+
+def sleeps_while_preparing() -> Callable[[Seeds], RunResult]:
+    """Stand for preparation that takes a while."""
+    time.sleep(PREPARING_S)
+    return FakeRun()
 
 
 def raises_while_preparing() -> Callable[[Seeds], RunResult]:

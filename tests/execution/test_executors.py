@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnProcess
@@ -15,11 +17,12 @@ import numpy as np
 import pytest
 
 from airbench_var.errors import DeviceError
-from airbench_var.execution import Executor, in_process, process_pool
+from airbench_var.execution import Executor, in_process, in_threads, process_pool
 from airbench_var.execution.pool import WorkerError, WorkerStartError
-from airbench_var.seeds import seeds_of_run
-from airbench_var.store import Outcome, RunSpec
+from airbench_var.seeds import Seeds, seeds_of_run
+from airbench_var.store import Outcome, RunResult, RunSpec
 from tests.execution.fake_runs import (
+    PREPARING_S,
     DiesWhileSending,
     FakeRun,
     KillsItsWorker,
@@ -28,10 +31,15 @@ from tests.execution.fake_runs import (
     dies_while_preparing,
     lacks_its_device,
     raises_while_preparing,
+    sleeps_while_preparing,
 )
 
 POOL = partial(process_pool, workers=2)
-EXECUTORS = pytest.mark.parametrize("execute", [in_process, POOL], ids=["in_process", "pool"])
+HANGS_AFTER_S = 100
+THREADS = partial(in_threads, threads=2)
+EXECUTORS = pytest.mark.parametrize(
+    "execute", [in_process, THREADS, POOL], ids=["in_process", "threads", "pool"]
+)
 
 
 def specs(n: int) -> list[RunSpec]:
@@ -72,6 +80,16 @@ def test_each_spec_is_run_by_its_arm(execute: Executor) -> None:
 
 
 @EXECUTORS
+def test_the_first_outcome_of_a_worker_tells_how_long_it_took_to_get_ready(execute: Executor) -> None:
+    done = outcomes(execute, sleeps_while_preparing, 9)
+    told = {worker: [o.ready_s for o in done if o.worker == worker] for worker in {o.worker for o in done}}
+    for first, *others in told.values():
+        assert first is not None
+        assert first >= PREPARING_S
+        assert others == [None] * len(others)
+
+
+@EXECUTORS
 def test_no_specs_no_work(execute: Executor) -> None:
     assert outcomes(execute, raises_while_preparing, 0) == []
 
@@ -102,6 +120,52 @@ def test_leaving_early_leaves_nothing_behind(execute: Executor) -> None:
             break
     del outcome
     assert multiprocessing.active_children() == []
+
+
+class MeetsAnother(FakeRun):
+    """Ends only when another run is under way at the same time."""
+
+    def __init__(self, barrier: threading.Barrier) -> None:
+        super().__init__()
+        self.barrier, self.thread = barrier, threading.get_ident()
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        assert threading.get_ident() != self.thread
+        self.barrier.wait(timeout=HANGS_AFTER_S)
+        return super().__call__(seeds)
+
+
+def test_threads_train_at_the_same_time_each_with_its_own_function() -> None:
+    made: list[MeetsAnother] = []
+    barrier = threading.Barrier(2)
+
+    def make_train() -> MeetsAnother:
+        made.append(MeetsAnother(barrier))
+        return made[-1]
+
+    done = outcomes(THREADS, make_train, 6)
+    assert {o.worker for o in done} == {0, 1}
+    assert len(made) == 2
+
+
+def test_threads_that_wait_say_so_and_end_their_runs_before_they_leave() -> None:
+    """The campaign gets its turn while a run takes long; whoever leaves finds no run left under way."""
+    begun, go = threading.Event(), threading.Event()
+
+    def make_train() -> Callable[[Seeds], RunResult]:
+        def train(seeds: Seeds) -> RunResult:
+            begun.set()
+            go.wait(timeout=HANGS_AFTER_S)
+            return FakeRun()(seeds)
+
+        return train
+
+    pool = in_threads([make_train], specs(2), never, threads=1)
+    assert next(pool) is None
+    assert begun.is_set()
+    threading.Timer(0.1, go.set).start()
+    pool.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("run")]
 
 
 def test_a_dead_worker_costs_only_its_run_which_is_tried_again(tmp_path: Path) -> None:
@@ -168,7 +232,6 @@ def test_a_mistake_of_the_user_keeps_its_message_and_exit_code(execute: Executor
 
 START = [sys.executable, "-m", "tests.execution.starts"]
 ROOT = Path(__file__).parents[2]
-HANGS_AFTER_S = 100
 
 
 def test_much_data_for_a_worker_that_is_killed_before_it_reads() -> None:

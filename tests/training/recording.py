@@ -1,4 +1,4 @@
-"""A recorder on the CPU that does what a CUDA graph does: it keeps operations and addresses, and runs no Python.
+"""A recorder on the CPU that does what a CUDA graph does: it keeps operations and addresses, not Python.
 
 A replay calls every recorded operation on the same tensors and writes its result where it was at first.
 A number that Python took from a tensor, or that changed in Python, stays what it was.
