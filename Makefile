@@ -30,7 +30,7 @@ faults: .venv/installed-dev
 	  echo "Installing strace"; $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq strace >/dev/null; }
 	$(BIN)/python -m tests.faults --out results/store
 	rm -f results/store/bench.jsonl
-	$(BIN)/python -m bench store --json results/store/bench.jsonl | tee results/store/bench.txt
+	$(BIN)/python -m bench store --out results/store/bench.jsonl | tee results/store/bench.txt
 
 bench: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench

@@ -17,13 +17,15 @@ MEAN, STD = (125.307, 122.95, 113.865), (62.993, 62.089, 66.705)  # CIFAR-10, un
 N, SIZE, TRANSLATE = 10_000, 32, 2
 
 
-def cases(device: torch.device) -> Iterator[Case]:
-    """Yield augmentation at two batch sizes, correctness of a CIFAR-10 test set, and a block of its pairs."""
-    dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
+def augment_cases(device: torch.device) -> Iterator[Case]:
+    """Yield augmentation at the batch sizes of `tiny` and `airbench94`."""
     for batch in (500, 2000):
-        yield _augment_case(batch, dtype, device)
-    yield _correctness_case(dtype, device)
-    yield _cooccurrence_case(device)
+        yield _augment_case(batch, half(device), device)
+
+
+def half(device: torch.device) -> torch.dtype:
+    """Return the number format of activations on a device."""
+    return torch.float16 if device.type == "cuda" else torch.bfloat16
 
 
 def _augment_case(batch: int, dtype: torch.dtype, device: torch.device) -> Case:
@@ -46,7 +48,13 @@ def _augment_case(batch: int, dtype: torch.dtype, device: torch.device) -> Case:
         variants["reference"] = lambda: run("reference")
     name = f"augment, {batch} x {SIZE} x {SIZE} x 3 to {dtype}".replace("torch.", "")
     moved = batch * SIZE * SIZE * 3 * (1 + dtype.itemsize)
-    return Case(name=name, variants=variants, bytes_moved=moved, ceiling=copying(moved, device))
+    return Case(
+        name=name,
+        key=f"augment_{batch}",
+        variants=variants,
+        bytes_moved=moved,
+        ceiling=copying(moved, device),
+    )
 
 
 class PlainAugmentation:
@@ -85,7 +93,9 @@ class PlainAugmentation:
         return out_BCHW.contiguous(memory_format=torch.channels_last)
 
 
-def _correctness_case(dtype: torch.dtype, device: torch.device) -> Case:
+def correctness_cases(device: torch.device) -> Iterator[Case]:
+    """Yield a CIFAR-10 test set: logits to packed bits and predictions."""
+    dtype = half(device)
     n, classes = 10_000, 10
     generator = torch.Generator().manual_seed(0)
     logits_NK = torch.randn(n, classes, generator=generator).to(dtype).to(device)
@@ -102,12 +112,12 @@ def _correctness_case(dtype: torch.dtype, device: torch.device) -> Case:
         variants["reference"] = lambda: correctness(logits_NK, labels_N, backend="reference")
     moved = n * (classes * dtype.itemsize + labels_N.itemsize + 1) + n // 8
     ceiling = copying(moved, device)
-    return Case(name=f"correctness, {n} x {classes}", variants=variants, bytes_moved=moved, ceiling=ceiling)
+    yield Case(name=f"correctness, {n} x {classes}", variants=variants, bytes_moved=moved, ceiling=ceiling)
 
 
-def _cooccurrence_case(device: torch.device) -> Case:
-    """Return one block of all pairs of a test set: two different ranges of its examples."""
-    runs, columns = 10_000, 1024
+def cooccurrence_cases(device: torch.device, runs: int = 10_000) -> Iterator[Case]:
+    """Yield one block of all pairs of a test set: two different ranges of its examples."""
+    columns = 1024
     rng = np.random.default_rng(0)
     left_RB, right_RB = (
         np.packbits(rng.random((runs, columns), np.float32) < rng.random(columns), axis=1, bitorder="little")
@@ -127,7 +137,7 @@ def _cooccurrence_case(device: torch.device) -> Case:
     else:
         variants["float32 product"] = lambda: (_unpacked(left).T.matmul(_unpacked(right)).to(torch.int32),)
         threads, ceiling = "", multiplying(2 * runs * columns**2, torch.float16, device)
-    return Case(
+    yield Case(
         name=f"cooccurrence, {runs} runs, {columns} x {columns}{threads}",
         variants=variants,
         bytes_moved=left_RB.nbytes + right_RB.nbytes + 4 * columns**2,

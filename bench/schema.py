@@ -1,17 +1,16 @@
 """The one row that every benchmark prints, and how it is measured: variants take turns in one process."""
 
 import platform
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from airbench_var import machine
@@ -36,7 +35,9 @@ LEAST_REPEATS, MULTIPLE, LARGEST_SIDE = 3, 64, 4096
 class Row:
     """One variant of one case; times are quantiles over n calls, bytes_moved is what a call must touch."""
 
+    group: str = ""  #: the name under which the command knows the case
     case: str
+    key: str  #: of the case in names of ratios
     variant: str
     device: str
     versions: str
@@ -53,7 +54,14 @@ class Row:
     ceiling: str  #: what the machine could do at best: the name of the variant that does only that
     share_of_ceiling: float  #: median time of the ceiling's work, over the median time of this
     items: int = 0  #: what one call handles, where a rate means something
-    item: str = ""  #: what is counted, in the plural: "runs"; "bytes" are printed as MB
+    item: str = ""  #: what is counted, in the plural: "runs"
+    rate: float = 0.0  #: items in the time of `rate_unit`, at the median; 0 where a rate means nothing
+    rate_unit: str = ""  #: "runs per second"
+    note: str = ""  #: what else a reader must know of this variant
+
+
+class CheckFailedError(ValueError):
+    """What is compared does not agree, so that no time of it means anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +78,7 @@ class Case:
     """Variants that must agree before any of them is timed; "ours" is one of them."""
 
     name: str
+    key: str = ""  #: in names of ratios; by default the name up to its first comma or bracket
     variants: Mapping[str, Variant]
     bytes_moved: int
     ceiling: Ceiling
@@ -100,7 +109,7 @@ def multiplying(operations: int, dtype: torch.dtype, device: torch.device) -> Ce
     left, right = (torch.randn(side, side, generator=generator).to(device, dtype) for _ in range(2))
     product = torch.empty_like(left)
     return Ceiling(
-        name="product",
+        name="gemm",
         run=lambda: torch.mm(left, right, out=product),
         scale=operations / (2 * side**3),
     )
@@ -112,45 +121,131 @@ def measure(
     """Return a row a variant and one for the ceiling, timed in turns A B A B after some unmeasured rounds.
 
     After limit_s seconds there are fewer repeats, but at least three.
-    Raises: ValueError when a variant's result differs from ours: then there is no number to print.
+    Raises: CheckFailedError when a variant's result differs from ours: then there is no number to print.
     """
-    variants: dict[str, Callable[[], object]] = {**case.variants, case.ceiling.name: case.ceiling.run}
     first_ms = _check(case, device)
     first_ms[case.ceiling.name], _ = _time_ms(case, case.ceiling.name, case.ceiling.run, device)
-    times_ms: dict[str, list[float]] = {name: [] for name in variants}
-    end_s = time.perf_counter() + limit_s
-    for turn in count(-warm_up):
-        if turn >= repeats or (turn >= LEAST_REPEATS and time.perf_counter() > end_s):
-            break
-        for name, variant in variants.items():
-            elapsed_ms, _ = _time_ms(case, name, variant, device)
-            if turn >= 0:
-                times_ms[name].append(elapsed_ms)
+
+    def time_ms(name: str, run: Callable[[], object]) -> float:
+        return _time_ms(case, name, run, device)[0]
+
+    variants: dict[str, Callable[[], object]] = {**case.variants, case.ceiling.name: case.ceiling.run}
+    timers = {name: lambda name=name, run=run: time_ms(name, run) for name, run in variants.items()}
+    times_ms = take_turns(timers, repeats, warm_up, limit_s)
     times_ms[case.ceiling.name] = [case.ceiling.scale * t for t in times_ms[case.ceiling.name]]
     best_ms = float(np.median(times_ms[case.ceiling.name]))
     return [
-        _row(case, name, device, np.array(times), first_ms[name], best_ms) for name, times in times_ms.items()
+        row(
+            case=case.name,
+            key=case.key or plain_name(re.split("[,(]", case.name)[0]),
+            variant=name,
+            device=device_name(device),
+            times=times,
+            first=first_ms[name],
+            bytes_moved=case.bytes_moved,
+            ceiling=case.ceiling.name,
+            best=best_ms,
+            items=case.items,
+            item=case.item,
+        )
+        for name, times in times_ms.items()
     ]
 
 
-def print_table(rows: list[Row], console: Console) -> None:
-    """Print the rows of one case with their ratios to ours, which are the result."""
+def take_turns(
+    timers: Mapping[str, Callable[[], float]], repeats: int, warm_up: int, limit_s: float
+) -> dict[str, list[float]]:
+    """Return what each timer returned, called in turns A B A B, without those of the first rounds.
+
+    After limit_s seconds there are fewer rounds, but at least three that count.
+    """
+    times: dict[str, list[float]] = {name: [] for name in timers}
+    end_s = time.perf_counter() + limit_s
+    for turn in count(-warm_up):
+        if turn >= repeats or (turn >= LEAST_REPEATS and time.perf_counter() > end_s):
+            return times
+        for name, timer in timers.items():
+            elapsed = timer()
+            if turn >= 0:
+                times[name].append(elapsed)
+    raise AssertionError("count() has no end")
+
+
+def row(
+    *,
+    case: str,
+    key: str,
+    variant: str,
+    device: str,
+    times: Sequence[float],
+    first: float,
+    bytes_moved: int,
+    ceiling: str,
+    best: float,
+    unit: Literal["ms", "s"] = "ms",
+    items: int = 0,
+    item: str = "",
+    per: Literal["second", "hour"] = "second",
+    note: str = "",
+) -> Row:
+    """Return the row of a variant from its times in `unit`; `best` is the median time of the ceiling."""
+    low, p20, p50, p80, p95 = (float(q) for q in np.quantile(times, [0, 0.2, 0.5, 0.8, 0.95]))
+    a_second = {"ms": 1e3, "s": 1.0}[unit] * {"second": 1, "hour": 3600}[per]
+    return Row(
+        case=case,
+        key=key,
+        variant=variant,
+        device=device,
+        versions=f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
+        commit=machine.short_commit(),
+        n=len(times),
+        min=low,
+        p20=p20,
+        p50=p50,
+        p80=p80,
+        p95=p95,
+        first=first,
+        unit=unit,
+        bytes_moved=bytes_moved,
+        ceiling=ceiling,
+        share_of_ceiling=best / p50,
+        items=items,
+        item=item,
+        rate=items / p50 * a_second,
+        rate_unit=f"{item} per {per}" if items else "",
+        note=note,
+    )
+
+
+def ratios(rows: Iterable[Row]) -> dict[str, float]:
+    """Return what the rows of one case say, by name.
+
+    KEY_vs_PEER is the time of the peer over ours, for as many items: above 1 ours is the faster.
+    KEY_share_of_CEILING is the time of the ceiling over ours.
+    """
+    rows = list(rows)
     ours = next(row for row in rows if row.variant == OURS)
-    table = Table(title=f"{ours.case} (n = {ours.n})", title_justify="left")
-    for heading in ("variant", "ratio", "p50 ms", "min", "p20", "p80", "p95", f"of {ours.ceiling}"):
-        table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
-    for row in rows:
-        times = [
-            f"{ms:.{3 if ms < 10 else 1 if ms < 100 else 0}f}"
-            for ms in (row.p50, row.min, row.p20, row.p80, row.p95)
-        ]
-        table.add_row(row.variant, f"{row.p50 / ours.p50:.2f}", *times, f"{row.share_of_ceiling:.0%}")
-    console.print(table)
-    first = ", ".join(f"{row.variant} {row.first / 1e3:.2f} s" for row in rows if row.variant != row.ceiling)
-    console.print(f"first call, with any compiling: {first}", highlight=False)
-    if ours.items:
-        console.print(f"{OURS}: {_rate(ours)} (p50)", highlight=False)
-    console.print(f"{ours.device}; {ours.versions}; commit {ours.commit}\n", style="dim")
+    found = {f"{ours.key}_share_of_{plain_name(ours.ceiling)}": ours.share_of_ceiling}
+    for peer in rows:
+        if peer.variant not in (OURS, peer.ceiling):
+            found[f"{ours.key}_vs_{plain_name(peer.variant)}"] = slower_by(peer, ours)
+    return found
+
+
+def slower_by(row: Row, ours: Row) -> float:
+    """Return the time of a row over that of ours, for as many items."""
+    return (row.p50 / (row.items or 1)) / (ours.p50 / (ours.items or 1))
+
+
+def plain_name(text: str) -> str:
+    """Return words for a machine: 'Eq 3, 20 resamples' becomes 'eq_3_20_resamples'."""
+    return re.sub(r"\W+", "_", text).strip("_").lower()
+
+
+def device_name(device: torch.device, threads: int | None = None) -> str:
+    """Return the name of the device, of a CPU with the threads that are at work, by default PyTorch's."""
+    name, threads = Settings(device=str(device)).device_name(), threads or torch.get_num_threads()
+    return name if device.type == "cuda" else f"{name}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _check(case: Case, device: torch.device) -> dict[str, float]:
@@ -165,7 +260,7 @@ def _check(case: Case, device: torch.device) -> dict[str, float]:
     for name in sorted(results):
         for mine, other, tolerance in zip(ours, results[name], tolerances, strict=True):
             if not _agree(mine, other, tolerance):
-                raise ValueError(f"{case.name}: {name} and {OURS} differ, so no time means anything.")
+                raise CheckFailedError(f"{case.name}: {name} and {OURS} differ, so no time means anything.")
     return first_ms
 
 
@@ -189,40 +284,3 @@ def _time_ms(case: Case, name: str, variant: Callable[[], T], device: torch.devi
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return (time.perf_counter() - start_s) * 1e3, result
-
-
-def _row(
-    case: Case, variant: str, device: torch.device, times_ms: np.ndarray, first_ms: float, best_ms: float
-) -> Row:
-    low, p20, p50, p80, p95 = (float(q) for q in np.quantile(times_ms, [0, 0.2, 0.5, 0.8, 0.95]))
-    return Row(
-        case=case.name,
-        variant=variant,
-        device=_device_name(device),
-        versions=f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
-        commit=machine.short_commit(),
-        n=len(times_ms),
-        min=low,
-        p20=p20,
-        p50=p50,
-        p80=p80,
-        p95=p95,
-        first=first_ms,
-        unit="ms",
-        bytes_moved=case.bytes_moved,
-        ceiling=case.ceiling.name,
-        share_of_ceiling=best_ms / p50,
-        items=case.items,
-        item=case.item,
-    )
-
-
-def _rate(row: Row) -> str:
-    """Return what a variant handles in a second, in words."""
-    scale, item = (1e-6, "MB") if row.item == "bytes" else (1.0, row.item)
-    return f"{scale * row.items / row.p50 * 1e3:,.0f} {item} per second"
-
-
-def _device_name(device: torch.device) -> str:
-    name, threads = Settings(device=str(device)).device_name(), torch.get_num_threads()
-    return name if device.type == "cuda" else f"{name}, {threads} thread{'s' if threads > 1 else ''}"

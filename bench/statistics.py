@@ -37,12 +37,13 @@ class Sizes:
 
 
 FULL = Sizes()
+SMALL = Sizes(examples=203, runs=40, many_runs=100, runs_of_tasks=5, resamples=2)
 
 
 def cases(_: torch.device, sizes: Sizes = FULL) -> Iterator[Case]:
     """Yield the cases; no device has a part in them."""
     runs = SimulatedRuns.draw(sizes.runs, sizes.examples)
-    yield state_case(runs, "state from packed bits")
+    yield state_case("state", runs, "state from packed bits")
     yield votes_case(runs)
     yield estimates_case(runs, sizes.resamples)
     yield law_case(runs)
@@ -55,10 +56,10 @@ def cases(_: torch.device, sizes: Sizes = FULL) -> Iterator[Case]:
     times = -(-sizes.many_runs // sizes.runs)
     packed_RB = np.tile(runs.packed_RB, (times, 1))[: sizes.many_runs]
     many = SimulatedRuns(runs.labels_N, packed_RB, runs.predicted_RN[:0])
-    yield state_case(many, f"state of {sizes.many_runs:,} runs")
+    yield state_case("state_many", many, f"state of {sizes.many_runs:,} runs")
 
 
-def state_case(runs: SimulatedRuns, name: str) -> Case:
+def state_case(key: str, runs: SimulatedRuns, name: str) -> Case:
     """Return counting correct answers by run and by example, and their products."""
     n = len(runs.labels_N)
 
@@ -79,6 +80,7 @@ def state_case(runs: SimulatedRuns, name: str) -> Case:
 
     return Case(
         name=f"{name} ({len(runs.packed_RB):,} x {n:,})",
+        key=key,
         variants={OURS: ours, "NumPy": plain},
         bytes_moved=runs.packed_RB.nbytes,
         ceiling=copying(runs.packed_RB.nbytes, torch.device("cpu")),
@@ -107,6 +109,7 @@ def votes_case(runs: SimulatedRuns) -> Case:
 
     return Case(
         name=f"state with votes ({len(runs.packed_RB):,} x {n:,})",
+        key="votes",
         variants={OURS: ours, "NumPy": plain},
         bytes_moved=runs.predicted_RN.nbytes,
         ceiling=copying(runs.predicted_RN.nbytes, torch.device("cpu")),
@@ -142,6 +145,7 @@ def estimates_case(runs: SimulatedRuns, resamples: int) -> Case:
 
     return Case(
         name=f"Eq 3 with both intervals ({counts.R:,} x {n:,})",
+        key="estimates",
         variants={
             OURS: ours,
             "all estimates and tests": everything,
@@ -167,6 +171,7 @@ def law_case(runs: SimulatedRuns) -> Case:
 
     return Case(
         name=f"Poisson-binomial law ({counts.n:,} examples)",
+        key="poisson_binomial",
         variants={
             OURS: lambda: tensors(poisson_binomial(counts.c_N, counts.R).pmf_K),
             "scipy.stats.poisson_binom": lambda: tensors(
@@ -199,6 +204,7 @@ def beats_case(runs: SimulatedRuns, others: CorrectnessCounts) -> Case:
 
     return Case(
         name=f"A against B ({counts.R:,} runs each)",
+        key="compare",
         variants={OURS: ours, "scipy.stats.mannwhitneyu alone": scipys, "NumPy, every pair": every_pair},
         bytes_moved=2 * counts.k_R.nbytes,
         ceiling=copying(2 * counts.k_R.nbytes, torch.device("cpu")),
@@ -235,6 +241,7 @@ def calibration_case(runs: SimulatedRuns) -> Case:
 
     return Case(
         name=f"calibration test ({len(state.witness_WN)} runs play the labels)",
+        key="calibration",
         variants={OURS: ours, "NumPy, all votes anew": every_vote},
         bytes_moved=counts.votes_NK.nbytes,
         ceiling=copying(counts.votes_NK.nbytes, torch.device("cpu")),
@@ -271,6 +278,7 @@ def pairs_case(runs: SimulatedRuns) -> Case:
 
     return Case(
         name=f"all pairs of examples ({R:,} x {n:,})",
+        key="pairs",
         variants={OURS: ours, "NumPy, one product": plain},
         bytes_moved=runs.packed_RB.nbytes,
         ceiling=copying(runs.packed_RB.nbytes, torch.device("cpu")),
@@ -298,6 +306,7 @@ def tasks_case(runs: SimulatedRuns) -> Case:
 
     return Case(
         name=f"{2 ** (K - 1) - 1} binary tasks ({len(runs.packed_RB):,} runs)",
+        key="binary_tasks",
         variants={OURS: ours, "NumPy, one by one": one_by_one},
         bytes_moved=runs.predicted_RN.nbytes,
         ceiling=copying(runs.predicted_RN.nbytes, torch.device("cpu")),
@@ -329,6 +338,7 @@ def shell_case(runs: SimulatedRuns, store: Path) -> Case:
 
     return Case(
         name=f"analyze from the shell ({len(runs.packed_RB):,} x {len(runs.labels_N):,})",
+        key="analyze",
         variants={
             OURS: analyze,
             "again, statistics kept": analyze,

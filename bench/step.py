@@ -4,9 +4,11 @@ The first call of the compiled variant is what compiling costs; code that torch.
 earlier shortens it (TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 ignores that).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import sqrt
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,11 +23,14 @@ from bench.schema import OURS, Case, Result, multiplying
 
 SEEDS = Seeds(init=1, order=2, aug=3)
 
+#: What makes a step small enough for a test.
+SMALL: Mapping[str, Any] = MappingProxyType({"batch_size": 24, "network.widths": (8, 12, 16)})
 
-def cases(device: torch.device) -> Iterator[Case]:
-    """Yield a step of each recipe that the campaigns use, at its batch size."""
+
+def cases(device: torch.device, changes: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Case]:
+    """Yield a step of each recipe that the campaigns use, with some of its values changed."""
     for recipe in (tiny(), airbench94()):
-        yield step_case(recipe, device)
+        yield step_case(recipe.with_values(changes), device)
 
 
 def step_case(recipe: Recipe, device: torch.device) -> Case:
@@ -37,11 +42,12 @@ def step_case(recipe: Recipe, device: torch.device) -> Case:
     operations, digits = count_operations(recipe, eager), str(dtype).removeprefix("torch.")
     step = Step(recipe, compiled if ours else eager)
     return Case(
+        key=recipe.name,
         name=f"step of {recipe.name}, {recipe.batch_size} images, {operations / 1e9:.1f} GFLOP, {digits}",
         variants={
             OURS: step,
-            "eager" if ours else "compiled": Step(recipe, eager if ours else compiled),
-            "plain": Step(recipe.with_values({"precision": "single"}), eager, torch.contiguous_format),
+            "eager step" if ours else "compiled step": Step(recipe, eager if ours else compiled),
+            "plain step": Step(recipe.with_values({"precision": "single"}), eager, torch.contiguous_format),
         },
         bytes_moved=step.bytes_moved,
         ceiling=multiplying(operations, dtype, device),

@@ -52,6 +52,7 @@ class Sizes:
 
 
 FULL = Sizes()
+SMALL = Sizes(examples=43, batch=4, stored=10, resumed=50, scattered=6)
 
 
 def cases(device: torch.device, sizes: Sizes = FULL) -> Iterator[Case]:
@@ -60,12 +61,12 @@ def cases(device: torch.device, sizes: Sizes = FULL) -> Iterator[Case]:
     rows = sizes.stored + 4 * BATCHES * sizes.batch  # four ways to keep a batch
     with folder_in_memory(rows * runs.row_bytes) as memory:
         if memory:
-            yield from commit_case("tmpfs", memory, runs)
+            yield from commit_case("commit_tmpfs", "tmpfs", memory, runs)
             yield from stored_cases(memory / "stored", runs, sizes.stored)
     with folder_on_disk() as disk:
         where = f"disk ({filesystem_of(disk)})"
-        yield from commit_case(where, disk, runs)
-        yield from commit_case(where, disk, one_run)
+        yield from commit_case("commit_disk", where, disk, runs)
+        yield from commit_case("commit_one_run", where, disk, one_run)
         yield resume_case(disk / "resumed", runs, sizes.resumed, sizes.scattered)
 
 
@@ -105,7 +106,7 @@ def folder_on_disk() -> Iterator[Path]:
             parent.rmdir()
 
 
-def commit_case(where: str, folder: Path, runs: FakeRuns) -> Iterator[Case]:
+def commit_case(key: str, where: str, folder: Path, runs: FakeRuns) -> Iterator[Case]:
     """Yield the commit of new runs, a batch a call, and close its files at the end."""
     ways = {OURS: by_store, "npz per run": by_npz, "memmap": by_memmap, "one write": by_one_write}
     with ExitStack() as opened:
@@ -115,6 +116,7 @@ def commit_case(where: str, folder: Path, runs: FakeRuns) -> Iterator[Case]:
         what = "one run at a time" if runs.count == 1 else f"commit {runs.count} runs"
         yield Case(
             name=f"{what}, {where}",
+            key=key,
             variants=turns,
             bytes_moved=runs.count * runs.row_bytes,
             ceiling=ceiling,
@@ -130,6 +132,7 @@ def stored_cases(store: Path, runs: FakeRuns, n_runs: int) -> Iterator[Case]:
     files = [store / file for file in FILES]
     yield Case(
         name=f"open a store of {n_runs:,} runs",
+        key="store_open",
         variants={OURS: partial(open_store, store), "resume": partial(resume, store, runs, n_runs)},
         bytes_moved=files[0].stat().st_size,
         ceiling=Ceiling(name="read", run=partial(read_through, files[:1])),
@@ -137,6 +140,7 @@ def stored_cases(store: Path, runs: FakeRuns, n_runs: int) -> Iterator[Case]:
     read_bytes = verify(store).bytes_read
     yield Case(
         name=f"verify a store of {n_runs:,} runs",
+        key="store_verify",
         variants={OURS: partial(verify_store, store), "plain": partial(verify_plainly, store)},
         bytes_moved=read_bytes,
         ceiling=Ceiling(name="read + crc32", run=partial(read_through, files, zlib.crc32)),
@@ -209,6 +213,7 @@ def resume_case(store: Path, runs: FakeRuns, n_runs: int, scattered: int) -> Cas
 
     return Case(
         name=f"resume a store of {n_runs:,} runs, disk ({filesystem_of(store)})",
+        key="store_resume",
         variants={OURS: ours, "plain": plain},
         bytes_moved=files[0].stat().st_size,
         ceiling=Ceiling(name="read", run=partial(read_through, files[:1])),

@@ -58,7 +58,7 @@ def section(session: "Session", report: "Report", deadline: "Deadline") -> None:
     found, side = session.ceilings, session.sizes.product_side
     for dtype, product in found.products.items():
         report.add(
-            f"product, {side} x {side} x {side}", dtype, product, ceiling="product",
+            f"gemm, {side} x {side} x {side}", dtype, product, ceiling="gemm",
             best_ms=product.median_ms, items=found.operations, item="operations",
         )  # fmt: skip
         report.figure(f"tflop_per_s_{dtype}", found.operations / product.median_ms / 1e9)

@@ -5,7 +5,6 @@ What the trainer is called with is written here and nowhere else in this package
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
@@ -16,19 +15,20 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from airbench_var.data.dataset import Dataset
+from airbench_var.execution import TrainFunction, in_threads
 from airbench_var.models import build
 from airbench_var.recipe import Recipe
 from airbench_var.seeds import Seeds, seeds_of_run
 from airbench_var.stats import CorrectnessCounts
-from airbench_var.store.rows import RunResult
+from airbench_var.store.rows import RunResult, RunSpec
 from airbench_var.training import Settings, Trainer, choose_compile
 from airbench_var.training.evaluation import test_sets_of
 from bench.gpu.timing import Timed, synchronize
 
 #: Of the campaign; a path takes its runs from numbers of its own, so that no two networks share a seed.
 SEED = 0
-FAST, REFERENCE, BESIDES = 0, 1_000_000, 2_000_000
-LANE = 100_000  #: between the first runs of trainers side by side
+FAST, REFERENCE, UNTIMED, BESIDE = 0, 1_000_000, 2_000_000, 3_000_000
+LANE = 100_000  #: between the first runs of different numbers of trainers side by side
 
 #: Views of a test image under test-time augmentation.
 VIEWS = 6
@@ -82,27 +82,35 @@ class Path:
 
 @dataclass
 class Group:
-    """Trainers of the fast path that run side by side, each in a thread of its own."""
+    """Trainers of the fast path that run side by side, as those of `--runs-per-device`."""
 
     paths: list[Path]
     made_s: float  #: of those that were not there before, with their first runs
+    results: dict[RunSpec, RunResult] = field(default_factory=dict)
 
     def train(self, rounds: int) -> tuple[float, Timed]:
         """Train so many networks with each; return the seconds of it all, and the times of each."""
-        before = [len(path.run_s) for path in self.paths]
+        count, run_s = len(self.paths), list[float]()
+
+        def clocked(path: Path) -> TrainFunction:
+            def train(seeds: Seeds) -> RunResult:
+                seconds, result = path.timed(seeds)
+                run_s.append(seconds)
+                return result
+
+            return train
+
+        first = BESIDE + LANE * count + len(self.results)
+        ids = range(first, first + count * rounds)
+        specs = [RunSpec(run_id=run_id, seeds=seeds_of_run(SEED, run_id)) for run_id in ids]
+        ready = map(clocked, self.paths)  # a thread takes the next
         synchronize(self.paths[0].trainer.device)
         start_s = time.perf_counter()
-        with ThreadPoolExecutor(len(self.paths)) as threads:
-            for done in [threads.submit(_train, path, rounds) for path in self.paths]:
-                done.result()
+        for outcome in in_threads([ready.__next__], specs, lambda: False, threads=count):
+            if outcome is not None and outcome.result is not None:
+                self.results[outcome.spec] = outcome.result
         wall_s = time.perf_counter() - start_s
-        run_s = [s for path, old in zip(self.paths, before, strict=True) for s in path.run_s[old:]]
         return wall_s, Timed(1e3 * np.array(run_s), self.paths[0].times.first_ms)
-
-
-def _train(path: Path, rounds: int) -> None:
-    for _ in range(rounds):
-        path.train()
 
 
 class Networks:
@@ -126,8 +134,7 @@ class Networks:
         """Return so many trainers of the fast path, made when they are first needed."""
         start_s = time.perf_counter()
         while len(self._side_by_side) < count:
-            first_id = FAST + LANE * len(self._side_by_side)
-            self._side_by_side.append(self._make(first_id, compiled=self._compiles))
+            self._side_by_side.append(self._make(FAST, compiled=self._compiles))
         return Group(self._side_by_side[:count], time.perf_counter() - start_s)
 
     @cached_property
@@ -161,7 +168,7 @@ class Networks:
         trainer.prepare()
         assert trainer.prepare_s is not None
         path = Path(first_id, trainer, made_s, trainer.prepare_s)
-        path.first_s, _ = path.timed(seeds_of_run(SEED, BESIDES))
+        path.first_s, _ = path.timed(seeds_of_run(SEED, UNTIMED))
         return path
 
     @property

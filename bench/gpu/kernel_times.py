@@ -89,7 +89,7 @@ def _add(
         case.replace("torch.", ""),
         f"{backend}, {inputs} inputs in turns",
         found,
-        ceiling="product" if operations else "copy",
+        ceiling="gemm" if operations else "copy",
         best_ms=ceilings.multiplying_ms(operations, "bfloat16")
         if operations
         else ceilings.copying_ms(bytes_moved),

@@ -4,11 +4,10 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +15,7 @@ from rich.table import Table
 from airbench_var import machine
 from airbench_var.training import Settings
 from bench.gpu.timing import Timed
-from bench.schema import Row
+from bench.schema import CheckFailedError, Row, plain_name, row
 
 NEEDS_CUDA = "needs CUDA"
 WIDTH = 120
@@ -54,10 +53,6 @@ class Machine:
         return ", ".join(f"{name} {version}" for name, version in named.items() if version)
 
 
-class CheckFailedError(Exception):
-    """Something that had to be equal was not."""
-
-
 class Report:
     """The findings of one section, kept as they come: a section that fails keeps what it had."""
 
@@ -77,31 +72,26 @@ class Report:
         bytes_moved: int = 0,
         items: int = 0,
         item: str = "",
+        per: Literal["second", "hour"] = "second",
     ) -> Row:
         """Keep and return the row of some timed calls; best_ms is what one takes at the ceiling's rate."""
-        low, p20, p50, p80, p95 = (float(q) for q in np.quantile(timed.ms, [0, 0.2, 0.5, 0.8, 0.95]))
-        row = Row(
+        found = row(
             case=case,
+            key=plain_name(case.split(",")[0]),
             variant=variant,
             device=self.machine.name,
-            versions=self.machine.versions,
-            commit=self.machine.commit or "unknown",
-            n=len(timed.ms),
-            min=low,
-            p20=p20,
-            p50=p50,
-            p80=p80,
-            p95=p95,
+            times=timed.ms.tolist(),
             first=timed.first_ms,
-            unit="ms",
             bytes_moved=bytes_moved,
             ceiling=ceiling,
-            share_of_ceiling=best_ms / p50,
+            best=best_ms,
             items=items,
             item=item,
+            per=per,
         )
-        self.rows.append(row)
-        return row
+        found = replace(found, versions=self.machine.versions, commit=self.machine.commit or "unknown")
+        self.rows.append(found)
+        return found
 
     def figure(self, name: str, value: Value) -> None:
         """Keep a number that is no time; its name says the unit."""
@@ -173,10 +163,10 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for heading in ("case", "variant", "n", "min", "p50", "p95", "unit", "of its ceiling"):
         left = heading in ("case", "variant", "unit")
         table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "case")
-    for row in rows:
-        times = [f"{row[name]:.4g}" for name in ("min", "p50", "p95")]
-        share = f"{row['share_of_ceiling']:.0%} {row['ceiling']}"
-        table.add_row(row["case"], row["variant"], str(row["n"]), *times, row["unit"], share)
+    for found in rows:
+        times = [f"{found[name]:.4g}" for name in ("min", "p50", "p95")]
+        share = f"{found['share_of_ceiling']:.0%} {found['ceiling']}"
+        table.add_row(found["case"], found["variant"], str(found["n"]), *times, found["unit"], share)
     return table
 
 

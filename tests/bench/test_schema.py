@@ -8,8 +8,19 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench.kernels import cases
-from bench.schema import Case, Ceiling, Result, copying, measure, multiplying, print_table
+from bench.kernels import augment_cases, cooccurrence_cases, correctness_cases
+from bench.schema import (
+    Case,
+    Ceiling,
+    CheckFailedError,
+    Result,
+    copying,
+    measure,
+    multiplying,
+    plain_name,
+    ratios,
+)
+from bench.table import print_table
 
 CPU = torch.device("cpu")
 
@@ -50,7 +61,7 @@ def test_a_slow_case_is_repeated_three_times_and_no_more() -> None:
 )
 def test_a_variant_that_differs_gets_no_number(other: torch.Tensor) -> None:
     case = case_of({"ours": lambda: (torch.ones(2),), "other": lambda: (other,)})
-    with pytest.raises(ValueError, match="a case: other and ours differ"):
+    with pytest.raises(CheckFailedError, match="a case: other and ours differ"):
         measure(case, CPU, repeats=1)
 
 
@@ -101,6 +112,37 @@ def test_the_table_shows_ratios_to_ours_what_the_ceiling_is_and_the_first_calls(
     assert "…" not in text.getvalue()
 
 
+def test_ratios_are_named_and_above_one_where_ours_is_faster() -> None:
+    variants: dict[str, Variant] = {
+        "ours": lambda: (torch.ones(2),),
+        "NumPy, alone": lambda: (torch.ones(2),),
+    }
+    ours, other, best = measure(case_of(variants), CPU, repeats=3)
+    ours, other = replace(ours, p50=2.0, share_of_ceiling=0.5), replace(other, p50=6.0)
+    assert ratios([ours, other, best]) == {"a_case_vs_numpy_alone": 3, "a_case_share_of_copy": 0.5}
+    twice = replace(other, items=4)  # in the same time
+    assert ratios([replace(ours, items=2), twice, best])["a_case_vs_numpy_alone"] == 1.5
+
+
+def test_rates_follow_from_the_median() -> None:
+    case = replace(case_of({"ours": lambda: (torch.ones(2),)}), items=8, item="runs")
+    for row in measure(case, CPU, repeats=3):
+        assert row.rate == pytest.approx(8 / row.p50 * 1000)
+        assert row.rate_unit == "runs per second"
+
+
+def test_a_case_has_the_key_it_is_given_or_its_name_up_to_a_comma_or_bracket() -> None:
+    case = case_of({"ours": lambda: (torch.ones(2),)})
+    for named, key in (
+        (replace(case, name="Two words, 3 x 4"), "two_words"),
+        (replace(case, name="Two words (3 x 4)"), "two_words"),
+        (replace(case, key="other"), "other"),
+    ):
+        assert {row.key for row in measure(named, CPU, repeats=1)} == {key}
+    assert plain_name("NumPy, 20 resamples of the runs") == "numpy_20_resamples_of_the_runs"
+
+
 def test_what_users_write_agrees_with_ours_in_every_case() -> None:
-    names = [measure(case, CPU, repeats=1, warm_up=0)[0].case for case in cases(CPU)]
+    cases = [*augment_cases(CPU), *correctness_cases(CPU), *cooccurrence_cases(CPU)]
+    names = [measure(case, CPU, repeats=1, warm_up=0)[0].case for case in cases]
     assert [name.split(",")[0] for name in names] == ["augment", "augment", "correctness", "cooccurrence"]

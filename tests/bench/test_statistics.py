@@ -3,9 +3,7 @@
 import torch
 
 from bench.schema import measure
-from bench.statistics import Sizes, cases
-
-SMALL = Sizes(examples=203, runs=40, many_runs=100, runs_of_tasks=5, resamples=2)
+from bench.statistics import SMALL, cases
 
 
 def test_all_that_is_compared_agrees() -> None:

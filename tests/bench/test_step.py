@@ -11,13 +11,13 @@ from airbench_var.recipe import Recipe
 from airbench_var.recipes.airbench import airbench94, tiny
 from airbench_var.training import Settings
 from bench.schema import measure
-from bench.step import Step, count_operations, step_case, tolerances
+from bench.step import SMALL, Step, count_operations, step_case, tolerances
 
 CPU = torch.device("cpu")
 
 
 def small(recipe: Recipe) -> Recipe:
-    return recipe.with_values({"batch_size": 24, "network.widths": (8, 12, 16)})
+    return recipe.with_values(SMALL)
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Callable[..., Any]]:
 def test_eager_compiled_and_plain_agree(recipe: Recipe, compiled: list[Callable[..., Any]]) -> None:
     case = step_case(small(recipe), CPU)
     rows = measure(case, CPU, repeats=1, warm_up=0)
-    assert [row.variant for row in rows] == ["ours", "compiled", "plain", "product"]
-    assert [function.__self__.model for function in compiled] == [case.variants["compiled"].model]  # type: ignore[attr-defined]
+    assert [row.variant for row in rows] == ["ours", "compiled step", "plain step", "gemm"]
+    assert [function.__self__.model for function in compiled] == [case.variants["compiled step"].model]  # type: ignore[attr-defined]
 
 
 def test_a_plain_script_computes_in_single_precision_with_channels_first(
@@ -47,8 +47,8 @@ def test_a_plain_script_computes_in_single_precision_with_channels_first(
     variants = step_case(small(tiny()), CPU).variants
     for name, dtype, layout in (
         ("ours", torch.bfloat16, torch.channels_last),
-        ("compiled", torch.bfloat16, torch.channels_last),
-        ("plain", torch.float32, torch.contiguous_format),
+        ("compiled step", torch.bfloat16, torch.channels_last),
+        ("plain step", torch.float32, torch.contiguous_format),
     ):
         step = variants[name]
         assert isinstance(step, Step)
@@ -60,10 +60,10 @@ def test_a_plain_script_computes_in_single_precision_with_channels_first(
 
 def test_a_network_that_is_not_ours_gets_no_number(compiled: list[Callable[..., Any]]) -> None:
     case = step_case(small(tiny()), CPU)
-    plain = case.variants["plain"]
+    plain = case.variants["plain step"]
     assert isinstance(plain, Step)
     plain.model.get_parameter("groups.2.conv1.weight").data.mul_(-1)
-    with pytest.raises(ValueError, match="plain and ours differ"):
+    with pytest.raises(ValueError, match="plain step and ours differ"):
         measure(case, CPU, repeats=1)
 
 

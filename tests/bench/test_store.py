@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,15 +14,17 @@ import pytest
 import torch
 from rich.console import Console
 
+import bench.cases
 from airbench_var.errors import UsageError
 from airbench_var.store import StoreWriter
-from bench import __main__, keeping, store
+from bench import keeping, store
+from bench.cases import CASES, Options
 from bench.keeping import FakeRuns, Turns, Way, by_memmap, by_npz, by_one_write, by_store
-from bench.schema import Case, Ceiling, Result, copying, measure, print_table
-from bench.store import Sizes, cases, commit_case, folder_in_memory, resume_case, stored_cases
+from bench.schema import Case, Ceiling, CheckFailedError, Result, copying, measure
+from bench.store import SMALL, cases, commit_case, folder_in_memory, resume_case, stored_cases
+from bench.table import print_table
 
 CPU = torch.device("cpu")
-SMALL = Sizes(examples=43, batch=4, stored=10, resumed=50, scattered=6)
 ON_DISK = ["commit 4 runs, disk", "one run at a time, disk", "resume a store of 50 runs, disk"]
 
 
@@ -92,22 +93,22 @@ def test_too_little_shared_memory_is_left_alone(here: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("failing", range(6))
-def test_an_error_leaves_nothing(here: Path, monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
+@pytest.mark.parametrize("error", [CheckFailedError("differs"), OSError("no room")])
+def test_an_error_leaves_nothing(
+    here: Path, monkeypatch: pytest.MonkeyPatch, failing: int, error: Exception
+) -> None:
     measured: list[str] = []
 
-    def fail_at_last(case: Case, *_: Any, **__: Any) -> list[Any]:
+    def fail_at_last(case: Case, *_: Any) -> list[Any]:
         measured.append(case.name)
         if len(measured) > failing:
             assert "bench-" in " ".join(left_in(here))
-            raise ValueError("differs")
+            raise error
         return []
 
-    monkeypatch.setattr(__main__, "GROUPS", {"store": lambda device: cases(device, SMALL)})
-    monkeypatch.setattr(__main__, "measure", fail_at_last)
-    monkeypatch.setattr(__main__, "print_table", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["bench", "store"])
-    with pytest.raises(ValueError, match="differs"):
-        __main__.main()
+    monkeypatch.setattr(bench.cases, "measure", fail_at_last)
+    with pytest.raises(type(error), match=str(error)):
+        list(CASES["store"](Options(device=CPU, small=True)))
     assert left_in(here) == ["shm"]
 
 
@@ -158,7 +159,7 @@ def test_a_way_that_keeps_other_rows_gets_no_number(
 
     monkeypatch.setattr(keeping, step, keep_one_wrong)
     with (
-        first_of(commit_case("here", here / "shm", runs)) as case,
+        first_of(commit_case("commit", "here", here / "shm", runs)) as case,
         pytest.raises(ValueError, match=f"commit 4 runs, here: {name} and ours differ"),
     ):
         measure(case, CPU, repeats=1)
@@ -169,7 +170,7 @@ def test_a_store_that_keeps_nothing_gets_no_number(
 ) -> None:
     monkeypatch.setattr(StoreWriter, "commit", lambda self, outcomes: None)
     with (
-        first_of(commit_case("here", here / "shm", runs)) as case,
+        first_of(commit_case("commit", "here", here / "shm", runs)) as case,
         pytest.raises(UsageError, match="run 0 is not committed"),
     ):
         measure(case, CPU, repeats=1)
@@ -254,7 +255,7 @@ def test_preparing_and_fetching_come_before_and_after_what_is_timed(monkeypatch:
 def test_the_table_is_followed_by_the_rate(items: int, item: str, shown: str) -> None:
     ours, best = measure(case_of_items(items, item), CPU, repeats=1)
     text = io.StringIO()
-    print_table([replace(ours, p50=2.0), best], Console(file=text, width=80))
+    print_table([replace(ours, rate=ours.rate * ours.p50 / 2), best], Console(file=text, width=80))
     assert shown in text.getvalue()
 
 

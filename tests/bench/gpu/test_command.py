@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from airbench_var.errors import DeviceError, UsageError
+from bench.__main__ import main as bench
 from bench.gpu import command
 from bench.gpu.command import SECTIONS, main
 from bench.gpu.report import NEEDS_CUDA
@@ -129,7 +130,7 @@ def test_numbers_of_another_machine_are_not_mixed(
 def test_what_cannot_be_done_is_refused_before_anything_is_written(
     options: list[str], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--out", str(tmp_path / "out"), *options]) == code
+    assert bench(["gpu", "--out", str(tmp_path / "out"), *options]) == code
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

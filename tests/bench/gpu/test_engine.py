@@ -28,25 +28,29 @@ def test_operations_are_those_of_all_passes(small_data: Dataset) -> None:
 
 def test_no_two_networks_share_a_seed(small_data: Dataset) -> None:
     networks = Networks(QUICK.recipe, small_data, CPU)
-    paths = [*networks.group(4).paths, networks.reference]
-    seeds = [path.seeds(run) for path in paths for run in range(3)]
-    assert len(set(seeds)) == 15
-    assert networks.group(2).paths == paths[:2]  # made once
+    four = networks.group(4)
+    seeds = [networks.fast.seeds(0), networks.fast.seeds(1), networks.reference.seeds(0)]
+    for count in (1, 2, 2):
+        group = networks.group(count)
+        assert group.paths == four.paths[:count]  # made once
+        group.train(1)
+        group.train(1)
+        seeds += [spec.seeds for spec in group.results]
+    assert len(set(seeds)) == 3 + 2 + 4  # the same again for the same number
 
 
 def test_several_at_a_time_each_train_their_own(small_data: Dataset) -> None:
     networks = Networks(QUICK.recipe, small_data, CPU)
     group = networks.group(2)
     _, times = group.train(2)
-    assert len(times.ms) == 4
-    for path in group.paths:
-        for run, result in enumerate(path.results):
-            assert equal_bits(result, networks.reference.trainer(path.seeds(run)))
+    assert len(times.ms) == len(group.results) == 4
+    for spec, result in group.results.items():
+        assert equal_bits(result, networks.reference.trainer(spec.seeds))
 
 
 def test_an_error_in_a_thread_is_raised(small_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     group = Networks(QUICK.recipe, small_data, CPU).group(1)
-    monkeypatch.setattr(group.paths[0], "train", lambda: 1 / 0)
+    monkeypatch.setattr(group.paths[0], "timed", lambda seeds: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         group.train(1)
 

@@ -1,0 +1,89 @@
+"""What an expert would write: resident bfloat16 images, channels-last, whole-epoch augmentation, autocast.
+
+Source: github.com/KellerJordan/cifar10-airbench, airbench94_muon.py (loader, augmentation, loop), written anew
+for a CPU: bfloat16 autocast over float32 weights in place of a float16 network, and no torch.compile.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from airbench_var.data.dataset import Dataset, Split
+from airbench_var.recipe import Recipe
+from bench.peers.network import Network, Schedule, loss_of
+
+EVALUATION_BATCH = 2000
+
+
+class TunedEager:
+    """Trains a network a call."""
+
+    def __init__(self, recipe: Recipe, data: Dataset) -> None:
+        self.recipe, self.classes = recipe, len(data.classes)
+        self.images_NCHW, self.labels_N = self._resident(data, data.train)
+        self.test_NCHW, self.test_labels_N = self._resident(data, data.test)
+
+    @staticmethod
+    def _resident(data: Dataset, split: Split) -> tuple[Tensor, Tensor]:
+        """Return normalised images (N, C, H, W), bfloat16 and channels-last, and labels (N,)."""
+        parts = [
+            ((torch.from_numpy(images) - torch.tensor(data.mean)) / torch.tensor(data.std)).bfloat16()
+            for images in (split.images_NHWC[first : first + 5000] for first in range(0, len(split), 5000))
+        ]
+        return torch.cat(parts).permute(0, 3, 1, 2), torch.from_numpy(split.labels_N).long()
+
+    def __call__(self, seed: int) -> float:
+        """Return the accuracy of a network."""
+        torch.manual_seed(seed)
+        model = Network(self.recipe.network, self.classes, self.images_NCHW[:5000])  # type: ignore[arg-type]
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        schedule = Schedule(model, self.recipe, len(self.labels_N) // self.recipe.batch_size, fused=True)
+        model.train()
+        for step, (images_BCHW, labels_B) in zip(range(schedule.steps), self._batches(), strict=False):
+            with torch.autocast("cpu", torch.bfloat16):
+                logits_BK = model(images_BCHW, step < schedule.whiten_steps)
+            loss_of(logits_BK, labels_B, self.recipe).backward()
+            schedule.step(step)
+            model.zero_grad(set_to_none=True)
+        model.eval()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            logits_NK = torch.cat([model(images) for images in self.test_NCHW.split(EVALUATION_BATCH)])
+        return float((logits_NK.argmax(1) == self.test_labels_N).float().mean())
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield augmented batches for ever; every other epoch all images are mirrored."""
+        r, batch_size = self.recipe.augment.translate, self.recipe.batch_size
+        flipped_NCHW = flip_half(self.images_NCHW)
+        padded_NCHW = F.pad(flipped_NCHW, (r,) * 4, "reflect")
+        epoch = 0
+        while True:
+            images_NCHW = crop(padded_NCHW, r) if r else flipped_NCHW
+            if epoch % 2:
+                images_NCHW = images_NCHW.flip(-1)
+            order_N = torch.randperm(len(images_NCHW))
+            for first in range(0, len(order_N) - batch_size + 1, batch_size):
+                rows_B = order_N[first : first + batch_size]
+                yield images_NCHW[rows_B], self.labels_N[rows_B]
+            epoch += 1
+
+
+def flip_half(images_NCHW: Tensor) -> Tensor:
+    """Mirror each image with probability 1/2."""
+    mask_N = (torch.rand(len(images_NCHW)) < 0.5).view(-1, 1, 1, 1)
+    return torch.where(mask_N, images_NCHW.flip(-1), images_NCHW)
+
+
+def crop(padded_NCHW: Tensor, r: int) -> Tensor:
+    """Cut the middle of each padded image, shifted by -r ... r each way: a masked copy for each shift."""
+    size = padded_NCHW.size(-1) - 2 * r
+    shifts_N2 = torch.randint(-r, r + 1, (len(padded_NCHW), 2))
+    out_NCHW = torch.empty(
+        (len(padded_NCHW), 3, size, size), dtype=padded_NCHW.dtype, memory_format=torch.channels_last
+    )
+    for dy in range(-r, r + 1):
+        for dx in range(-r, r + 1):
+            mask_N = (shifts_N2[:, 0] == dy) & (shifts_N2[:, 1] == dx)
+            out_NCHW[mask_N] = padded_NCHW[mask_N, :, r + dy : r + dy + size, r + dx : r + dx + size]
+    return out_NCHW
