@@ -7,9 +7,8 @@ is still to come; with less time a section does less, but never less than its fi
 | section | s | of which |
 |---|---|---|
 | tests | 60 | pytest's start 15, compiling 90 Triton variants at 0.3 to 0.5 |
-| kernels | 25 | 27 variants of augmentation and 30 of correctness at 0.3, references in plain Python 5 |
-| kernel_times | 10 | capture, and 53 replays of some milliseconds |
-| ceilings | 5 | 23 products of 8192 a side at 1.4 ms; making their matrices |
+| kernels | 35 | compiling 27 + 30 variants at 0.3, references 5, ceilings and replays 10 |
+| ceilings | 1 | measured by then: 50 products of 8192 a side at 1.4 ms |
 | per_run | 110 | compile and capture 45, then at least 50 networks at 1.0 |
 | at_a_time | 65 | three more trainers 30, then 4 rounds and more of 1, 2 and 4 networks |
 | profile | 15 | three runs, and reading a trace of 40,000 kernels |

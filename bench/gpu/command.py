@@ -10,7 +10,7 @@ from rich.console import Console
 
 from airbench_var.errors import AirbenchVarError
 from airbench_var.training import choose_device
-from bench.gpu import ceilings, equivalence, kernel_checks, kernel_times, peer, profiled, runs, suite
+from bench.gpu import ceilings, equivalence, kernels, peer, profiled, runs, suite
 from bench.gpu.report import print_origin
 from bench.gpu.sections import Section, Sections
 from bench.gpu.session import FULL, QUICK, Session, load_data
@@ -18,9 +18,8 @@ from bench.gpu.session import FULL, QUICK, Session, load_data
 #: In order. The seconds are predictions for an H200 by arithmetic, see the package; nobody has measured them.
 SECTIONS = (
     Section(name="tests", title="Tests marked gpu", predicted_s=60, run=suite.section),
-    Section(name="kernels", title="Kernels against references", predicted_s=25, run=kernel_checks.section),
-    Section(name="kernel_times", title="Times of the kernels", predicted_s=10, run=kernel_times.section),
-    Section(name="ceilings", title="Ceilings", predicted_s=5, run=ceilings.section),
+    Section(name="kernels", title="Kernels: bits and times", predicted_s=35, run=kernels.section),
+    Section(name="ceilings", title="Ceilings", predicted_s=1, run=ceilings.section),
     Section(name="per_run", title="One network after the other", predicted_s=110, run=runs.per_run),
     Section(name="at_a_time", title="Several networks at a time", predicted_s=65, run=runs.at_a_time),
     Section(name="profile", title="Profile of a run", predicted_s=15, run=profiled.section),

@@ -20,8 +20,6 @@ from airbench_var.kernels.cooccurrence import cpu as cooccurrence_cpu
 from airbench_var.kernels.cooccurrence import reference as cooccurrence_reference
 from airbench_var.kernels.correctness import cpu as correctness_cpu
 from airbench_var.kernels.correctness import reference as correctness_reference
-from bench.gpu.report import Report
-from bench.gpu.session import Deadline, Session
 
 POISON, GUARD_BYTES = 0xFF, 64
 MEAN, STD = (125.307, 122.95, 113.865), (62.993, 62.089, 66.705)  # CIFAR-10, units of 0 ... 255
@@ -43,24 +41,6 @@ class Check(NamedTuple):
     name: str
     fill: Callable[[list[Tensor]], object]
     wanted: Sequence[Tensor]
-
-
-def section(session: Session, report: Report, deadline: Deadline) -> None:
-    """Check every kernel, and say from which entropy its inputs can be drawn again."""
-    entropy = np.random.SeedSequence().entropy
-    report.figure("entropy", str(entropy))
-    rng = np.random.default_rng(entropy)
-    for op, checks in (
-        ("augment", augment_checks),
-        ("correctness", correctness_checks),
-        ("cooccurrence", cooccurrence_checks),
-    ):
-        wrong, done = [], 0
-        for check in checks(rng, session.device):
-            done += 1
-            wrong += [check.name] if differs(check, session.device) else []
-        report.figure(f"{op}_checks", done)
-        report.check(f"{op}_gives_the_bits_of_its_reference", not wrong, "; ".join(wrong))
 
 
 def differs(check: Check, device: torch.device) -> bool:

@@ -85,6 +85,8 @@ class Sections:
         error = ""
         try:
             section.run(self.session, report, Deadline(share * max(0.0, self.budget.left_s)))
+            if self.session.device.type == "cuda":
+                torch.cuda.empty_cache()  # a capture cannot free what others have left, nor can the peer
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
             (self.session.out / f"{section.name}.traceback.txt").write_text(traceback.format_exc())

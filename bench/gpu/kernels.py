@@ -1,18 +1,31 @@
-"""Times of the kernels, as shares of the bandwidth and the rate that were measured in the same call.
+"""The kernels checked, then timed, as shares of the bandwidth and the rate measured in the same call.
 
 A call takes turns with others on inputs of their own, together several times what the cache holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from math import ceil
 
+import numpy as np
 import torch
 
 from airbench_var.kernels import choose_backend
-from bench.gpu.kernel_checks import augment_into, augment_settings, cooccurrence_into, correctness_into
+from bench.gpu.kernel_checks import (
+    Check,
+    augment_checks,
+    augment_into,
+    augment_settings,
+    cooccurrence_checks,
+    cooccurrence_into,
+    correctness_checks,
+    correctness_into,
+    differs,
+)
 from bench.gpu.report import Report
 from bench.gpu.session import Deadline, Session
 from bench.gpu.timing import Call, timed
+from bench.schema import CheckFailedError
 
 SIDE, CLASSES, TRANSLATE = 32, 10, 2
 #: Inputs together are so many times the cache, but at most so many.
@@ -21,16 +34,29 @@ IMAGES = 50_000  #: of a training set
 
 
 def section(session: Session, report: Report, deadline: Deadline) -> None:
-    """Report a row a kernel and size."""
-    for batch in session.sizes.batches:
-        for dtype in (torch.float16, torch.float32):
-            _augment(session, report, batch, dtype)
-    for n in session.sizes.logits:
-        _correctness(session, report, n)
-    _cooccurrence(session, report)
+    """Check each kernel, and time it if it is right; say from which entropy the inputs can be drawn again."""
+    entropy = np.random.SeedSequence().entropy
+    report.figure("entropy", str(entropy))
+    rng = np.random.default_rng(entropy)
+    wrong: list[str] = []
+    for op, (checks, times) in OPS.items():
+        found = [(check.name, differs(check, session.device)) for check in checks(rng, session.device)]
+        differing = [f"{op}: {name}" for name, differs_there in found if differs_there]
+        report.figure(f"{op}_checks", len(found))
+        report.figure(f"{op}_gives_the_bits_of_its_reference", not differing)
+        if not differing:
+            times(session, report)
+        wrong += differing
+    if wrong:
+        raise CheckFailedError(f"other bits than the reference, so no times of these: {'; '.join(wrong)}")
 
 
-def _augment(session: Session, report: Report, batch: int, dtype: torch.dtype) -> None:
+def _augment(session: Session, report: Report) -> None:
+    for batch, dtype in product(session.sizes.batches, (torch.float16, torch.float32)):
+        _augment_batch(session, report, batch, dtype)
+
+
+def _augment_batch(session: Session, report: Report, batch: int, dtype: torch.dtype) -> None:
     device, settings = session.device, augment_settings("alternating", TRANSLATE, "reflect", 0, dtype)
     moved = batch * (SIDE * SIDE * 3 * (1 + dtype.itemsize) + 2 * 8)  # pixels in and out, rows and examples
     images = torch.randint(0, 256, (max(IMAGES, batch), SIDE, SIDE, 3), dtype=torch.uint8, device=device)
@@ -44,7 +70,12 @@ def _augment(session: Session, report: Report, batch: int, dtype: torch.dtype) -
     _add(session, report, f"augment, {batch} images to {dtype}", moved, call)
 
 
-def _correctness(session: Session, report: Report, n: int) -> None:
+def _correctness(session: Session, report: Report) -> None:
+    for n in session.sizes.logits:
+        _correctness_of(session, report, n)
+
+
+def _correctness_of(session: Session, report: Report, n: int) -> None:
     device = session.device
 
     def call() -> Call:
@@ -100,3 +131,11 @@ def _add(
 def cache_bytes(device: torch.device) -> int:
     """Return the size of a GPU's L2 cache; 0 on a CPU, which is not measured for its own sake here."""
     return int(torch.cuda.get_device_properties(device).L2_cache_size) if device.type == "cuda" else 0
+
+
+#: The checks of each kernel, and its times.
+OPS: dict[str, tuple[Callable[..., Iterator[Check]], Callable[[Session, Report], None]]] = {
+    "augment": (augment_checks, _augment),
+    "correctness": (correctness_checks, _correctness),
+    "cooccurrence": (cooccurrence_checks, _cooccurrence),
+}
