@@ -20,20 +20,18 @@ class Lane:
     """Where the work of one trainer is queued: on CUDA a stream, so that lanes of a GPU run side by side."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.captures = device.type == "cuda"
-        if self.captures:
-            self._stream = torch.cuda.Stream(device)
-            # One for all graphs of the lane: they run one after another, and what a graph returns is kept.
-            self._pool = torch.cuda.graph_pool_handle()
+        self.captures = device.type == "cuda"  #: may be turned off, to compare
+        self._stream = torch.cuda.Stream(device) if self.captures else None
+        # One for all graphs of the lane: they run one after another, and what a graph returns is kept.
+        self._pool = torch.cuda.graph_pool_handle() if self.captures else None
 
     def active(self) -> AbstractContextManager[Any]:
         """Within this context, work is queued in this lane."""
-        return torch.cuda.stream(self._stream) if self.captures else nullcontext()
+        return torch.cuda.stream(self._stream) if self._stream else nullcontext()
 
     def wait(self) -> None:
         """Wait until all that was queued is done; then what was downloaded can be read."""
-        if self.captures:
+        if self._stream:
             self._stream.synchronize()
 
     def captured(

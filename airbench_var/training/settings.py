@@ -1,12 +1,13 @@
 """How runs are computed: device, threads, compiling, loader; each choice with its reason."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.machine import cpu_name, nvidia_driver
@@ -40,6 +41,21 @@ class Settings:
             "threads": self.threads if self.on_cpu else None,
             "compile": self.compile,
         }
+
+    def compiled(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Return the function, compiled if the settings say so, anew for inputs of other shapes.
+
+        Not for any shape, as torch does when it meets a second one: then the bits of a run would depend on
+        what the process did before. Not "max-autotune", and "deterministic" where torch has it: kernels that
+        are chosen by their time on the day have other bits on another day. Not with the CUDA graphs of
+        torch.compile: those of `Lane` hold all of a step.
+        """
+        if not self.compile:
+            return function
+        from torch._inductor import list_options  # takes a second
+
+        options: dict[str, Any] = {"deterministic": True} if "deterministic" in list_options() else {}
+        return torch.compile(function, fullgraph=True, dynamic=False, options=options)
 
     @contextmanager
     def in_force(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ device between the first step and the end of the run.
 import copy
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain, count, islice
 from math import ceil
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.data.loaders import Loader, Pixels, ResidentLoader, normalised, steps_per_epoch
-from airbench_var.errors import UsageError
+from airbench_var.errors import DeviceError, UsageError
 from airbench_var.models import Model, build
 from airbench_var.models.airbench import Airbench
 from airbench_var.recipe import Recipe
@@ -60,7 +61,7 @@ class Trainer:
                     normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
                 )
             self.model: Model = model if settings.on_cpu else copy.deepcopy(model).to(self.device)
-            self.loss = torch.compile(self._loss, fullgraph=True) if settings.compile else self._loss
+            self.loss = settings.compiled(self._loss)
             self.loss_scale = LOSS_SCALE if (dtype, recipe.loss_reduction) == (torch.float16, "mean") else 1.0
             self.evaluation = Evaluation(data, recipe, self.device, dtype)
 
@@ -86,7 +87,7 @@ class Trainer:
         """Train one network and return its predictions on every test set."""
         self.prepare()
         # A replay asks for no setting of torch; those are the whole process's, which has other lanes too.
-        with self.lane.active() if self.lane.captures else self.settings.in_force():
+        with nullcontext() if self.lane.captures else self.settings.in_force(), self.lane.active():
             return self._run(seeds)
 
     def _prepare(self) -> None:
@@ -173,9 +174,18 @@ def _tensors(model: Model) -> Iterator[Tensor]:
 
 
 def prepared_trainer(recipe: Recipe, data: Dataset, settings: Settings) -> Trainer:
-    """Return a trainer that has compiled and captured what it calls."""
-    trainer = Trainer(recipe, data, settings)
-    trainer.prepare()
+    """Return a trainer that has compiled and captured what it calls.
+
+    Raises: DeviceError when the GPU lacks the memory; a graph keeps that of a whole step.
+    """
+    try:
+        trainer = Trainer(recipe, data, settings)
+        trainer.prepare()
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"recipe {recipe.name!r} does not fit into the memory of {settings.device} ({error}). "
+            "Lower --runs-per-device or the recipe's batch_size, or end what else runs there."
+        ) from error
     return trainer
 
 

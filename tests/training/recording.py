@@ -49,6 +49,7 @@ class RecordingLane(Lane):
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
+        self.captures = True
         self.replays: list[int] = []
 
     def captured(self, function: Callable[..., Output], inputs: Any = ()) -> Callable[..., Output]:

@@ -48,9 +48,6 @@ def make(recipe: Recipe, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> tupl
         trainer = Trainer(recipe, data, Settings())
     lane = trainer.lane
     assert isinstance(lane, RecordingLane)
-    lane.captures = True
-    monkeypatch.setattr(lane, "active", Settings().in_force)
-    monkeypatch.setattr(lane, "wait", lambda: None)
     trainer.prepare()
     return trainer, lane
 
@@ -182,6 +179,18 @@ def test_on_cuda_a_capture_is_warmed_up_and_on_the_stream_of_the_lane(
     captured()
     lane.wait()
     assert cuda.told == ["replay", "synchronize"]
+
+
+def test_on_cuda_without_captures_work_is_queued_in_the_lane_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cuda = FakeCuda(monkeypatch)
+    lane = Lane(torch.device("cuda:1"))
+    lane.captures = False
+    assert lane.captured(same) is same
+    with lane.active():
+        lane.wait()
+    assert cuda.told == ["on cuda:1", "synchronize", "off"]
 
 
 def test_compiling_and_capturing_are_timed_apart(small_data: Dataset) -> None:

@@ -1,17 +1,22 @@
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from airbench_var.data.dataset import Dataset, Split
-from airbench_var.errors import UsageError
+from airbench_var.errors import DeviceError, UsageError
+from airbench_var.execution import in_process, in_threads
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
-from airbench_var.seeds import Seeds
-from airbench_var.store.rows import RunResult
-from airbench_var.training import Settings, Trainer, refuse_misfit, train
+from airbench_var.seeds import Seeds, seeds_of_run
+from airbench_var.store.rows import RunResult, RunSpec
+from airbench_var.training import Settings, Trainer, prepared_trainer, refuse_misfit, train
 
 SEEDS = Seeds(init=1, order=2, aug=2**64 - 1)
 
@@ -180,3 +185,55 @@ def test_compiled_step_trains_the_same_network(small_data: Dataset) -> None:
     eager = Trainer(recipe, small_data, Settings())(SEEDS)
     compiled = Trainer(recipe, small_data, Settings(compile=True))(SEEDS)
     assert compiled.loss == pytest.approx(eager.loss, rel=0.02)
+
+
+def test_what_is_compiled_serves_every_trainer_of_its_shapes_and_no_other(
+    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the bits of a compiled run would depend on what its process compiled before."""
+    shapes: list[list[tuple[int, ...]]] = []
+    original = torch.compile
+
+    def compile_(function: Callable[..., Any], *, options: object, **same: Any) -> Callable[..., Any]:
+        return original(function, backend=note_shapes, **same)
+
+    def note_shapes(module: torch.fx.GraphModule, inputs: Sequence[Any]) -> Callable[..., Any]:
+        assert all(isinstance(tensor, Tensor) for tensor in inputs)  # no number that stands for a size
+        shapes.append([tuple(map(int, tensor.shape)) for tensor in inputs])
+        return module.forward
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    torch.compiler.reset()
+    for batch_size in (60, 60, 40):
+        recipe = quick(batch_size=batch_size, epochs=1 / 30)
+        Trainer(recipe, small_data, Settings(compile=True)).prepare()
+    assert [(batch_size, 3, 32, 32) in seen for seen, batch_size in zip(shapes, (60, 40), strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_too_little_memory_on_the_device_is_said(
+    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(trainer: Trainer) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(Trainer, "prepare", prepare)
+    with pytest.raises(DeviceError, match=r"'tiny' does not fit .* 2.00 GiB.* Lower --runs-per-device"):
+        prepared_trainer(quick(), small_data, Settings())
+
+
+def test_trainers_in_threads_share_nothing(small_data: Dataset) -> None:
+    """Several at a time are for a GPU; what they might share by mistake shows on a CPU too."""
+    make = partial(prepared_trainer, quick(epochs=0.5), small_data, Settings())
+    specs = [RunSpec(run_id=i, seeds=seeds_of_run(0, i)) for i in range(4)]
+    alone, side_by_side = (
+        {o.spec.run_id: bits(o.result) for o in outcomes if o is not None and o.result is not None}
+        for outcomes in (
+            in_process([make], specs, lambda: False),
+            in_threads([make], specs, lambda: False, threads=2),
+        )
+    )
+    assert len(alone) == 4
+    assert side_by_side == alone
