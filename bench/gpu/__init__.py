@@ -6,12 +6,13 @@ is still to come; with less time a section does less, but never less than its fi
 
 | section | s | of which |
 |---|---|---|
-| tests | 60 | pytest's start 15, compiling 90 Triton variants at 0.3 to 0.5 |
+| tests | 80 | pytest's start 15, compiling 90 Triton variants at 0.4, capturing 20 small trainers at 1.5 |
 | kernels | 35 | compiling 27 + 30 variants at 0.3, references 5, ceilings and replays 10 |
 | ceilings | 1 | measured by then: 50 products of 8192 a side at 1.4 ms |
-| per_run | 110 | compile and capture 45, then at least 50 networks at 1.0 |
-| at_a_time | 65 | three more trainers 30, then 4 rounds and more of 1, 2 and 4 networks |
-| profile | 15 | three runs, and reading a trace of 40,000 kernels |
-| equivalence | 60 | reference networks at about 4 s each; one seed again, with and without capture |
+| per_run | 100 | compile and capture 45, then at least 50 networks at 1.0 |
+| at_a_time | 60 | three more trainers at 8, then at least 4 rounds of 1, 2 and 4 networks |
+| profile | 10 | two runs, and reading a trace of 40,000 kernels |
+| equivalence | 55 | reference networks at about 4 s; one seed again, with and without capture |
 | peer | 110 | its max-autotune 80, then at least 5 turns of about 4 s |
+| compiled_tests | 180 | only when it is named, by --only compiled_tests |
 """

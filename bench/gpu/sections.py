@@ -29,6 +29,7 @@ class Section:
     title: str
     predicted_s: float  #: on an H200, by arithmetic; also its share of the budget
     run: Callable[[Session, Report, Deadline], None]
+    by_name: bool = False  #: runs only when it is named
 
 
 class Sections:

@@ -12,11 +12,22 @@ from bench.gpu.session import Deadline, Session
 REPOSITORY = Path(__file__).resolve().parents[2]
 COUNTED = ("tests", "failures", "errors", "skipped")
 #: A suite that hangs is ended after so many seconds, or when its share of the time is longer, then.
-PATIENCE_S = 150
+PATIENCE_S = 180
 
 
 def section(session: Session, report: Report, deadline: Deadline) -> None:
-    """Run the tests marked `gpu`; on a GPU some must run, and none may fail."""
+    """Run the tests marked `gpu`, but for those that compile a step: they alone would take minutes."""
+    report.figure("left_out", "tests of compiled steps: --only compiled_tests")
+    run(session, report, deadline, "not compiled")
+
+
+def compiled(session: Session, report: Report, deadline: Deadline) -> None:
+    """Run the others."""
+    run(session, report, deadline, "compiled")
+
+
+def run(session: Session, report: Report, deadline: Deadline, which: str) -> None:
+    """Run tests marked `gpu`, chosen by name; on a GPU some must pass, and none may fail."""
     marked = [
         path
         for path in sorted(REPOSITORY.glob("tests/**/test_*.py"))
@@ -24,7 +35,18 @@ def section(session: Session, report: Report, deadline: Deadline) -> None:
     ]
     results = session.out / "tests.xml"
     results.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-rs", "-m", "gpu", f"--junitxml={results}", *map(str, marked)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-rs",
+        "-m",
+        "gpu",
+        "-k",
+        which,
+        f"--junitxml={results}",
+        *map(str, marked),
+    ]
     with (session.out / "tests.txt").open("w") as log:
         done = subprocess.run(
             command,

@@ -24,7 +24,7 @@ def outcome(device: str, says: Says, data: Dataset, out: Path, monkeypatch: pyte
     """Run the section where pytest ends so."""
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        assert command[4:6] == ["-m", "gpu"]
+        assert command[4:8] == ["-m", "gpu", "-k", "not compiled"]
         assert any(part.endswith("test_triton.py") for part in command)
         if says[1]:
             (out / "tests.xml").write_text(says[1])
