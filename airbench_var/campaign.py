@@ -73,6 +73,16 @@ class Campaign:
             "columns": ["correct", "predicted"],
         }
 
+    @property
+    def make_train(self) -> MakeTrain:
+        """What prepares the training of its runs in a worker."""
+        return partial(prepared_trainer, self.recipe, self.data, self.settings)
+
+    @property
+    def executor(self) -> Executor:
+        """What trains in as many processes, or at a time on a GPU, as it says."""
+        return executor_for(self.workers, self.runs_per_device)
+
     def provenance(self) -> dict[str, Any]:
         """Return where the runs come from, for people; never compared."""
         origin = machine.origin("airbench_var", "torch", "triton", "numpy")
@@ -147,7 +157,7 @@ class Session:
     @property
     def make_train(self) -> MakeTrain:
         """What prepares the training of its runs in a worker."""
-        return partial(prepared_trainer, self.campaign.recipe, self.campaign.data, self.campaign.settings)
+        return self.campaign.make_train
 
     def spec(self, run_id: int, arm: int = 0) -> RunSpec:
         """Return what a run is trained from."""
@@ -217,7 +227,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
             done, tried = writer.committed_count, 0
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
                 session.start(view.message)
-                execute = execute or executor_for(campaign.workers, campaign.runs_per_device)
+                execute = execute or campaign.executor
                 specs = [session.spec(run_id) for run_id in work]
                 for batch in in_batches(execute([session.make_train], specs, interrupt.requested)):
                     session.record(batch, view.message)

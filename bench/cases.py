@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bench import kernels, statistics, step, store
+from bench import kernels, statistics, step, store, training_cpu
 from bench.schema import Case, CheckFailedError, Row, measure, ratios
 
 
@@ -47,6 +47,9 @@ CASES: Mapping[str, Run] = MappingProxyType(
         "correctness": timed(lambda o: kernels.correctness_cases(o.device)),
         "cooccurrence": timed(
             lambda o: kernels.cooccurrence_cases(o.device, runs=500 if o.small else 10_000)
+        ),
+        "training_cpu": lambda o: training_cpu.run(
+            training_cpu.small() if o.small else training_cpu.full(o.data_dir), o.repeats, o.limit_s
         ),
         "step": timed(lambda o: step.cases(o.device, step.SMALL if o.small else {})),
         "store": timed(lambda o: store.cases(o.device, store.SMALL if o.small else store.FULL)),

@@ -77,7 +77,7 @@ class Network(nn.Module):
 
 def activation(net: AirbenchNet) -> nn.Module:
     """Return the activation that the recipe names."""
-    return {"gelu": nn.GELU, "relu": nn.ReLU}[net.activation]()
+    return nn.GELU() if net.activation == "gelu" else nn.ReLU()
 
 
 def whitening_filters(images_NCHW: Tensor, eps: float) -> Tensor:
@@ -96,7 +96,7 @@ class PlainMuon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "steps": steps})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every filter that has a gradient."""
         for group in self.param_groups:
             for p in group["params"]:
@@ -163,9 +163,10 @@ class Schedule:
 
 def loss_of(logits_BK: Tensor, labels_B: Tensor, recipe: Recipe) -> Tensor:
     """Return the recipe's loss, in single precision."""
-    return F.cross_entropy(
+    loss: Tensor = F.cross_entropy(
         logits_BK.float(),
         labels_B,
         label_smoothing=recipe.label_smoothing,
         reduction=recipe.loss_reduction,
     )
+    return loss

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 Image = npt.NDArray[np.uint8]  #: (H, W, C)
+Transform = Callable[..., object]
 
 
 class Compose:
     """One transform after the other."""
 
-    def __init__(self, transforms: Sequence[Callable[..., object]]) -> None:
+    def __init__(self, transforms: Sequence[Transform]) -> None:
         self.transforms = transforms
 
     def __call__(self, image: object) -> object:

@@ -1,7 +1,7 @@
 """What an expert would write: resident bfloat16 images, channels-last, whole-epoch augmentation, autocast.
 
-Source: github.com/KellerJordan/cifar10-airbench, airbench94_muon.py (loader, augmentation, loop), written anew
-for a CPU: bfloat16 autocast over float32 weights in place of a float16 network, and no torch.compile.
+Source: github.com/KellerJordan/cifar10-airbench, airbench94_muon.py (loader, augmentation, loop), written
+anew for a CPU: bfloat16 autocast over float32 weights in place of a float16 network, and no torch.compile.
 """
 
 from collections.abc import Iterator
