@@ -54,13 +54,14 @@ def compared(
     return found
 
 
-def verdict(estimate: Estimate, nothing: float) -> str:
-    """Return in words whether the interval of an estimate holds the value of no difference."""
+def verdict(estimate: Estimate, nothing: float) -> dict[str, Value]:
+    """Return an estimate, its interval, and whether that holds the value of no difference, in words."""
     if estimate.interval is None:
-        return f"no interval: {estimate.absent}"
+        return {"value": estimate.value, "verdict": f"no interval: {estimate.absent}"}
     low, high = estimate.interval
     said = "equal within" if low <= nothing <= high else "different:"
-    return f"{said} [{low:.5g}, {high:.5g}] ({estimate.level:.0%}; estimate {estimate.value:.5g})"
+    interval: dict[str, Value] = {"low": low, "high": high, "level": estimate.level}
+    return {"value": estimate.value, **interval, "verdict": f"{said} [{low:.5g}, {high:.5g}]"}
 
 
 def _bits(session: Session, report: Report, fast: Path) -> None:

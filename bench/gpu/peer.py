@@ -25,6 +25,8 @@ FILE = "airbench94_muon.py"
 RUNNER = Path(__file__).with_name("peer_runner.py")
 #: Its first run compiles with max-autotune, which takes a minute or two.
 PATIENCE_S = 240
+#: What an answer calls its clocks. Its own leaves out loading the data and the evaluation after every epoch.
+CLOCKS = {"call_s": "peer, its whole call", "own_s": "peer, by its own clock"}
 
 
 def find(path: Path) -> Path:
@@ -51,21 +53,23 @@ def section(session: Session, report: Report, deadline: Deadline) -> None:
             answers.append(peer.run(str(len(answers))))
     best_ms = session.ceilings.multiplying_ms(session.networks.operations, session.networks.product_type)
     case = f"{session.networks.recipe.name} and its peer in turns"
-    times = {"ours": Timed(1e3 * np.array(ours_s), path.times.first_ms)}
-    for clock in ("call_s", "own_s"):
-        if all(answer[clock] is not None for answer in answers):
-            name = {"call_s": "peer, its whole call", "own_s": "peer, by its own clock"}[clock]
-            times[name] = Timed(1e3 * np.array([answer[clock] for answer in answers]), 1e3 * first["call_s"])
+    ours = Timed(1e3 * np.array(ours_s), path.times.first_ms)
+    times = {"ours": ours}
+    for clock, name in CLOCKS.items():
+        if any(answer[clock] is None for answer in answers):
+            continue
+        times[name] = theirs = Timed(
+            1e3 * np.array([answer[clock] for answer in answers]), 1e3 * first["call_s"]
+        )
+        report.figure(f"peer_{clock}_over_ours", theirs.median_ms / ours.median_ms)
+        if session.per_hour:
+            best = max(session.per_hour.values()) * theirs.median_ms / 3.6e6
+            report.figure(f"our_best_networks_per_hour_over_peer_{clock}", best)
     for name, variant in times.items():
         report.add(case, name, variant, ceiling="gemm", best_ms=best_ms, items=1, item="networks", per="hour")
-        if name != "ours":
-            report.figure(f"{name}: time over ours", variant.median_ms / times["ours"].median_ms)
-            if session.per_hour:
-                best = max(session.per_hour.values()) / (3.6e6 / variant.median_ms)
-                report.figure(f"{name}: networks per hour, our best over it", best)
     report.figure("peer_mean_accuracy", float(np.mean([answer["accuracy"] for answer in answers])))
-    ours = mean_accuracies(path.results[-len(ours_s) :], session.data, session.networks.test_sets)
-    report.figure("our_mean_accuracy", dict(ours))
+    accuracies = mean_accuracies(path.results[-len(ours_s) :], session.data, session.networks.test_sets)
+    report.figure("our_mean_accuracy", dict(accuracies))
 
 
 class Peer:

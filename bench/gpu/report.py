@@ -178,5 +178,7 @@ def _shown(value: Value) -> str:
     if isinstance(value, list):
         return ", ".join(_shown(part) for part in value)
     if isinstance(value, dict):
-        return "".join(f"\n    {name}: {_shown(part)}" for name, part in value.items())
+        if any(isinstance(part, dict) for part in value.values()) or len(value) > 6:
+            return "".join(f"\n    {name}: {_shown(part)}" for name, part in value.items())
+        return ", ".join(f"{name} {_shown(part)}" for name, part in value.items())
     return str(value)
