@@ -20,7 +20,11 @@ from bench.table import print_table
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Print side-by-side timings.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Print side-by-side timings.",
+        epilog="python -m bench gpu --help: all that a machine with a GPU can say, in one call",
+    )
     known = ", ".join(CASES)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"any of {known} (default: all)")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
@@ -49,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the cases asked for, print a table each; return 1 when a check failed."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["gpu"]:  # a command of its own
+        from bench.gpu.command import main as gpu
+
+        return gpu(arguments[1:])
     own = parser()
     asked = own.parse_args(arguments)
     for name in asked.cases:
