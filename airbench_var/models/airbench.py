@@ -107,4 +107,5 @@ class Airbench(nn.Module):
         eps, momentum = self.config.norm_eps, 1 - self.config.norm_momentum
         if self.training:
             return features(x_BCHW, weights, momentum=momentum, eps=eps)
-        return features.evaluate(x_BCHW, weights, eps=eps)
+        views_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)  # mirrored ones are not
+        return features.evaluate(views_BCHW, weights, eps=eps)

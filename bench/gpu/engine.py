@@ -21,8 +21,9 @@ from airbench_var.recipe import Recipe
 from airbench_var.seeds import Seeds, seeds_of_run
 from airbench_var.stats import CorrectnessCounts
 from airbench_var.store.rows import RunResult, RunSpec
-from airbench_var.training import Settings, Trainer, choose_compile
+from airbench_var.training import Settings, Trainer, choose_engine
 from airbench_var.training.evaluation import test_sets_of
+from airbench_var.training.settings import Engine
 from bench.gpu.timing import Timed, synchronize
 
 #: Of the campaign; a path takes its runs from numbers of its own, so that no two networks share a seed.
@@ -123,18 +124,18 @@ class Networks:
     @cached_property
     def fast(self) -> Path:
         """The path that campaigns take on this device."""
-        return self._make(FAST, compiled=self._compiles)
+        return self._make(FAST, self._engine)
 
     @cached_property
     def reference(self) -> Path:
         """The plain path: operation after operation, nothing compiled, nothing captured."""
-        return self._make(REFERENCE, compiled=False, captured=False)
+        return self._make(REFERENCE, "eager", captured=False)
 
     def group(self, count: int) -> Group:
         """Return so many trainers of the fast path, made when they are first needed."""
         start_s = time.perf_counter()
         while len(self._side_by_side) < count:
-            self._side_by_side.append(self._make(FAST, compiled=self._compiles))
+            self._side_by_side.append(self._make(FAST, self._engine))
         return Group(self._side_by_side[:count], time.perf_counter() - start_s)
 
     @cached_property
@@ -143,26 +144,27 @@ class Networks:
 
     def captured_and_not(self) -> tuple[RunResult, RunResult] | None:
         """Return one run with and one without capture, neither compiled; None where nothing is captured."""
-        trainer = self._trainer(compiled=False)
+        trainer = self._trainer("eager")
         if not trainer.lane.captures:
             return None
         seeds = self.reference.seeds(0)
         return trainer(seeds), self.reference.trainer(seeds)
 
     @property
-    def _compiles(self) -> bool:
-        """Whether `airbench_var` compiles on this device when it is not told."""
-        return choose_compile("auto", str(self.device))[0]
+    def _engine(self) -> Engine:
+        """What `airbench_var` computes with on this device when it is not told."""
+        threads = torch.get_num_threads()
+        return choose_engine("auto", str(self.device), threads, [self.recipe], self.data)[0]
 
-    def _trainer(self, *, compiled: bool, captured: bool = True) -> Trainer:
+    def _trainer(self, engine: Engine, *, captured: bool = True) -> Trainer:
         """Return a trainer; on CUDA it captures its steps, unless it is told not to."""
-        trainer = Trainer(self.recipe, self.data, Settings(device=str(self.device), compile=compiled))
+        trainer = Trainer(self.recipe, self.data, Settings(device=str(self.device), engine=engine))
         trainer.lane.captures &= captured
         return trainer
 
-    def _make(self, first_id: int, *, compiled: bool, captured: bool = True) -> Path:
+    def _make(self, first_id: int, engine: Engine, *, captured: bool = True) -> Path:
         start_s = time.perf_counter()
-        trainer = self._trainer(compiled=compiled, captured=captured)
+        trainer = self._trainer(engine, captured=captured)
         synchronize(self.device)
         made_s = time.perf_counter() - start_s
         trainer.prepare()
