@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bench import campaigns, kernels, statistics, step, store, training_cpu
+from bench import campaigns, kernels, loaders, statistics, step, store, training_cpu
 from bench.schema import Case, CheckFailedError, Row, measure, ratios
 
 
@@ -43,6 +43,13 @@ def timed(cases: Callable[[Options], Iterator[Case]]) -> Run:
 
 CASES: Mapping[str, Run] = MappingProxyType(
     {
+        "loaders": timed(
+            lambda o: (
+                loaders.cases(training_cpu.small().data, 24, o.device)
+                if o.small
+                else loaders.cases(training_cpu.full(o.data_dir).data, loaders.RECIPE.batch_size, o.device)
+            )
+        ),
         "augment": timed(lambda o: kernels.augment_cases(o.device)),
         "correctness": timed(lambda o: kernels.correctness_cases(o.device)),
         "cooccurrence": timed(

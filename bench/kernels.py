@@ -1,4 +1,4 @@
-"""The kernels against their references and against "plain": what a user would write in PyTorch or NumPy."""
+"""The kernels against their references and against what a user would write in PyTorch or NumPy."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,10 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from airbench_var.kernels import choose_backend
 from airbench_var.kernels.augment import augment
 from airbench_var.kernels.augment.reference import Settings, draw
 from airbench_var.kernels.cooccurrence import cooccurrence
 from airbench_var.kernels.correctness import correctness
+from bench.peers.transforms import Compose, drawing, to_input
+from bench.peers.tuned_eager import masked_copies
+from bench.sampling import same_images
 from bench.schema import OURS, Case, Result, copying, multiplying
 
 MEAN, STD = (125.307, 122.95, 113.865), (62.993, 62.089, 66.705)  # CIFAR-10, units of 0 ... 255
@@ -19,8 +23,8 @@ N, SIZE, TRANSLATE = 10_000, 32, 2
 
 def augment_cases(device: torch.device) -> Iterator[Case]:
     """Yield augmentation at the batch sizes of `tiny` and `airbench94`."""
-    for batch in (500, 2000):
-        yield _augment_case(batch, half(device), device)
+    for key, batch in (("augment", 500), ("augment_2000", 2000)):
+        yield _augment_case(key, batch, half(device), device)
 
 
 def half(device: torch.device) -> torch.dtype:
@@ -28,12 +32,13 @@ def half(device: torch.device) -> torch.dtype:
     return torch.float16 if device.type == "cuda" else torch.bfloat16
 
 
-def _augment_case(batch: int, dtype: torch.dtype, device: torch.device) -> Case:
+def _augment_case(key_of_ratios: str, batch: int, dtype: torch.dtype, device: torch.device) -> Case:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (N, SIZE, SIZE, 3), dtype=torch.uint8, generator=generator)
     rows = torch.randperm(N, generator=generator)[:batch]
     key = torch.tensor([1, 3])
-    plain = PlainAugmentation(images, rows, key, dtype, device)
+    whole_batch = MaskedCopies(images, rows, key, dtype, device)
+    per_image = PerImage(images[rows], dtype, device)
     images, rows, key = images.to(device), rows.to(device), key.to(device)
 
     def run(backend: str) -> tuple[torch.Tensor]:
@@ -43,21 +48,42 @@ def _augment_case(batch: int, dtype: torch.dtype, device: torch.device) -> Case:
         )  # fmt: skip
         return (out_BCHW,)
 
-    variants = {OURS: lambda: run("auto"), "plain": lambda: (plain(),)}
+    variants: dict[str, Callable[[], Result]] = {
+        OURS: lambda: run("auto"),
+        "masked copies": lambda: (whole_batch(),),
+        "per image": lambda: (per_image(),),
+    }
     if device.type == "cpu":
         variants["reference"] = lambda: run("reference")
     name = f"augment, {batch} x {SIZE} x {SIZE} x 3 to {dtype}".replace("torch.", "")
     moved = batch * SIZE * SIZE * 3 * (1 + dtype.itemsize)
     return Case(
         name=name,
-        key=f"augment_{batch}",
+        key=key_of_ratios,
         variants=variants,
         bytes_moved=moved,
         ceiling=copying(moved, device),
+        agree={"per image": same_images},
+        notes={OURS: f"backend {choose_backend(device, in_c=True)[0]}", "per image": "draws for itself"},
+        items=batch,
+        item="images",
     )
 
 
-class PlainAugmentation:
+class PerImage:
+    """One image after the other through the transforms of a DataLoader; stacked, in the form of ours."""
+
+    def __init__(self, images_BHWC: torch.Tensor, dtype: torch.dtype, device: torch.device) -> None:
+        self.images, self.dtype, self.device = list(images_BHWC.numpy()), dtype, device
+        self.transform = Compose([*drawing(SIZE, TRANSLATE), *to_input(MEAN, STD)])
+
+    def __call__(self) -> torch.Tensor:
+        """Return the batch (B, C, H, W), channels-last."""
+        images_BCHW = torch.stack([self.transform(image) for image in self.images])  # type: ignore[misc]
+        return images_BCHW.to(self.device, self.dtype, memory_format=torch.channels_last)
+
+
+class MaskedCopies:
     """Flip by a mask, crop by one mask a shift, over images normalised and padded once for all epochs.
 
     The way of KellerJordan/cifar10-airbench, airbench94.py, written anew, with our draws so that results can
@@ -79,18 +105,14 @@ class PlainAugmentation:
         settings = Settings("alternating", TRANSLATE, "reflect", 0, MEAN, tuple(1 / s for s in STD), dtype)
         drawn = draw(key, rows_B, settings, SIZE, SIZE)
         self.rows_B = rows_B.to(device)
-        self.flip_B, self.dy_B, self.dx_B = (torch.from_numpy(part).to(device) for part in drawn[:3])
+        self.flip_B, dy_B, dx_B = (torch.from_numpy(part).to(device) for part in drawn[:3])
+        self.shifts_B2 = torch.stack([dy_B, dx_B], dim=1)
 
     def __call__(self) -> torch.Tensor:
         """Return the batch (B, C, H, W), channels-last."""
         batch_BCHW = self.padded_NCHW[self.rows_B]
         batch_BCHW = torch.where(self.flip_B[:, None, None, None], batch_BCHW.flip(-1), batch_BCHW)
-        out_BCHW = batch_BCHW.new_empty((len(self.rows_B), 3, SIZE, SIZE))
-        for dy in range(-TRANSLATE, TRANSLATE + 1):
-            for dx in range(-TRANSLATE, TRANSLATE + 1):
-                mask, top, left = (self.dy_B == dy) & (self.dx_B == dx), TRANSLATE + dy, TRANSLATE + dx
-                out_BCHW[mask] = batch_BCHW[mask, :, top : top + SIZE, left : left + SIZE]
-        return out_BCHW.contiguous(memory_format=torch.channels_last)
+        return masked_copies(batch_BCHW, self.shifts_B2, TRANSLATE)
 
 
 def correctness_cases(device: torch.device) -> Iterator[Case]:

@@ -31,15 +31,15 @@ def print_table(rows: Sequence[Row], console: Console) -> None:
     )
     console.print(f"first call, with any compiling: {first}", highlight=False)
     if ours.items and not rated:
-        console.print(f"{OURS}: {_rate(ours)} (p50)", highlight=False)
+        peers = [f"{row.variant} {_amount(row)}" for row in rows if row.variant not in (OURS, row.ceiling)]
+        unit = ours.rate_unit.removeprefix("bytes ")
+        console.print("; ".join([f"{OURS}: {_amount(ours)} {unit} (p50)", *peers]), highlight=False)
     for row in rows:
         if row.note:
             console.print(f"{row.variant}: {row.note}", highlight=False)
     console.print(f"{ours.device}; {ours.versions}; commit {ours.commit}\n", style="dim")
 
 
-def _rate(row: Row) -> str:
-    """Return what a variant handles, in words."""
-    if row.item == "bytes":
-        return f"{row.rate / 1e6:,.0f} MB {row.rate_unit.removeprefix('bytes ')}"
-    return f"{row.rate:,.0f} {row.rate_unit}"
+def _amount(row: Row) -> str:
+    """Return how much a variant handles in the time of its rate."""
+    return f"{row.rate / 1e6:,.0f} MB" if row.item == "bytes" else f"{row.rate:,.0f}"

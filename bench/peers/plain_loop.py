@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.recipe import Recipe
 from bench.peers.network import Network, Schedule, loss_of
-from bench.peers.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip, ToTensor, Transform
+from bench.peers.transforms import Compose, drawing, to_input
 
 EVALUATION_BATCH = 2000
 
@@ -42,12 +42,8 @@ class PlainLoop:
     def __init__(self, recipe: Recipe, data: Dataset, loader_workers: int) -> None:
         self.recipe, self.classes = recipe, len(data.classes)
         side = data.train.images_NHWC.shape[1]
-        to_input: list[Transform] = [
-            ToTensor(),
-            Normalize([m / 255 for m in data.mean], [s / 255 for s in data.std]),
-        ]
-        draw: list[Transform] = [RandomHorizontalFlip(), RandomCrop(side, recipe.augment.translate)]
-        train, test = Images(data.train, Compose([*draw, *to_input])), Images(data.test, Compose(to_input))
+        draw, finish = drawing(side, recipe.augment.translate), to_input(data.mean, data.std)
+        train, test = Images(data.train, Compose([*draw, *finish])), Images(data.test, Compose(finish))
         # As in a script, where Linux forks; in a process that was spawned, loaders would spawn too: seconds.
         how: dict[str, Any] = {
             "num_workers": loader_workers,
@@ -55,7 +51,7 @@ class PlainLoop:
         }
         self.train = DataLoader(train, recipe.batch_size, shuffle=True, drop_last=True, **how)
         self.test = DataLoader(test, EVALUATION_BATCH, **how)
-        whitened = Images(data.train.first(5000), Compose(to_input))
+        whitened = Images(data.train.first(5000), Compose(finish))
         self.first_NCHW = torch.stack([whitened[i][0] for i in range(len(whitened))])
 
     def __call__(self, seed: int) -> float:

@@ -16,6 +16,16 @@ Image = npt.NDArray[np.uint8]  #: (H, W, C)
 Transform = Callable[..., object]
 
 
+def drawing(side: int, translate: int) -> list[Transform]:
+    """Return the transforms of training: mirror by a coin, shift by up to `translate` pixels each way."""
+    return [RandomHorizontalFlip(), RandomCrop(side, translate)]
+
+
+def to_input(mean: Sequence[float], std: Sequence[float]) -> list[Transform]:
+    """Return the transforms from an image to the network's input; mean and std in units of 0 ... 255."""
+    return [ToTensor(), Normalize([m / 255 for m in mean], [s / 255 for s in std])]
+
+
 class Compose:
     """One transform after the other."""
 

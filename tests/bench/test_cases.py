@@ -50,7 +50,18 @@ SCHEMA = {
 
 #: Ratios that people rely on, by case.
 PROMISED = {
-    "augment": {"augment_500_vs_plain", "augment_500_share_of_copy", "augment_2000_share_of_copy"},
+    "loaders": {
+        "loaders_vs_dataloader",
+        "loaders_vs_dataloader_2_workers",
+        "loaders_vs_airbench",
+        "loaders_share_of_copy",
+    },
+    "augment": {
+        "augment_vs_masked_copies",
+        "augment_vs_per_image",
+        "augment_share_of_copy",
+        "augment_2000_share_of_copy",
+    },
     "correctness": {"correctness_vs_plain", "correctness_share_of_copy"},
     "cooccurrence": {"cooccurrence_vs_float32_product", "cooccurrence_share_of_gemm"},
     "training_cpu": {"tiny_vs_plain_loop", "tiny_vs_tuned_eager", "tiny_share_of_network_gemm"},
