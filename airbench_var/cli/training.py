@@ -41,6 +41,11 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
     )
     how = parser.add_argument_group("how")
     how.add_argument("--out", type=Path, metavar="DIR", help=out)
+    add_how(how)
+
+
+def add_how(how: "argparse._ArgumentGroup") -> None:
+    """Add how runs are computed, as far as the recipe does not say it: what `prepare` chooses from."""
     how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:INDEX")
     how.add_argument(
         "--workers", type=positive, metavar="K", help="processes (default: as many as fit the cores)"
