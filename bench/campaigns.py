@@ -159,11 +159,7 @@ def overhead(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], N
         )
         for variant, times, note in (
             (OURS, times_s, spent),
-            (
-                "training",
-                trained_s,
-                "the same networks, without store and statistics",
-            ),
+            ("training", trained_s, "the same networks, without store and statistics"),
         )
     ]
 

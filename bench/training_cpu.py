@@ -72,16 +72,13 @@ def full(data_dir: Path | None) -> Sizes:
     Raises: DataError when CIFAR-10 is not in the folder that is named, or not what it claims to be.
     """
     missing = data_dir is None and find() is None
-    images = cifar_sized() if missing else data.load("cifar10", data_dir, progress=False)
+    images = (
+        synthetic.load(train_examples=50_000) if missing else data.load("cifar10", data_dir, progress=False)
+    )
     cores = len(os.sched_getaffinity(0))
     return Sizes(
         recipe=find_recipe("tiny"), data=images, cores=cores, loader_workers=cores, all_threads=cores
     )
-
-
-def cifar_sized() -> Dataset:
-    """Return the synthetic set with 50,000 training images."""
-    return replace(synthetic.load(), train=synthetic.sample("train", 0, 50_000))
 
 
 @dataclass(frozen=True)

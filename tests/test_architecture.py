@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "store": {"seeds"},
     "stats": set(),
     "analysis": {"stats", "store", "kernels"},
-    "report": {"analysis", "stats", "store"},
+    "benchmark": {"campaign", "machine", "recipe", "recipes", "seeds", "data", "store.rows", "training"},
+    "report": {"analysis", "benchmark.result", "stats", "store"},
     "importing": {"machine", "seeds", "store"},
     "interrupt": set(),
     "campaign": {
@@ -64,6 +65,7 @@ MAY_IMPORT = {
         "training",
         "campaign",
         "contest",
+        "benchmark",
         "importing",
         "store",
         "stats",
@@ -132,6 +134,7 @@ def test_no_module_is_a_drawer() -> None:
         "airbench_var.report.live",
         "airbench_var.report.contest",
         "airbench_var.report.store",
+        "airbench_var.report.benchmark",
         "airbench_var.cli",
         "airbench_var.importing",
     ],
@@ -143,7 +146,15 @@ def test_analysing_half_loads_no_torch(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["analyze", "--help"], ["--runs", "0"], ["--runs", "1", "--recipe", "tyni"]]
+    "arguments",
+    [
+        ["--help"],
+        ["analyze", "--help"],
+        ["bench", "--help"],
+        ["bench", "--recipe", "tyni"],
+        ["--runs", "0"],
+        ["--runs", "1", "--recipe", "tyni"],
+    ],
 )
 def test_help_and_mistakes_load_no_torch(arguments: list[str]) -> None:
     code = (

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from airbench_var.cli import comparing, importing, stores, train
+from airbench_var.cli import benchmarking, comparing, importing, stores, train
 from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
 
 
@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Command] = {
     "analyze": Command(stores.analyze, stores.add_analyze),
     "compare": Command(comparing.compare, comparing.add_compare),
     "plan": Command(comparing.plan, comparing.add_plan),
+    "bench": Command(benchmarking.bench, benchmarking.add_bench),
     "import": Command(importing.import_, importing.add_import),
     "info": Command(stores.info, stores.add_store),
     "verify": Command(stores.verify, stores.add_store),

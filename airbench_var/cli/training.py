@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,11 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
     )
     how = parser.add_argument_group("how")
     how.add_argument("--out", type=Path, metavar="DIR", help=out)
+    add_how(how)
+
+
+def add_how(how: "argparse._ArgumentGroup") -> None:
+    """Add how runs are computed, as far as the recipe does not say it: what `prepare` chooses from."""
     how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:INDEX")
     how.add_argument(
         "--workers", type=positive, metavar="K", help="processes (default: as many as fit the cores)"
@@ -103,14 +108,14 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     device, why_device = choose_device(options.device)
     if options.loader == "ffcv":
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
-    dataset = data.load(options.data, options.data_dir)
-    engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
-    settings = Settings(device=device, threads=options.threads, engine=engine, loader=options.loader)
+    settings = Settings(device=device, threads=options.threads, loader=options.loader)
     workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
     refuse_crowd(settings, workers, options.runs_per_device)
+    dataset = data.load(options.data, options.data_dir)
+    engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
     return Prepared(
         data=dataset,
-        settings=settings,
+        settings=replace(settings, engine=engine),
         workers=workers,
         runs_per_device=options.runs_per_device,
         reasons={

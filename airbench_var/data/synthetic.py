@@ -47,8 +47,8 @@ Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
 
-def load() -> Dataset:
-    """Return the data set: 20,000 training and 10,000 test images, uint8 (N, 32, 32, 3)."""
+def load(train_examples: int = TRAIN_EXAMPLES) -> Dataset:
+    """Return the data set: by default 20,000 training and 10,000 test images, uint8 (N, 32, 32, 3)."""
     return Dataset(
         name="synthetic",
         title="Synthetic",
@@ -56,7 +56,7 @@ def load() -> Dataset:
         classes=tuple(f"pattern {k}" for k in range(CLASSES)),
         mean=(124.6, 126.0, 126.4),
         std=(51.8, 52.4, 52.1),
-        train=sample("train", 0, TRAIN_EXAMPLES),
+        train=sample("train", 0, train_examples),
         test=sample("test", 0, TEST_EXAMPLES),
     )
 

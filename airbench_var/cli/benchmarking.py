@@ -1,0 +1,71 @@
+"""The command that tells how fast this machine trains: bench."""
+
+import argparse
+import sys
+
+from airbench_var.cli.arguments import positive
+from airbench_var.cli.output import print_found
+from airbench_var.cli.training import add_how, prepare
+
+SECONDS = 110  #: of training; ceilings and start come before
+
+
+def add_bench(parser: argparse.ArgumentParser) -> None:
+    """Add what `bench` takes."""
+    parser.add_argument(
+        "--recipe", metavar="R", help="what is trained (default tiny on a CPU, airbench94 on a GPU)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one value of the recipe; repeatable",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        default=SECONDS,
+        metavar="S",
+        help=f"train so long, and until each worker has trained two networks (default {SECONDS})",
+    )
+    add_how(parser.add_argument_group("how"))
+    parser.set_defaults(data="synthetic", data_dir=None, quiet=False)
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Print how many networks an hour this machine trains, in about two minutes and without any data.
+
+    Networks are trained as a campaign would, on synthetic images of the number and shape of CIFAR-10's, and
+    not kept. With --json, what two machines print can be compared where schema and recipe_sha256 are equal.
+    """
+    from airbench_var.recipe import parse_assignments
+    from airbench_var.recipes import find_recipe
+
+    recipe = find_recipe(options.recipe) if options.recipe else None
+    changes = parse_assignments(options.set)
+
+    from airbench_var.benchmark.measure import benchmark, cifar_sized, recipe_for  # seconds: torch
+    from airbench_var.report.benchmark import print_benchmark
+    from airbench_var.training import choose_device, refuse_misfit
+
+    recipe = (recipe or recipe_for(choose_device(options.device)[0])).with_values(changes)
+    prepared = prepare(options, [recipe])
+    data = cifar_sized()
+    refuse_misfit(recipe, data)
+    if not options.json:
+        told = {"recipe": f"{recipe.name} ({recipe.sha256[:8]})"} | prepared.reasons
+        del told["data"]
+        for name, choice in told.items():
+            print(f"{name:8} {choice}", file=sys.stderr)
+        print(f"training for about {options.seconds} s ...", file=sys.stderr)
+    found = benchmark(
+        recipe,
+        data,
+        prepared.settings,
+        workers=prepared.workers,
+        runs_per_device=prepared.runs_per_device,
+        limit_s=options.seconds,
+    )
+    print_found(found, print_benchmark, as_json=options.json)
+    return 0
