@@ -29,14 +29,14 @@ class Options:
 Run = Callable[[Options], Generator[list[Row], None, None]]
 
 
-def timed(cases: Callable[[Options], Iterator[Case]]) -> Run:
-    """Return what measures the cases one after the other."""
+def timed(cases: Callable[[Options], Iterator[Case]], warm_up: int = 2) -> Run:
+    """Return what measures the cases one after the other; after `warm_up` rounds untimed."""
 
     def run(options: Options) -> Generator[list[Row], None, None]:
-        warm_up = 0 if options.small else 2
+        rounds = 0 if options.small else warm_up
         with closing(cases(options)) as found:  # type: ignore[type-var]  # all of them are generators
             for case in found:
-                yield measure(case, options.device, options.repeats, warm_up, options.limit_s)
+                yield measure(case, options.device, options.repeats, rounds, options.limit_s)
 
     return run
 
@@ -48,7 +48,8 @@ CASES: Mapping[str, Run] = MappingProxyType(
                 loaders.cases(training_cpu.small().data, 24, o.device)
                 if o.small
                 else loaders.cases(training_cpu.full(o.data_dir).data, loaders.RECIPE.batch_size, o.device)
-            )
+            ),
+            warm_up=0,  # the check has taken two epochs of each
         ),
         "augment": timed(lambda o: kernels.augment_cases(o.device)),
         "correctness": timed(lambda o: kernels.correctness_cases(o.device)),

@@ -65,6 +65,25 @@ def test_a_variant_that_differs_gets_no_number(other: torch.Tensor) -> None:
         measure(case, CPU, repeats=1)
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_variant_that_draws_for_itself_is_compared_as_it_says(fits: bool) -> None:
+    seen: list[tuple[float, ...]] = []
+
+    def agree(*results: Result) -> bool:
+        seen.append(tuple(float(part[0]) for (part,) in results))
+        return fits
+
+    case = case_of({"ours": lambda: (torch.ones(1),), "other": lambda: (torch.zeros(1),)})
+    case = replace(case, agree={"other": agree}, notes={"other": "draws for itself"})
+    if fits:
+        rows = measure(case, CPU, repeats=1)
+        assert [row.note for row in rows] == ["", "draws for itself", ""]
+    else:
+        with pytest.raises(CheckFailedError, match="other and ours differ"):
+            measure(case, CPU, repeats=1)
+    assert seen == [(1, 0)]
+
+
 def test_a_tolerance_is_a_relative_norm_over_all_tensors_of_a_part() -> None:
     ours = (torch.ones(1), (torch.tensor([3.0]), torch.tensor([0.0, 4.0])))
     other = (torch.ones(1), (torch.tensor([3.3]), torch.tensor([0.4, 4.0])))  # 0.5 of 5
@@ -110,6 +129,15 @@ def test_the_table_shows_ratios_to_ours_what_the_ceiling_is_and_the_first_calls(
     for shown in ("a case", "1234.00", "of copy", "other 21.70 s"):
         assert shown in text.getvalue()
     assert "…" not in text.getvalue()
+
+
+def test_rates_stand_side_by_side_under_the_table() -> None:
+    variants: dict[str, Variant] = {"ours": lambda: (torch.ones(2),), "other": lambda: (torch.ones(2),)}
+    case = replace(case_of(variants), items=8, item="images")
+    ours, other, best = measure(case, CPU, repeats=3)
+    text = io.StringIO()
+    print_table([replace(ours, rate=4000.0), replace(other, rate=2000.0), best], Console(file=text, width=80))
+    assert "ours: 4,000 images per second (p50); other 2,000\n" in text.getvalue()
 
 
 def test_ratios_are_named_and_above_one_where_ours_is_faster() -> None:
