@@ -1,11 +1,11 @@
 // Augmentation on a CPU, one pass: the bytes of an image in, its normalised numbers out, both touched once.
-// A row of pixels is put together in a buffer of bytes, and then is arithmetic that compilers vectorise.
+// A whole image is put together in a buffer of bytes, and then is arithmetic that compilers vectorise; wide
+// loads of a row just stored byte by byte would wait for these stores.
 #include <stdint.h>
 #include <string.h>
 
-enum { CHANNELS = 3 };
+enum { CHANNELS = 3, PERIOD = 48 }; // the channels of every 48 numbers are the same, in whole vectors of 16
 enum { FLIP_NONE, FLIP_RANDOM, FLIP_ALTERNATING };
-enum { BFLOAT16, FLOAT16, FLOAT32 };
 
 // ---- draws: `airbench_var.philox`, as `reference.draw` uses it
 
@@ -54,11 +54,20 @@ static int64_t reflected(int64_t position, int64_t size) {
     return position < size ? position : 2 * (size - 1) - position;
 }
 
-// `source` says which column of a row each pixel shows, negative for none.
-static void gather(const uint8_t *row, const int64_t *source, int64_t width, uint8_t *restrict pixels) {
-    for (int64_t x = 0; x < width; x++)
-        for (int c = 0; c < CHANNELS; c++)
-            pixels[x * CHANNELS + c] = source[x] < 0 ? 0 : row[source[x] * CHANNELS + c];
+// One row of the output, in bytes: column x shows column x + dx of `row`, which may be mirrored before that.
+static void gather(uint8_t *restrict pixels, const uint8_t *restrict row, int64_t width, int64_t dx, int flip,
+                   int zero_padding) {
+    const int64_t first = dx < 0 ? -dx : 0, end = dx > 0 ? width - dx : width; // between them is no padding
+    if (flip)
+        for (int64_t x = first; x < end; x++)
+            memcpy(pixels + CHANNELS * x, row + CHANNELS * (width - 1 - x - dx), CHANNELS);
+    else
+        memcpy(pixels + CHANNELS * first, row + CHANNELS * (first + dx), (size_t)(CHANNELS * (end - first)));
+    for (int64_t x = first ? 0 : end; x < (first ? first : width); x++) {
+        const int64_t from = reflected(x + dx, width);
+        if (zero_padding) memset(pixels + CHANNELS * x, 0, CHANNELS);
+        else memcpy(pixels + CHANNELS * x, row + CHANNELS * (flip ? width - 1 - from : from), CHANNELS);
+    }
 }
 
 static uint16_t to_bfloat16(float x) { // to the nearest, ties to even; x is finite
@@ -67,39 +76,42 @@ static uint16_t to_bfloat16(float x) { // to the nearest, ties to even; x is fin
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static void normalise(const uint8_t *restrict pixels, const float *restrict mean,
-                      const float *restrict inv_std, int64_t n, int dtype, void *restrict out) {
-    if (dtype == BFLOAT16)
-        for (int64_t i = 0; i < n; i++)
-            ((uint16_t *)out)[i] = to_bfloat16((pixels[i] - mean[i]) * inv_std[i]);
-    else if (dtype == FLOAT16)
-        for (int64_t i = 0; i < n; i++) ((_Float16 *)out)[i] = (_Float16)((pixels[i] - mean[i]) * inv_std[i]);
-    else
-        for (int64_t i = 0; i < n; i++) ((float *)out)[i] = (pixels[i] - mean[i]) * inv_std[i];
-}
+static float to_float32(float x) { return x; }
 
-// Arguments as in `augment`; mean and inv_std are of each number of a row, drawn as above.
+// The inner loop has a constant length, so that means and scales stay in registers.
+#define NORMALISE(NAME, TYPE, ROUND)                                                                       \
+    static void NAME(TYPE *restrict out, const uint8_t *restrict pixels, int64_t n,                        \
+                     const float *restrict mean, const float *restrict inv_std) {                          \
+        int64_t i = 0;                                                                                     \
+        for (; i + PERIOD <= n; i += PERIOD)                                                               \
+            for (int j = 0; j < PERIOD; j++) out[i + j] = ROUND((pixels[i + j] - mean[j]) * inv_std[j]);   \
+        for (int j = 0; i + j < n; j++) out[i + j] = ROUND((pixels[i + j] - mean[j]) * inv_std[j]);        \
+    }
+NORMALISE(normalise_to_bfloat16, uint16_t, to_bfloat16)
+NORMALISE(normalise_to_float32, float, to_float32)
+
+// Arguments as in `augment`, drawn as above; mean and inv_std are of a channel, `pixels` has room for an
+// image, and `out` is bfloat16 or float32.
 void augment_apply(int64_t n, const uint8_t *images, const int64_t *rows, const int64_t *drawn,
                    int64_t height, int64_t width, int zero_padding, int64_t cutout, const float *mean,
-                   const float *inv_std, int dtype, uint8_t *out) {
-    const int64_t numbers = width * CHANNELS, bytes = numbers * (dtype == FLOAT32 ? 4 : 2);
-    int64_t source[width];
-    uint8_t pixels[numbers];
-    for (int64_t b = 0; b < n; b++) {
-        const int64_t flip = drawn[b], dy = drawn[n + b], dx = drawn[2 * n + b];
+                   const float *inv_std, uint8_t *pixels, int bfloat16, uint8_t *out) {
+    const int64_t line = width * CHANNELS, numbers = height * line, size = bfloat16 ? 2 : 4;
+    float means[PERIOD], inv_stds[PERIOD];
+    for (int j = 0; j < PERIOD; j++) means[j] = mean[j % CHANNELS], inv_stds[j] = inv_std[j % CHANNELS];
+    for (int64_t b = 0; b < n; b++, out += numbers * size) {
+        const int64_t dy = drawn[n + b], dx = drawn[2 * n + b];
+        const uint8_t *image = images + rows[b] * numbers;
+        const uint8_t *next = images + rows[b + 1 < n ? b + 1 : b] * numbers;
+        for (int64_t y = 0; y < height; y++) {
+            uint8_t *to = pixels + y * line;
+            for (int64_t byte = 0; byte < line; byte += 64) __builtin_prefetch(next + y * line + byte);
+            if (zero_padding && (y + dy < 0 || y + dy >= height)) memset(to, 0, (size_t)line);
+            else gather(to, image + reflected(y + dy, height) * line, width, dx, drawn[b] != 0, zero_padding);
+        }
+        if (bfloat16) normalise_to_bfloat16((uint16_t *)out, pixels, numbers, means, inv_stds);
+        else normalise_to_float32((float *)out, pixels, numbers, means, inv_stds);
         const int64_t top = drawn[3 * n + b], left = drawn[4 * n + b];
-        const uint8_t *image = images + rows[b] * height * numbers;
-        for (int64_t x = 0; x < width; x++) {
-            const int64_t from = reflected(x + dx, width), outside = x + dx < 0 || x + dx >= width;
-            source[x] = zero_padding && outside ? -1 : flip ? width - 1 - from : from;
-        }
-        for (int64_t y = 0; y < height; y++, out += bytes) {
-            const int64_t from = reflected(y + dy, height);
-            if (zero_padding && (y + dy < 0 || y + dy >= height)) memset(pixels, 0, sizeof pixels);
-            else gather(image + from * numbers, source, width, pixels);
-            normalise(pixels, mean, inv_std, numbers, dtype, out);
-            if (y >= top && y < top + cutout)
-                memset(out + left * bytes / width, 0, (size_t)(cutout * bytes / width));
-        }
+        for (int64_t y = top; y < top + cutout; y++)
+            memset(out + (y * line + left * CHANNELS) * size, 0, (size_t)(cutout * CHANNELS * size));
     }
 }

@@ -14,7 +14,6 @@ from airbench_var.seeds import AUGMENT_STREAM
 
 SOURCE = Path(__file__).with_name("native.c")
 _FLIPS = {"none": 0, "random": 1, "alternating": 2}
-_DTYPES = {torch.bfloat16: 0, torch.float16: 1, torch.float32: 2}
 
 
 def draw(
@@ -48,9 +47,12 @@ def augment(
     """Return the batch as (B, H, W, C); arguments as in the public `augment`, checked there."""
     height, width, channels = images_NHWC.shape[1:]
     drawn_5B = draw(key, examples_B.contiguous(), settings, height, width)
-    out_BHWC = torch.empty((len(rows_B), height, width, channels), dtype=settings.dtype)
     rows_B = rows_B.contiguous()
-    row_of = ctypes.c_float * (width * channels)
+    # Float16 is rounded by torch: many C compilers do not know it (on x86, GCC before 12).
+    dtype = torch.bfloat16 if settings.dtype == torch.bfloat16 else torch.float32
+    out_BHWC = torch.empty((len(rows_B), height, width, channels), dtype=dtype)
+    pixels_HWC = torch.empty((height, width, channels), dtype=torch.uint8)
+    of_channels = ctypes.c_float * channels
     native.library(SOURCE).augment_apply(
         ctypes.c_int64(len(rows_B)),
         _at(images_NHWC),
@@ -60,12 +62,13 @@ def augment(
         ctypes.c_int64(width),
         int(settings.padding == "zero"),
         ctypes.c_int64(settings.cutout),
-        row_of(*settings.mean * width),
-        row_of(*settings.inv_std * width),
-        _DTYPES[settings.dtype],
+        of_channels(*settings.mean),
+        of_channels(*settings.inv_std),
+        _at(pixels_HWC),
+        int(dtype == torch.bfloat16),
         _at(out_BHWC),
     )
-    return out_BHWC
+    return out_BHWC.to(settings.dtype)
 
 
 def _at(tensor: torch.Tensor) -> ctypes.c_void_p:

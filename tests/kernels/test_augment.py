@@ -9,7 +9,7 @@ from scipy import stats
 
 from airbench_var.kernels.augment import augment, cpu, native, reference
 from airbench_var.kernels.augment.reference import Draws, Settings, draw
-from airbench_var.kernels.native import compiler
+from airbench_var.kernels.native import compiler, library
 from airbench_var.philox import philox4x32
 
 PLAIN: dict[str, Any] = {"mean": (0, 0, 0), "std": (1, 1, 1), "dtype": torch.float32}
@@ -143,6 +143,12 @@ def test_the_fast_paths_give_the_bits_of_the_reference(
             want = augment(images, rows, examples, torch.tensor(key), **settings, backend="reference")
             have = augment(images, rows, examples, torch.tensor(key), **settings, backend=backend)
             assert torch.equal(bits(have), bits(want)), (batch, height, width, translate, cutout, key)
+
+
+@pytest.mark.skipif(not compiler()[0], reason=compiler()[1])
+def test_the_c_file_needs_no_float16_of_the_compiler() -> None:
+    # GCC has it on x86 from 12 on. Where the file does not build, nothing would run.
+    library(native.SOURCE, ("-D_Float16=unknown",))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -1,6 +1,7 @@
 """C kernels are built once, whole or not at all, and what is missing is said."""
 
 import ctypes
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -189,13 +190,19 @@ def test_a_command_that_is_no_program_is_named(
         native.library(source)
 
 
-@pytest.mark.parametrize("trouble", ["a file is in the way", "the library does not load"])
+@pytest.mark.parametrize("trouble", ["a file is in the way", "the disk is full", "the library does not load"])
 def test_where_the_cache_does_not_serve_a_temporary_folder_does_and_it_is_said(
     source: Path, trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Permissions stop nobody who is root, as in a container.
     if trouble == "a file is in the way":
         (tmp_path / "cache").write_text("")
+    elif trouble == "the disk is full":
+
+        def full(handle: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("os.fsync", full)
     else:
         name = f"{tmp_path.name}-kernel-{native._key(source, native.compiler()[0], ('-DWEIGHT=3',))}.so"
         library = tmp_path / "cache" / "airbench_var" / "kernels" / name
@@ -210,3 +217,4 @@ def test_where_the_cache_does_not_serve_a_temporary_folder_does_and_it_is_said(
         library_again = native.library(source, ("-DWEIGHT=3",))
     assert weighted(library_again) == 21
     assert list(temporary.iterdir()) == []
+    assert trouble == "the library does not load" or kept(tmp_path) == []  # nor half a file
