@@ -23,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Print side-by-side timings.",
-        epilog="python -m bench gpu --help: all that a machine with a GPU can say, in one call",
+        epilog="python -m bench gpu --help: all that a machine with a GPU can say, in one call. "
+        "python -m bench operations --help: where the time of a step goes.",
     )
     known = ", ".join(CASES)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"any of {known} (default: all)")
@@ -58,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from bench.gpu.command import main as gpu
 
         return gpu(arguments[1:])
+    if arguments[:1] == ["operations"]:
+        from bench.operations import main as operations
+
+        return operations(arguments[1:])
     own = parser()
     asked = own.parse_args(arguments)
     for name in asked.cases:
