@@ -94,9 +94,17 @@ class Airbench(nn.Module):
         return global_max_pool(x)
 
     def _features_in_c(self, features: Features, x_BCHW: Tensor) -> Tensor:
+        weights, eps = self.weights_for_c(), self.config.norm_eps
+        if self.training:
+            return features(x_BCHW, weights, momentum=1 - self.config.norm_momentum, eps=eps)
+        views_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)  # mirrored ones are not
+        return features.evaluate(views_BCHW, weights, eps=eps)
+
+    def weights_for_c(self) -> Weights:
+        """Return what `kernels.airbench` reads, and moves when it trains."""
         convolutions = [module for module in self.groups.modules() if isinstance(module, Conv)]
         norms = [module for module in self.groups.modules() if isinstance(module, BatchNorm)]
-        weights = Weights(
+        return Weights(
             whitening=self.whitening.contiguous(),
             whiten_bias=self.whiten_bias,
             filters=[convolution.weight for convolution in convolutions],
@@ -104,8 +112,3 @@ class Airbench(nn.Module):
             means=[norm.mean for norm in norms],
             variances=[norm.var for norm in norms],
         )
-        eps, momentum = self.config.norm_eps, 1 - self.config.norm_momentum
-        if self.training:
-            return features(x_BCHW, weights, momentum=momentum, eps=eps)
-        views_BCHW = x_BCHW.contiguous(memory_format=torch.channels_last)  # mirrored ones are not
-        return features.evaluate(views_BCHW, weights, eps=eps)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from airbench_var.errors import DeviceError
 from airbench_var.kernels import native
-from airbench_var.kernels.airbench import NEEDS, SOURCE, Features, Weights, obstacle, reference
+from airbench_var.kernels.airbench import NEEDS, SOURCE, Features, obstacle, reference
 from airbench_var.models.airbench import WHITENED, Airbench
 from airbench_var.recipe import AirbenchNet
 from airbench_var.seeds import init_generator
@@ -45,19 +45,6 @@ def norms_of(model: Airbench) -> list[torch.nn.Module]:
     return [module for module in model.modules() if hasattr(module, "momentum")]
 
 
-def weights_of(model: Airbench) -> Weights:
-    convolutions = [module for module in model.modules() if hasattr(module, "padding")]
-    norms = norms_of(model)
-    return Weights(
-        whitening=model.whitening.contiguous(),
-        whiten_bias=model.whiten_bias,
-        filters=[convolution.weight for convolution in convolutions],
-        biases=[norm.bias for norm in norms],
-        means=[norm.mean for norm in norms],
-        variances=[norm.var for norm in norms],
-    )
-
-
 def passes_of_twin(images, weights, gradient, dtype, rounded=lambda values: values):
     """Return a pass of the reference and its gradients."""
     one, several = (lambda t: t.detach().to(dtype)), (lambda ts: [t.detach().to(dtype) for t in ts])
@@ -83,12 +70,14 @@ def test_the_twin_is_what_autograd_makes_of_the_network(widths, height, width, b
     model, images = network(widths, batch, height, width)
     gradient = gradient_of(batch, widths[-1])
     model.double().train()
-    done, (whiten_bias, filters, biases) = passes_of_twin(images, weights_of(model), gradient, torch.float64)
+    done, (whiten_bias, filters, biases) = passes_of_twin(
+        images, model.weights_for_c(), gradient, torch.float64
+    )
     features = model._features(images.double())
     (features * gradient).sum().backward()
     assert off(done.features, features.detach()) < 1e-12
     assert off(whiten_bias, model.whiten_bias.grad) < 1e-10
-    weights = weights_of(model)
+    weights = model.weights_for_c()
     for mine, truth in zip([*filters, *biases], [*weights.filters, *weights.biases], strict=True):
         assert off(mine, truth.grad) < 1e-10
 
@@ -98,7 +87,7 @@ def test_the_twin_is_what_autograd_makes_of_the_network(widths, height, width, b
 def test_c_is_the_twin(widths, height, width, batch) -> None:
     """Sums in another order round a number in a few thousand to its other neighbour, 2^-8 away."""
     model, images = network(widths, batch, height, width)
-    weights, gradient = weights_of(model), gradient_of(batch, widths[-1])
+    weights, gradient = model.weights_for_c(), gradient_of(batch, widths[-1])
     done, (whiten_bias, filters, biases) = passes_of_twin(
         images, weights, gradient, torch.float32, reference.to_bfloat16
     )
@@ -122,7 +111,7 @@ def test_evaluation_is_exact_where_arithmetic_is(widths, height, width, batch) -
     """With few small whole numbers nothing is rounded: every border, tap and pool must be the right one."""
     model, images = network(widths, batch, height, width)
     generator = torch.Generator().manual_seed(4)
-    for parameter in [model.whitening, model.whiten_bias, *weights_of(model).filters]:
+    for parameter in [model.whitening, model.whiten_bias, *model.weights_for_c().filters]:
         sparse = torch.rand(parameter.shape, generator=generator) < 9 / max(parameter[0].numel(), 36)
         parameter.data.copy_(torch.randint(-1, 2, parameter.shape, generator=generator) * sparse)
     images = torch.randint(-1, 2, images.shape, generator=generator).bfloat16()
@@ -135,13 +124,13 @@ def test_evaluation_is_exact_where_arithmetic_is(widths, height, width, batch) -
     truth = model._features(images.double()).detach()
     assert 0 < truth.max() <= 256
     features = Features((WHITENED, *widths), height=height, width=width, batch=16)
-    assert torch.equal(features.evaluate(images, weights_of(model.float()), eps=0.0).double(), truth)
+    assert torch.equal(features.evaluate(images, model.float().weights_for_c(), eps=0.0).double(), truth)
 
 
 @in_c
 def test_training_ignores_what_was_evaluated_before_and_repeats_itself() -> None:
     model, images = network((8, 8), 20, 16, 16)
-    weights, gradient = weights_of(model), gradient_of(20, 8)
+    weights, gradient = model.weights_for_c(), gradient_of(20, 8)
     features, results = Features((WHITENED, 8, 8), height=16, width=16, batch=20), []
     for _ in range(2):
         done = features(images, weights, momentum=MOMENTUM, eps=EPS)
@@ -159,9 +148,9 @@ def test_a_frozen_whitening_bias_takes_no_gradient_and_changes_no_other() -> Non
         model, images = network((8,), 20, 16, 16)
         model.whiten_bias.requires_grad_(trained)
         features = Features((WHITENED, 8), height=16, width=16, batch=20)
-        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS).backward(gradient_of(20, 8))
+        features(images, model.weights_for_c(), momentum=MOMENTUM, eps=EPS).backward(gradient_of(20, 8))
         assert (model.whiten_bias.grad is not None) == trained
-        gradients.append([weight.grad for weight in weights_of(model).filters])
+        gradients.append([weight.grad for weight in model.weights_for_c().filters])
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
@@ -169,7 +158,7 @@ def test_a_frozen_whitening_bias_takes_no_gradient_and_changes_no_other() -> Non
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_what_is_not_a_number_is_not_hidden(layer) -> None:
     model, images = network((8, 8), 20, 16, 16)
-    weights = weights_of(model)
+    weights = model.weights_for_c()
     weights.filters[layer].data[3, 2, 1, 1] = torch.nan
     features = Features((WHITENED, 8, 8), height=16, width=16, batch=20)
     done = features(images, weights, momentum=MOMENTUM, eps=EPS)
@@ -181,7 +170,7 @@ def test_what_is_not_a_number_is_not_hidden(layer) -> None:
 def test_a_backward_pass_belongs_to_the_last_forward_pass() -> None:
     model, images = network((8,), 20, 16, 16)
     features = Features((WHITENED, 8), height=16, width=16, batch=20)
-    weights = weights_of(model)
+    weights = model.weights_for_c()
     for use_again in (
         lambda done: features(images, weights, momentum=MOMENTUM, eps=EPS),
         lambda done: features.evaluate(images, weights, eps=EPS),
@@ -207,7 +196,7 @@ def test_images_that_do_not_fit_are_refused(change, message) -> None:
     model, images = network((8,), 20, 16, 16)
     features = Features((WHITENED, 8), height=16, width=16, batch=20)
     with pytest.raises(ValueError, match=message):
-        features(change(images), weights_of(model), momentum=MOMENTUM, eps=EPS)
+        features(change(images), model.weights_for_c(), momentum=MOMENTUM, eps=EPS)
 
 
 @in_c
@@ -215,11 +204,11 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     model, images = network((8,), 20, 16, 16)
     features = Features((WHITENED, 12), height=16, width=16, batch=20)
     with pytest.raises(ValueError, match=r"\(24, 8\) channels, and \(24, 12\)"):
-        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
+        features(images, model.weights_for_c(), momentum=MOMENTUM, eps=EPS)
     features = Features((WHITENED, 8), height=16, width=16, batch=20)
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="filters must be float32 and torch"):
-        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS)
+        features(images, model.weights_for_c(), momentum=MOMENTUM, eps=EPS)
 
 
 @in_c
