@@ -100,6 +100,25 @@ def test_normalisation_padding_and_cutout_by_hand(backend: str, monkeypatch: pyt
     ]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("dtype", "mean", "expected"),
+    [
+        (torch.bfloat16, (1 / 2, -1 / 2, 0), [[128, 130], [130, 130], [129, 130]]),
+        (torch.float16, (1 / 16, -1 / 16, 3 / 16), [[129, 130], [129, 130], [128.75, 129.75]]),
+    ],
+    ids=["bfloat16", "float16"],
+)
+def test_ties_are_rounded_to_even(
+    dtype: torch.dtype, mean: tuple[float, ...], expected: list[list[float]], backend: str
+) -> None:
+    # From 128 to 256, numbers of bfloat16 are 1 apart, and those of float16 1/8.
+    images = torch.tensor([129, 130], dtype=torch.uint8).reshape(1, 1, 2, 1).repeat(1, 1, 1, 3)
+    zero, key = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    out_BCHW = augment(images, zero, zero, key, mean=mean, std=(1, 1, 1), dtype=dtype, backend=backend)
+    assert out_BCHW[0, :, 0].tolist() == expected
+
+
 def some_batch(n: int, batch: int, height: int, width: int, seed: int) -> tuple[torch.Tensor, ...]:
     """Random images, which rows to take, and ids unrelated to the rows, some above 2**31."""
     generator = torch.Generator().manual_seed(seed)
