@@ -7,6 +7,7 @@ product of as many, by PyTorch on all cores.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
@@ -153,8 +154,12 @@ def run(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], None, 
 
         def turn(name: str) -> float:
             start_s = time.perf_counter()
-            accuracies[name].extend(workers[name].turn())
-            return time.perf_counter() - start_s
+            reached = workers[name].turn()
+            elapsed_s = time.perf_counter() - start_s
+            accuracies[name].extend(reached)
+            shown = ", ".join(f"{accuracy:.2%}" for accuracy in reached)
+            print(f"{name}: {elapsed_s:.1f} s, accuracy {shown}", file=sys.stderr)  # a turn takes a minute
+            return elapsed_s
 
         timers: dict[str, Callable[[], float]] = {name: partial(turn, name) for name in ways}
         timers[CEILING] = _product(sizes)
