@@ -67,13 +67,31 @@ static uint16_t to_bfloat16(float x) { // to the nearest, ties to even; x is fin
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+// The same for float16, by hand: gcc has a type for it on x86 since version 12.
+static uint16_t to_float16(float x) {
+    uint32_t bits, half;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t size = bits & 0x7fffffff;
+    if (size >= 0x47800000) half = 0x7c00; // 65536 and more: infinity
+    else if (size >= 0x38800000) half = (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13;
+    else { // below 2^-14: the last bit of its sum with 0.5 is 2^-24, as that of the result
+        float sum;
+        memcpy(&sum, &size, sizeof sum);
+        sum += 0.5f;
+        memcpy(&half, &sum, sizeof half);
+        half -= 0x3f000000;
+    }
+    return (uint16_t)((bits >> 16 & 0x8000) | half);
+}
+
 static void normalise(const uint8_t *restrict pixels, const float *restrict mean,
                       const float *restrict inv_std, int64_t n, int dtype, void *restrict out) {
     if (dtype == BFLOAT16)
         for (int64_t i = 0; i < n; i++)
             ((uint16_t *)out)[i] = to_bfloat16((pixels[i] - mean[i]) * inv_std[i]);
     else if (dtype == FLOAT16)
-        for (int64_t i = 0; i < n; i++) ((_Float16 *)out)[i] = (_Float16)((pixels[i] - mean[i]) * inv_std[i]);
+        for (int64_t i = 0; i < n; i++)
+            ((uint16_t *)out)[i] = to_float16((pixels[i] - mean[i]) * inv_std[i]);
     else
         for (int64_t i = 0; i < n; i++) ((float *)out)[i] = (pixels[i] - mean[i]) * inv_std[i];
 }

@@ -1,5 +1,6 @@
 """Augmentation: hand-made images, the draws, and the fast CPU path against the reference, bit for bit."""
 
+import subprocess
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,26 @@ def test_the_fast_paths_give_the_bits_of_the_reference(
             want = augment(images, rows, examples, torch.tensor(key), **settings, backend="reference")
             have = augment(images, rows, examples, torch.tensor(key), **settings, backend=backend)
             assert torch.equal(bits(have), bits(want)), (batch, height, width, translate, cutout, key)
+
+
+@pytest.mark.parametrize("backend", BACKENDS[1:])
+def test_half_precision_is_rounded_where_it_is_scarce(backend: str) -> None:
+    """Numbers below 2^-14 have fewer bits, those above 65,504 none: ties, zeros of either sign, infinity."""
+    images = torch.arange(256, dtype=torch.uint8)[None, None, :, None].repeat(1, 1, 1, 3)
+    zero, key = torch.zeros(1, dtype=torch.int64), torch.zeros(2, dtype=torch.int64)
+    for scale in (2.0**-30, 2.0**-26, 3 * 2.0**-25, 1.7e-7, 255.99, 300.0):
+        settings = {"mean": (0.0, 100.25, 200.0), "std": (1 / scale,) * 3, "dtype": torch.float16}
+        one, truth = (augment(images, zero, zero, key, **settings, backend=b) for b in (backend, "reference"))
+        assert torch.equal(bits(one), bits(truth))
+
+
+@pytest.mark.skipif(not compiler()[0], reason=compiler()[1])
+def test_the_c_text_needs_no_type_that_compilers_in_use_lack() -> None:
+    """gcc has _Float16 on x86 since version 12; Ubuntu 22.04 and RHEL 9 come with 11."""
+    strict = ("-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-D_Float16=unknown")
+    command = [*compiler()[0], *strict, str(native.SOURCE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
