@@ -155,9 +155,10 @@ class Features:
         """Return the gradients of whitening bias (if asked for), filters, biases of the last forward."""
         whiten_bias = torch.empty_like(weights.whiten_bias) if to_whiten_bias else None
         filters, biases = ([torch.empty_like(t) for t in part] for part in (weights.filters, weights.biases))
+        gradient_BC = gradient_BC.contiguous()  # has a name, so that a copy lives as long as the call
         self._library.airbench_backward(
             self._memory,
-            _at(gradient_BC.contiguous()),
+            _at(gradient_BC),
             None if whiten_bias is None else _at(whiten_bias),
             _all_at(filters),
             _all_at(biases),

@@ -155,6 +155,19 @@ def test_a_frozen_whitening_bias_takes_no_gradient_and_changes_no_other() -> Non
 
 
 @in_c
+@pytest.mark.parametrize("batch", [20, 500])  # small and large pieces of memory are used again differently
+def test_a_gradient_that_is_not_contiguous_is_read_as_it_is(batch) -> None:
+    """Its copy must live until C has read it. `features.sum().backward()` gives one without strides."""
+    model, images = network((8,), batch, 16, 16)
+    features, results = Features((WHITENED, 8), height=16, width=16, batch=batch), []
+    for gradient in (torch.ones(1, 1).expand(batch, 8), torch.ones(batch, 8)):
+        model.zero_grad()
+        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS).backward(gradient)
+        results.append([weight.grad.clone() for weight in weights_of(model).filters])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+@in_c
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_what_is_not_a_number_is_not_hidden(layer) -> None:
     model, images = network((8, 8), 20, 16, 16)
