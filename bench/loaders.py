@@ -106,7 +106,7 @@ class PlainLoader:
         self.dtype, self.device = dtype, device
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of an epoch in the form of ours, which is 1 or 2 % of the work."""
+        """Yield the batches of an epoch in the form of ours."""
         for images_BCHW, labels_B in self.loader:
             yield (
                 images_BCHW.to(self.device, self.dtype, memory_format=torch.channels_last),

@@ -162,8 +162,8 @@ def test_a_gradient_that_is_not_contiguous_is_read_as_it_is(batch) -> None:
     features, results = Features((WHITENED, 8), height=16, width=16, batch=batch), []
     for gradient in (torch.ones(1, 1).expand(batch, 8), torch.ones(batch, 8)):
         model.zero_grad()
-        features(images, weights_of(model), momentum=MOMENTUM, eps=EPS).backward(gradient)
-        results.append([weight.grad.clone() for weight in weights_of(model).filters])
+        features(images, model.weights_for_c(), momentum=MOMENTUM, eps=EPS).backward(gradient)
+        results.append([weight.grad.clone() for weight in model.weights_for_c().filters])
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
