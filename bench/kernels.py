@@ -36,7 +36,7 @@ def _augment_case(key_of_ratios: str, batch: int, dtype: torch.dtype, device: to
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (N, SIZE, SIZE, 3), dtype=torch.uint8, generator=generator)
     rows = torch.randperm(N, generator=generator)[:batch]
-    key = torch.tensor([1, 3])
+    key = torch.tensor([1, 2])  # an even epoch, see MaskedCopies
     whole_batch = MaskedCopies(images, rows, key, dtype, device)
     per_image = PerImage(images[rows], dtype, device)
     images, rows, key = images.to(device), rows.to(device), key.to(device)
@@ -84,10 +84,11 @@ class PerImage:
 
 
 class MaskedCopies:
-    """Flip by a mask, crop by one mask a shift, over images normalised and padded once for all epochs.
+    """Crop by one mask a shift, over images mirrored, normalised and padded once for all epochs.
 
     The way of KellerJordan/cifar10-airbench, airbench94.py, written anew, with our draws so that results can
-    be compared. Preparing the images and drawing is not timed here; it is in ours.
+    be compared. Preparing the images and drawing is not timed here; it is in ours. The epoch is even: in the
+    odd ones airbench mirrors all images besides.
     """
 
     def __init__(
@@ -100,19 +101,19 @@ class MaskedCopies:
     ) -> None:
         mean, inv_std = torch.tensor(MEAN), (1 / torch.tensor(STD, dtype=torch.float64)).float()
         images_NCHW = ((images_NHWC - mean) * inv_std).to(dtype).permute(0, 3, 1, 2)
+        settings = Settings("alternating", TRANSLATE, "reflect", 0, MEAN, tuple(1 / s for s in STD), dtype)
+        assert key[1] % 2 == 0
+        coin_N = torch.from_numpy(draw(key, torch.arange(len(images_NHWC)), settings, SIZE, SIZE).flip_B)
+        images_NCHW = torch.where(coin_N[:, None, None, None], images_NCHW.flip(-1), images_NCHW)
         border = (TRANSLATE,) * 4
         self.padded_NCHW = torch.nn.functional.pad(images_NCHW, border, mode="reflect").to(device)
-        settings = Settings("alternating", TRANSLATE, "reflect", 0, MEAN, tuple(1 / s for s in STD), dtype)
-        drawn = draw(key, rows_B, settings, SIZE, SIZE)
         self.rows_B = rows_B.to(device)
-        self.flip_B, dy_B, dx_B = (torch.from_numpy(part).to(device) for part in drawn[:3])
-        self.shifts_B2 = torch.stack([dy_B, dx_B], dim=1)
+        drawn = draw(key, rows_B, settings, SIZE, SIZE)
+        self.shifts_B2 = torch.from_numpy(np.stack([drawn.dy_B, drawn.dx_B], axis=1)).to(device)
 
     def __call__(self) -> torch.Tensor:
         """Return the batch (B, C, H, W), channels-last."""
-        batch_BCHW = self.padded_NCHW[self.rows_B]
-        batch_BCHW = torch.where(self.flip_B[:, None, None, None], batch_BCHW.flip(-1), batch_BCHW)
-        return masked_copies(batch_BCHW, self.shifts_B2, TRANSLATE)
+        return masked_copies(self.padded_NCHW[self.rows_B], self.shifts_B2, TRANSLATE)
 
 
 def correctness_cases(device: torch.device) -> Iterator[Case]:

@@ -1,7 +1,7 @@
 """How runs are computed: device, threads, engine, loader; each choice with its reason."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,9 @@ from airbench_var.recipe import AirbenchNet, Recipe
 
 Engine = Literal["native", "compiled", "eager"]
 LoaderName = Literal["resident", "ffcv"]
+
+#: Shapes and phases for which a process compiles the step; torch refuses the ninth unless it is told.
+MOST_COMPILED = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +68,18 @@ class Settings:
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+            with cudnn, self._compiling_for_many():
                 yield
         finally:
             torch.set_num_threads(threads)
+
+    def _compiling_for_many(self) -> AbstractContextManager[Any]:
+        if self.engine != "compiled":
+            return nullcontext()
+        import torch._dynamo  # takes a second
+
+        return torch._dynamo.config.patch(cache_size_limit=MOST_COMPILED)  # its name in torch 2.6 too
 
     @property
     def on_cpu(self) -> bool:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -210,10 +210,9 @@ def test_native_step_trains_the_same_network(small_data: Dataset) -> None:
         assert (mine == theirs).mean() > 0.9
 
 
-def test_what_is_compiled_serves_every_trainer_of_its_shapes_and_no_other(
-    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Otherwise the bits of a compiled run would depend on what its process compiled before."""
+@pytest.fixture
+def compiled_shapes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[tuple[int, ...]]]]:
+    """The shapes of the inputs of each graph that is compiled; it takes no time, for it stays as it is."""
     shapes: list[list[tuple[int, ...]]] = []
     original = torch.compile
 
@@ -227,13 +226,32 @@ def test_what_is_compiled_serves_every_trainer_of_its_shapes_and_no_other(
 
     monkeypatch.setattr(torch, "compile", compile_)
     torch.compiler.reset()
+    yield shapes
+    torch.compiler.reset()
+
+
+def test_what_is_compiled_serves_every_trainer_of_its_shapes_and_no_other(
+    small_data: Dataset, compiled_shapes: list[list[tuple[int, ...]]]
+) -> None:
+    """Otherwise the bits of a compiled run would depend on what its process compiled before."""
     for batch_size in (60, 60, 40):
         recipe = quick(batch_size=batch_size, epochs=1 / 30)
         Trainer(recipe, small_data, Settings(engine="compiled")).prepare()
-    assert [(batch_size, 3, 32, 32) in seen for seen, batch_size in zip(shapes, (60, 40), strict=True)] == [
-        True,
-        True,
-    ]
+    assert [
+        (batch_size, 3, 32, 32) in seen for seen, batch_size in zip(compiled_shapes, (60, 40), strict=True)
+    ] == [True, True]
+
+
+def test_a_process_compiles_for_many_recipes(
+    small_data: Dataset, compiled_shapes: list[list[tuple[int, ...]]]
+) -> None:
+    """By itself torch refuses the ninth shape of a function: the fifth recipe that has two phases."""
+    limit = torch._dynamo.config.cache_size_limit
+    for batch_size in range(20, 32):
+        recipe = quick("linear", batch_size=batch_size, epochs=1 / 100)
+        Trainer(recipe, small_data, Settings(engine="compiled"))(SEEDS)
+    assert len(compiled_shapes) == 12
+    assert torch._dynamo.config.cache_size_limit == limit
 
 
 def test_too_little_memory_on_the_device_is_said(
