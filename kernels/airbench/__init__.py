@@ -18,7 +18,7 @@ from torch import Tensor
 from airbench_var.errors import DeviceError
 from airbench_var.kernels import native
 
-SOURCE = Path(__file__).with_name("native.c")
+SOURCE, LINKED = Path(__file__).with_name("native.c"), ("-lm",)
 #: What the processor must have, as /proc/cpuinfo spells it.
 NEEDS = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16")
 #: With matrix tiles PyTorch's own convolutions are several times faster than with vectors.
@@ -113,7 +113,7 @@ class Features:
         odd = any(c % MULTIPLE for c in channels) or height % least or width % least
         if odd or groups > MOST_GROUPS or channels[0] > MOST_WHITENED:
             raise ValueError(f"A network {self.channels} on {height} x {width} is not one that C computes.")
-        self._library = native.library(SOURCE, ("-lm",))
+        self._library = native.library(SOURCE, LINKED)
         self._library.airbench_new.restype = ctypes.c_void_p
         counts = (ctypes.c_int * len(channels))(*channels)
         memory = self._library.airbench_new(len(channels) - 1, counts, height, width, batch)
