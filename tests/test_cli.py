@@ -207,6 +207,27 @@ def test_a_recipe_that_does_not_fit_leaves_no_store(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("engine", ["auto", "eager"])
+def test_a_compiler_that_cannot_build_leaves_no_store(
+    engine: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    small_data: Dataset,
+) -> None:
+    """With CC=none, as it says, the engine may be another, which an empty store would refuse."""
+    cc = tmp_path / "cc"
+    cc.write_text("#!/bin/sh\necho no immintrin.h >&2\nexit 1\n")
+    cc.chmod(0o755)
+    monkeypatch.setenv("CC", str(cc))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
+    how = ["--device", "cpu", "--engine", engine, "--out", str(tmp_path / "store"), "--quiet"]
+    assert exit_code(["--runs", "1", "--recipe", "tiny", "--set", "epochs=0", *how]) == DeviceError.exit_code
+    assert "no immintrin.h" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["--version"]) == 0
     assert capsys.readouterr().out.startswith("airbench_var ")

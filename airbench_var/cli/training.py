@@ -103,7 +103,7 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     """
     from airbench_var import data
     from airbench_var.campaign import default_workers, refuse_crowd
-    from airbench_var.training import Settings, choose_device, choose_engine
+    from airbench_var.training import Settings, build_kernels, choose_device, choose_engine
 
     device, why_device = choose_device(options.device)
     if options.loader == "ffcv":
@@ -113,9 +113,11 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     refuse_crowd(settings, workers, options.runs_per_device)
     dataset = data.load(options.data, options.data_dir)
     engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
+    settings = replace(settings, engine=engine)
+    build_kernels(settings)
     return Prepared(
         data=dataset,
-        settings=replace(settings, engine=engine),
+        settings=settings,
         workers=workers,
         runs_per_device=options.runs_per_device,
         reasons={

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import DeviceError, UsageError
-from airbench_var.kernels import airbench
+from airbench_var.kernels import airbench, choose_backend, native
+from airbench_var.kernels.augment import native as augment_in_c
 from airbench_var.machine import cpu_name, nvidia_driver
 from airbench_var.recipe import AirbenchNet, Recipe
 
@@ -148,6 +149,17 @@ def choose_engine(
     if why_not:
         return "eager", f"not native: {why_not}"
     return "native", "C kernels for small networks, see results/throughput-cpu"
+
+
+def build_kernels(settings: Settings) -> None:
+    """Build what these settings compute in C, before workers want it all at once and before a store is made.
+
+    Raises: DeviceError with what the compiler said.
+    """
+    if choose_backend(settings.device, in_c=True)[0] == "native":
+        native.library(augment_in_c.SOURCE)
+    if settings.engine == "native":
+        native.library(airbench.SOURCE, airbench.LINKED)
 
 
 def obstacle_to_native(recipe: Recipe, data: Dataset, threads: int) -> str | None:

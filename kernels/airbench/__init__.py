@@ -18,13 +18,14 @@ from torch import Tensor
 from airbench_var.errors import DeviceError
 from airbench_var.kernels import native
 
-SOURCE = Path(__file__).with_name("native.c")
+SOURCE, LINKED = Path(__file__).with_name("native.c"), ("-lm",)
 #: What the processor must have, as /proc/cpuinfo spells it.
 NEEDS = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16")
 #: With matrix tiles PyTorch's own convolutions are several times faster than with vectors.
 BETTER_WITHOUT = "amx_bf16"
 #: C channels of 3x3 filters come in fours; above this a filter bank no longer stays in a core's cache.
 MULTIPLE, MOST_CHANNELS, MOST_GROUPS = 4, 128, 8
+MOST_WHITENED = 64  #: native.c has room for no more whitening filters
 
 
 def obstacle(
@@ -69,15 +70,29 @@ class Weights:
     means: Sequence[Tensor]
     variances: Sequence[Tensor]
 
-    def check(self) -> None:
-        """Raise ValueError for a tensor that C could not read."""
-        for name in ("whitening", "whiten_bias", "filters", "biases", "means", "variances"):
+    def check(self, channels: Sequence[int]) -> None:
+        """Raise ValueError for a tensor that C could not read; channels: of the whitening and the groups."""
+        white, *outs = channels
+        outs = [c_out for c_out in outs for _ in range(2)]  # two layers a group
+        ins = [white, *outs[:-1]]
+        expected: dict[str, list[tuple[int, ...]]] = {
+            "whitening": [(white, 3, 2, 2)],
+            "whiten_bias": [(white,)],
+            "filters": [(c_out, c_in, 3, 3) for c_in, c_out in zip(ins, outs, strict=True)],
+            **{name: [(c_out,) for c_out in outs] for name in ("biases", "means", "variances")},
+        }
+        for name, shapes in expected.items():
             value = getattr(self, name)
-            for tensor in [value] if isinstance(value, Tensor) else value:
-                last = torch.channels_last if name == "filters" else torch.contiguous_format
-                if tensor.dtype != torch.float32 or not tensor.is_contiguous(memory_format=last):
+            tensors = [value] if isinstance(value, Tensor) else value
+            if len(tensors) != len(shapes):
+                raise ValueError(f"each layer needs one of {name}: {len(shapes)}, not {len(tensors)}.")
+            last = torch.channels_last if name == "filters" else torch.contiguous_format
+            for tensor, shape in zip(tensors, shapes, strict=True):
+                whole = tensor.shape == shape and tensor.is_contiguous(memory_format=last)
+                if tensor.dtype != torch.float32 or not whole:
                     raise ValueError(
-                        f"{name} must be float32 and {last}, not {tensor.dtype} of strides {tensor.stride()}."
+                        f"{name} must be float32 and {last}, {shape}, not {tensor.dtype} "
+                        f"{tuple(tensor.shape)} of strides {tensor.stride()}."
                     )
 
 
@@ -87,13 +102,18 @@ class Features:
     batch: images of a batch in training. One call in training must be followed by its own backward pass
     before the next call, since all use the same memory.
 
-    Raises: DeviceError without a C compiler, or when memory lacks.
+    Raises: ValueError for a network that C does not compute, see `obstacle`; DeviceError without a C
+    compiler, or when memory lacks.
     """
 
     def __init__(self, channels: Sequence[int], *, height: int, width: int, batch: int) -> None:
         """Take the memory; channels: of the whitening, then of each group."""
         self.channels, self.height, self.width, self.batch = tuple(channels), height, width, batch
-        self._library = native.library(SOURCE, ("-lm",))
+        groups, least = len(channels) - 1, 2 ** (len(channels) + 1)
+        odd = any(c % MULTIPLE for c in channels) or height % least or width % least
+        if odd or groups > MOST_GROUPS or channels[0] > MOST_WHITENED:
+            raise ValueError(f"A network {self.channels} on {height} x {width} is not one that C computes.")
+        self._library = native.library(SOURCE, LINKED)
         self._library.airbench_new.restype = ctypes.c_void_p
         counts = (ctypes.c_int * len(channels))(*channels)
         memory = self._library.airbench_new(len(channels) - 1, counts, height, width, batch)
@@ -177,7 +197,7 @@ class Features:
         found = (len(weights.whiten_bias), *(len(filters) for filters in weights.filters[::2]))
         if found != self.channels:
             raise ValueError(f"weights have {found} channels, and {self.channels} were announced.")
-        weights.check()
+        weights.check(self.channels)
 
 
 class _Function(torch.autograd.Function):

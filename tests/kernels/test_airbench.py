@@ -1,6 +1,7 @@
 """The C passes against their twin in PyTorch, and the twin against autograd."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
@@ -222,6 +223,30 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="filters must be float32 and torch"):
         features(images, model.weights_for_c(), momentum=MOMENTUM, eps=EPS)
+
+
+@in_c
+@pytest.mark.parametrize(
+    ("name", "place"), [("filters", 1), ("filters", 3), ("biases", 0), ("means", 1), ("variances", 3)]
+)
+def test_a_tensor_of_another_shape_is_refused(name, place) -> None:
+    """C would read and write beyond it."""
+    model, images = network((8, 8), 20, 16, 16)
+    features = Features((WHITENED, 8, 8), height=16, width=16, batch=20)
+    tensors = [tensor.detach() for tensor in getattr(weights_of(model), name)]
+    tensors[place] = tensors[place][:4]
+    weights = replace(weights_of(model), **{name: tensors})
+    with pytest.raises(ValueError, match=rf"{name} must be float32 .*\(8"):
+        features(images, weights, momentum=MOMENTUM, eps=EPS)
+    with pytest.raises(ValueError, match=f"needs one of {name}: 4, not 3"):
+        features.evaluate(images, replace(weights, **{name: tensors[:-1]}), eps=EPS)
+
+
+@in_c
+@pytest.mark.parametrize(("channels", "height"), [((24, 6), 16), ((68, 8), 16), ((24, 8, 8), 24)])
+def test_a_network_that_c_cannot_compute_is_refused(channels, height) -> None:
+    with pytest.raises(ValueError, match="is not one that C computes"):
+        Features(channels, height=height, width=height, batch=1)
 
 
 @in_c
