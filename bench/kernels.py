@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from airbench_var.kernels import choose_backend
 from airbench_var.kernels.augment import augment
 from airbench_var.kernels.augment.reference import Settings, draw
 from airbench_var.kernels.cooccurrence import cooccurrence
 from airbench_var.kernels.correctness import correctness
+from airbench_var.training import choose_augmentation
 from bench.peers.transforms import Compose, drawing, to_input
 from bench.peers.tuned_eager import masked_copies
 from bench.sampling import same_images
@@ -64,7 +64,7 @@ def _augment_case(key_of_ratios: str, batch: int, dtype: torch.dtype, device: to
         bytes_moved=moved,
         ceiling=copying(moved, device),
         agree={"per image": same_images},
-        notes={OURS: f"backend {choose_backend(device, in_c=True)[0]}", "per image": "draws for itself"},
+        notes={OURS: f"backend {choose_augmentation(str(device))[0]}", "per image": "draws for itself"},
         items=batch,
         item="images",
     )

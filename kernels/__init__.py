@@ -9,6 +9,7 @@ analysing half uses an op that needs NumPy alone.
 
 import importlib.util
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airbench_var.errors import DeviceError
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def choose_backend(
-    device: "torch.device | str", requested: str = "auto", host: str = "torch", in_c: bool = False
+    device: "torch.device | str", requested: str = "auto", host: str = "torch", in_c: Path | None = None
 ) -> tuple[str, str]:
     """Return the backend that runs on what lies on this device, and the reason, for people.
 
-    `host` names the fast path of the op for host memory: "torch" or "numpy"; `in_c` says that there is one in
-    C as well, "native". "auto" is "triton" on CUDA; on the CPU it is "native" where there is a C compiler,
+    `host` names the fast path of the op for host memory: "torch" or "numpy"; `in_c` is the
+    file of one in C, "native". "auto" is "triton" on CUDA; on the CPU it is "native" where that can be built,
     else the host's. "triton" on the CPU needs its interpreter.
 
     Raises: ValueError for an unknown backend; DeviceError when the backend cannot run on this device.
@@ -39,8 +40,9 @@ def choose_backend(
     if requested == "auto":
         name, chosen_by = "triton" if kind == "cuda" else host, f"the tensors are on {device}"
         if in_c and kind == "cpu":
-            found, reason = native.compiler()
-            name, chosen_by = "native" if found else host, f"{chosen_by}, and {reason}"
+            why_not = native.obstacle(in_c)
+            name = host if why_not else "native"
+            chosen_by = f"{chosen_by}, and {why_not or native.compiler()[1]}"
     if name == "triton":
         _require_triton(device)
     elif kind == "cuda":
@@ -48,8 +50,8 @@ def choose_backend(
             f"backend={name!r} runs on CPU tensors and these are on {device}; "
             "move them with .cpu(), or use backend='triton'."
         )
-    if name == "native" and not native.compiler()[0]:
-        raise DeviceError(f"backend='native': {native.compiler()[1]}")
+    if name == "native" and in_c and (why_not := native.obstacle(in_c)):
+        raise DeviceError(f"backend='native': {why_not}")
     return name, chosen_by
 
 

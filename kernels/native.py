@@ -52,6 +52,15 @@ def processor_flags() -> frozenset[str]:
     return frozenset()
 
 
+def obstacle(source: Path, flags: tuple[str, ...] = ()) -> str:
+    """Return why `library` cannot give this one here, for people; "" when it can, and then it is built."""
+    try:
+        library(source, flags)
+    except DeviceError as error:
+        return str(error)
+    return ""
+
+
 def library(source: Path, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """Return the shared library of one C file, built unless the user's cache has it.
 
@@ -66,7 +75,14 @@ def library(source: Path, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     command, reason = compiler()
     if not command:
         raise DeviceError(reason)
-    return _loaded(source, command, flags, user_cache() / "kernels")
+    try:
+        cache = user_cache() / "kernels"
+    except RuntimeError:  # no home directory
+        cache = Path(os.devnull)  # cannot be used, as is then said
+    loaded = _loaded(source, command, flags, cache)
+    if isinstance(loaded, DeviceError):
+        raise loaded
+    return loaded
 
 
 @functools.cache
@@ -86,7 +102,17 @@ def _found(cc: str | None, path: str | None) -> tuple[tuple[str, ...], str]:
 
 
 @functools.cache
-def _loaded(source: Path, command: tuple[str, ...], flags: tuple[str, ...], cache: Path) -> ctypes.CDLL:
+def _loaded(
+    source: Path, command: tuple[str, ...], flags: tuple[str, ...], cache: Path
+) -> ctypes.CDLL | DeviceError:
+    """Return the library, or why there is none: asked again and again, a compiler that fails is run once."""
+    try:
+        return _load(source, command, flags, cache)
+    except DeviceError as error:
+        return error
+
+
+def _load(source: Path, command: tuple[str, ...], flags: tuple[str, ...], cache: Path) -> ctypes.CDLL:
     kept = cache / f"{source.parent.name}-{source.stem}-{_key(source, command, flags)}.so"
     built = None
     try:

@@ -103,7 +103,7 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     """
     from airbench_var import data
     from airbench_var.campaign import default_workers, refuse_crowd
-    from airbench_var.training import Settings, build_kernels, choose_device, choose_engine
+    from airbench_var.training import Settings, choose_augmentation, choose_device, choose_engine
 
     device, why_device = choose_device(options.device)
     if options.loader == "ffcv":
@@ -114,7 +114,7 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     dataset = data.load(options.data, options.data_dir)
     engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
     settings = replace(settings, engine=engine)
-    build_kernels(settings)
+    augmentation, why_augmentation = choose_augmentation(device)
     return Prepared(
         data=dataset,
         settings=settings,
@@ -124,6 +124,7 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
             "data": f"{dataset.title}, {dataset.source}",
             "device": f"{device}: {why_device}",
             "engine": f"{engine}: {why_engine}",
+            "augment": f"{augmentation}: {why_augmentation}",
             "workers": f"{workers}: {why_workers}",
         },
         mode="json" if options.json else "quiet" if options.quiet else "auto",

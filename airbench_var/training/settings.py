@@ -11,7 +11,7 @@ from torch import Tensor
 
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import DeviceError, UsageError
-from airbench_var.kernels import airbench, choose_backend, native
+from airbench_var.kernels import airbench, choose_backend
 from airbench_var.kernels.augment import native as augment_in_c
 from airbench_var.machine import cpu_name, nvidia_driver
 from airbench_var.recipe import AirbenchNet, Recipe
@@ -66,12 +66,17 @@ class Settings:
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """Within this context torch computes as the settings say; afterwards it is as it was."""
+        cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+        with self.threads_in_force(), cudnn, self._compiling_for_many():
+            yield
+
+    @contextmanager
+    def threads_in_force(self) -> Iterator[None]:
+        """Within this context this thread has the settings' number of CPU threads."""
         threads = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-            with cudnn, self._compiling_for_many():
-                yield
+            yield
         finally:
             torch.set_num_threads(threads)
 
@@ -151,15 +156,9 @@ def choose_engine(
     return "native", "C kernels for small networks, see results/throughput-cpu"
 
 
-def build_kernels(settings: Settings) -> None:
-    """Build what these settings compute in C, before workers want it all at once and before a store is made.
-
-    Raises: DeviceError with what the compiler said.
-    """
-    if choose_backend(settings.device, in_c=True)[0] == "native":
-        native.library(augment_in_c.SOURCE)
-    if settings.engine == "native":
-        native.library(airbench.SOURCE, airbench.LINKED)
+def choose_augmentation(device: str) -> tuple[str, str]:
+    """Return the backend of `kernels.augment` on a device, and the reason; what is in C is built here."""
+    return choose_backend(device, in_c=augment_in_c.SOURCE)
 
 
 def obstacle_to_native(recipe: Recipe, data: Dataset, threads: int) -> str | None:

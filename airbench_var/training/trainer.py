@@ -7,7 +7,7 @@ device between the first step and the end of the run.
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from itertools import chain, count, islice
 from math import ceil
 
@@ -90,9 +90,12 @@ class Trainer:
     def __call__(self, seeds: Seeds) -> RunResult:
         """Train one network and return its predictions on every test set."""
         self.prepare()
-        # A replay asks for no setting of torch; those are the whole process's, which has other lanes too.
-        with nullcontext() if self.lane.captures else self.settings.in_force(), self.lane.active():
+        with self._in_force(), self.lane.active():
             return self._run(seeds)
+
+    def _in_force(self) -> AbstractContextManager[None]:
+        # A replay needs no flag of torch, and those are the whole process's, which may have other lanes.
+        return self.settings.threads_in_force() if self.lane.captures else self.settings.in_force()
 
     def _prepare(self) -> None:
         """Fill `_step_from`, the step by the first index of its phase, and `_finish`."""

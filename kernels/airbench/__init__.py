@@ -51,8 +51,7 @@ def obstacle(
         return f"this processor lacks {missing[0]}"
     if BETTER_WITHOUT in found:
         return f"this processor has {BETTER_WITHOUT}, which PyTorch uses and the C code does not"
-    command, reason = native.compiler()
-    return None if command else reason
+    return native.obstacle(SOURCE, LINKED) or None
 
 
 @dataclass(frozen=True, kw_only=True)

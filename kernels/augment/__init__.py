@@ -52,7 +52,7 @@ def augment(
     """
     _check_tensors(images_NHWC, rows_B, examples_B, key)
     _check_settings(tuple(images_NHWC.shape[1:3]), flip, translate, padding, cutout, mean, std, dtype)
-    backend, _ = choose_backend(images_NHWC.device, backend, in_c=True)
+    backend, _ = choose_backend(images_NHWC.device, backend, in_c=native.SOURCE)
     mean_f32 = tuple(float(np.float32(value)) for value in mean)
     inv_std_f32 = tuple(float(np.float32(1 / value)) for value in std)
     settings = reference.Settings(flip, translate, padding, cutout, mean_f32, inv_std_f32, dtype)

@@ -233,9 +233,9 @@ def test_a_tensor_of_another_shape_is_refused(name, place) -> None:
     """C would read and write beyond it."""
     model, images = network((8, 8), 20, 16, 16)
     features = Features((WHITENED, 8, 8), height=16, width=16, batch=20)
-    tensors = [tensor.detach() for tensor in getattr(weights_of(model), name)]
+    tensors = [tensor.detach() for tensor in getattr(model.weights_for_c(), name)]
     tensors[place] = tensors[place][:4]
-    weights = replace(weights_of(model), **{name: tensors})
+    weights = replace(model.weights_for_c(), **{name: tensors})
     with pytest.raises(ValueError, match=rf"{name} must be float32 .*\(8"):
         features(images, weights, momentum=MOMENTUM, eps=EPS)
     with pytest.raises(ValueError, match=f"needs one of {name}: 4, not 3"):

@@ -1,6 +1,7 @@
 """Which backend runs, and what an impossible request says."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from airbench_var.errors import DeviceError
 from airbench_var.kernels import choose_backend, native
 
+SOURCE = Path("kernel.c")
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
@@ -19,12 +21,13 @@ def test_auto_takes_torch_on_the_cpu_and_triton_on_cuda_and_says_why() -> None:
 
 def test_auto_takes_c_on_the_cpu_where_it_can_be_built_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "compiler", lambda: (("cc",), "the C compiler is cc"))
-    assert choose_backend(CPU, in_c=True) == ("native", "the tensors are on cpu, and the C compiler is cc")
-    assert choose_backend(CPU, "torch", in_c=True) == ("torch", "asked for")
-    monkeypatch.setattr(native, "compiler", lambda: ((), "no C compiler is here"))
-    assert choose_backend(CPU, in_c=True) == ("torch", "the tensors are on cpu, and no C compiler is here")
+    monkeypatch.setattr(native, "obstacle", lambda source: "")
+    assert choose_backend(CPU, in_c=SOURCE) == ("native", "the tensors are on cpu, and the C compiler is cc")
+    assert choose_backend(CPU, "torch", in_c=SOURCE) == ("torch", "asked for")
+    monkeypatch.setattr(native, "obstacle", lambda source: "no C compiler is here")
+    assert choose_backend(CPU, in_c=SOURCE) == ("torch", "the tensors are on cpu, and no C compiler is here")
     with pytest.raises(DeviceError, match="backend='native': no C compiler is here"):
-        choose_backend(CPU, "native", in_c=True)
+        choose_backend(CPU, "native", in_c=SOURCE)
     with pytest.raises(ValueError, match="backend='native' is unknown"):
         choose_backend(CPU, "native")
 

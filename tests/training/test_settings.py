@@ -41,7 +41,7 @@ def test_other_devices_are_refused(name: str) -> None:
 @pytest.fixture
 def capable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "processor_flags", lambda: frozenset(airbench.NEEDS))
-    monkeypatch.setattr(native, "compiler", lambda: (("cc",), "the C compiler is cc"))
+    monkeypatch.setattr(native, "obstacle", lambda *_: "")
 
 
 @pytest.mark.usefixtures("capable")
@@ -84,18 +84,18 @@ def test_what_c_cannot_compute_is_said(changes, threads, why, small_data: Datase
 
 
 @pytest.mark.parametrize(
-    ("flags", "compiler", "why"),
+    ("flags", "obstacle", "why"),
     [
-        (["avx512f"], ("cc",), "lacks avx512bw"),
-        ([*airbench.NEEDS, "amx_bf16"], ("cc",), "has amx_bf16"),
-        (airbench.NEEDS, (), "apt-get install gcc"),
+        (["avx512f"], "", "lacks avx512bw"),
+        ([*airbench.NEEDS, "amx_bf16"], "", "has amx_bf16"),
+        (airbench.NEEDS, "`apt-get install gcc` installs one", "apt-get install gcc"),
     ],
 )
 def test_what_the_machine_lacks_is_said(
-    flags, compiler, why, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+    flags, obstacle, why, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(native, "processor_flags", lambda: frozenset(flags))
-    monkeypatch.setattr(native, "compiler", lambda: (compiler, "`apt-get install gcc` installs one"))
+    monkeypatch.setattr(native, "obstacle", lambda *_: obstacle)
     engine, reason = choose_engine("auto", "cpu", 1, [find_recipe("tiny")], small_data)
     assert (engine, why in reason) == ("eager", True)
 
