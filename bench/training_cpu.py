@@ -2,8 +2,9 @@
 
 A turn is a network a process, evaluation included; the processes are there before the first turn and idle
 while others have theirs. Every network's accuracy is compared, and there is no number where they differ by
-more than seeds explain. Training needs as many operations whoever does them, so the ceiling is the bf16
-product of as many, by PyTorch on all cores.
+more than seeds explain; with so few networks that tells only large differences apart. The peers find their
+whitening filters for every network, as airbench does, ours once. Training needs as many operations whoever
+does them, so the ceiling is the bf16 product of as many, by PyTorch on all cores.
 """
 
 import os

@@ -59,7 +59,7 @@ def verdict(estimate: Estimate, nothing: float) -> dict[str, Value]:
     if estimate.interval is None:
         return {"value": estimate.value, "verdict": f"no interval: {estimate.absent}"}
     low, high = estimate.interval
-    said = "equal within" if low <= nothing <= high else "different:"
+    said = "no difference seen, within" if low <= nothing <= high else "different:"
     interval: dict[str, Value] = {"low": low, "high": high, "level": estimate.level}
     return {"value": estimate.value, **interval, "verdict": f"{said} [{low:.5g}, {high:.5g}]"}
 

@@ -64,7 +64,7 @@ def section(session: Session, report: Report, deadline: Deadline) -> None:
         report.figure(f"peer_{clock}_over_ours", theirs.median_ms / ours.median_ms)
         if session.per_hour:
             best = max(session.per_hour.values()) * theirs.median_ms / 3.6e6
-            report.figure(f"our_best_networks_per_hour_over_peer_{clock}", best)
+            report.figure(f"several_of_ours_at_a_time_over_one_peer_{clock}", best)
     for name, variant in times.items():
         report.add(case, name, variant, ceiling="gemm", best_ms=best_ms, items=1, item="networks", per="hour")
     report.figure("peer_mean_accuracy", float(np.mean([answer["accuracy"] for answer in answers])))
