@@ -19,7 +19,7 @@ from airbench_var.recipes.airbench import airbench94, tiny
 from airbench_var.seeds import Seeds, init_generator
 from airbench_var.training import Settings, Trainer, choose_engine
 from airbench_var.training.optimizers import Optimizers
-from airbench_var.training.settings import Engine
+from airbench_var.training.settings import Engine, obstacle_to_native
 from bench.schema import OURS, Case, Result, Variant, multiplying
 
 SEEDS = Seeds(init=1, order=2, aug=3)
@@ -39,8 +39,10 @@ def step_case(recipe: Recipe, device: torch.device) -> Case:
     torch.compiler.reset()  # a batch of another size in the same process would compile for any size
     threads = torch.get_num_threads()
     ours, _ = choose_engine("auto", str(device), threads, [recipe], synthetic.load())
-    engines: tuple[Engine, ...] = ("eager", "compiled")
-    settings = {name: Settings(device=str(device), threads=threads, engine=name) for name in (ours, *engines)}
+    engines: list[Engine] = [ours, "eager", "compiled"]
+    if device.type == "cpu" and not obstacle_to_native(recipe, synthetic.load(), threads):
+        engines.append("native")  # also where it is not the choice
+    settings = {name: Settings(device=str(device), threads=threads, engine=name) for name in engines}
     eager = settings["eager"]
     dtype = eager.activation_dtype(recipe)
     operations, digits = count_operations(recipe, eager), str(dtype).removeprefix("torch.")

@@ -151,7 +151,7 @@ def choose_engine(
         return "native", "asked for"
     if not on_cpu:
         return "compiled", "fewer kernel launches on a GPU"
-    if why_not:
+    if why_not := why_not or airbench.doubt():
         return "eager", f"not native: {why_not}"
     return "native", "C kernels for small networks, see results/throughput-cpu"
 

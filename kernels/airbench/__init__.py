@@ -21,8 +21,8 @@ from airbench_var.kernels import native
 SOURCE, LINKED = Path(__file__).with_name("native.c"), ("-lm",)
 #: What the processor must have, as /proc/cpuinfo spells it.
 NEEDS = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16")
-#: With matrix tiles PyTorch's own convolutions are several times faster than with vectors.
-BETTER_WITHOUT = "amx_bf16"
+#: With matrix tiles PyTorch's own products are several times faster than those of vectors.
+TILES = "amx_bf16"
 #: C channels of 3x3 filters come in fours; above this a filter bank no longer stays in a core's cache.
 MULTIPLE, MOST_CHANNELS, MOST_GROUPS = 4, 128, 8
 MOST_WHITENED = 64  #: native.c has room for no more whitening filters
@@ -31,7 +31,7 @@ MOST_WHITENED = 64  #: native.c has room for no more whitening filters
 def obstacle(
     widths: Sequence[int], *, height: int, width: int, stride: int, activation: str, threads: int
 ) -> str | None:
-    """Return why such a network cannot be computed here, or would be slower, for people; None when it can.
+    """Return why such a network cannot be computed here, for people; None when it can.
 
     widths: channels of each group; height, width: of the images, in pixels; stride: of the whitening.
     """
@@ -49,9 +49,14 @@ def obstacle(
     found = native.processor_flags()
     if missing := [flag for flag in NEEDS if flag not in found]:
         return f"this processor lacks {missing[0]}"
-    if BETTER_WITHOUT in found:
-        return f"this processor has {BETTER_WITHOUT}, which PyTorch uses and the C code does not"
     return native.obstacle(SOURCE, LINKED) or None
+
+
+def doubt() -> str | None:
+    """Return why PyTorch's operators may be faster on this processor, for people; None where they are not."""
+    if TILES in native.processor_flags():
+        return f"this processor has {TILES}, which PyTorch uses and the C code does not"
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,7 +87,6 @@ def test_what_c_cannot_compute_is_said(changes, threads, why, small_data: Datase
     ("flags", "obstacle", "why"),
     [
         (["avx512f"], "", "lacks avx512bw"),
-        ([*airbench.NEEDS, "amx_bf16"], "", "has amx_bf16"),
         (airbench.NEEDS, "`apt-get install gcc` installs one", "apt-get install gcc"),
     ],
 )
@@ -98,6 +97,16 @@ def test_what_the_machine_lacks_is_said(
     monkeypatch.setattr(native, "obstacle", lambda *_: obstacle)
     engine, reason = choose_engine("auto", "cpu", 1, [find_recipe("tiny")], small_data)
     assert (engine, why in reason) == ("eager", True)
+
+
+def test_with_matrix_tiles_c_is_used_only_when_asked_for(
+    small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "processor_flags", lambda: frozenset([*airbench.NEEDS, airbench.TILES]))
+    monkeypatch.setattr(native, "obstacle", lambda *_: "")
+    engine, reason = choose_engine("auto", "cpu", 1, [find_recipe("tiny")], small_data)
+    assert (engine, "has amx_bf16" in reason) == ("eager", True)
+    assert choose_engine("native", "cpu", 1, [find_recipe("tiny")], small_data) == ("native", "asked for")
 
 
 def test_native_is_for_cpus(small_data: Dataset) -> None:

@@ -19,11 +19,11 @@ from airbench_var.store.rows import RunResult, RunSpec
 from airbench_var.training import (
     Settings,
     Trainer,
-    choose_engine,
     prepared_trainer,
     refuse_misfit,
     train,
 )
+from airbench_var.training.settings import obstacle_to_native
 
 SEEDS = Seeds(init=1, order=2, aug=2**64 - 1)
 
@@ -196,9 +196,8 @@ def test_compiled_step_trains_the_same_network(small_data: Dataset) -> None:
 
 def test_native_step_trains_the_same_network(small_data: Dataset) -> None:
     recipe = quick("tiny", epochs=2, tta=True)
-    engine, reason = choose_engine("auto", "cpu", 1, [recipe], small_data)
-    if engine != "native":
-        pytest.skip(reason)
+    if why_not := obstacle_to_native(recipe, small_data, threads=1):
+        pytest.skip(why_not)
     eager = Trainer(recipe, small_data, Settings())(SEEDS)
     trainer = Trainer(recipe, small_data, Settings(engine="native"))
     native, again = trainer(SEEDS), trainer(SEEDS)
