@@ -143,7 +143,7 @@ def choose_engine(
     on_cpu = torch.device(device).type == "cpu"
     if asked in ("compiled", "eager"):
         return asked, "asked for"
-    obstacles = [obstacle_to_native(recipe, data, threads) for recipe in recipes]
+    obstacles = (obstacle_to_native(recipe, data, threads) for recipe in recipes)  # asked on a CPU alone
     why_not = next(filter(None, obstacles), None) if on_cpu else "it is for CPUs"
     if asked == "native":
         if why_not:
