@@ -64,11 +64,10 @@ static void backward_features(Net *net, const float *gradient) {
                 _mm512_mask_i32gather_ps(_mm512_setzero_ps(), images_in(net, block), offset,
                                          gradient + (long)block * LANES * l->channels + c, 4);
             const long at = block * size_of(l) + (long)c * l->positions * LANES;
-            const __m128i top =
-                _mm_load_si128((const __m128i *)(net->top + ((long)block * l->channels + c) * LANES));
+            const __m512i top = _mm512_load_si512(net->top + ((long)block * l->channels + c) * LANES);
             for (int p = 0; p < l->positions; p++) {
                 const __m512 z = widen(l->z + at + (long)p * LANES);
-                __mmask16 passes = _mm_cmpeq_epi8_mask(top, _mm_set1_epi8((char)p));
+                __mmask16 passes = _mm512_cmpeq_epi32_mask(top, _mm512_set1_epi32(p));
                 passes &= _mm512_cmp_ps_mask(activated(l, c, z), _mm512_setzero_ps(), _CMP_GT_OQ);
                 bf16 *g = l->g + at + (long)p * LANES;
                 store(g, narrow(_mm512_maskz_mov_ps(passes, from_above)));

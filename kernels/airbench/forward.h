@@ -102,7 +102,7 @@ static void forward_block(const Net *net, const Layer *l, int slot) {
         }
 }
 
-static void features_of(const Net *net, int slot, int first, int n, float *features, uint8_t *top) {
+static void features_of(const Net *net, int slot, int first, int n, float *features, int32_t *top) {
     const Layer *l = &net->layer[net->layers - 1];
     float lanes[LANES];
     for (int c = 0; c < l->channels; c++) {
@@ -116,7 +116,7 @@ static void features_of(const Net *net, int slot, int first, int n, float *featu
             where = _mm512_mask_set1_epi32(where, larger, p);
         }
         _mm512_storeu_ps(lanes, best);
-        if (top) _mm_store_si128((__m128i *)(top + c * LANES), _mm512_cvtepi32_epi8(where));
+        if (top) _mm512_store_si512(top + c * LANES, where);
         for (int i = 0; i < LANES && first + i < n; i++)
             features[(long)(first + i) * l->channels + c] = lanes[i];
     }

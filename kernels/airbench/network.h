@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
     int layers, batch, blocks;
     Layer layer[MOST_LAYERS]; // the first is whitening: its shift is 0 and its z contains the bias
-    uint8_t *top;             // position of the largest feature
+    int32_t *top;             // position of the largest feature
     __m512i *pairs;           // of one block
     bf16 *in_rows, *out_rows; // of as many blocks as fit a core's cache
     float *lane_sum, *lane_square;
@@ -121,7 +121,7 @@ Net *airbench_new(int groups, const int *channels, int height, int width, int ba
     ok = ok && (net->pairs = own(net, pairs)) && (net->in_rows = own(net, in_rows)) &&
          (net->out_rows = own(net, out_rows)) && (net->lane_sum = own(net, most * LANES * 4)) &&
          (net->lane_square = own(net, most * LANES * 4)) &&
-         (net->top = own(net, (size_t)net->blocks * last->channels * LANES));
+         (net->top = own(net, (size_t)net->blocks * last->channels * LANES * sizeof(int32_t)));
     if (ok) return net;
     airbench_free(net);
     return NULL;

@@ -20,12 +20,14 @@ here = obstacle([4], height=32, width=32, stride=2, activation="relu", threads=1
 in_c = pytest.mark.skipif(here is not None, reason=f"no C kernels here: {here}")
 
 #: Widths, height, width, batch. A last block of 1 image, of 15, and none that is short; channels put out by
-#: sixes, by fours and by both; one group, and more; images that are not square.
+#: sixes, by fours and by both; one group, and more; images that are not square, and one whose features have
+#: more than 256 positions.
 CASES = [
     ((24, 48, 48), 32, 32, 33),
     ((4,), 8, 16, 16),
     ((16, 8), 16, 32, 47),
     ((20, 12), 48, 16, 2),
+    ((8,), 64, 128, 3),
 ]
 
 
