@@ -1,6 +1,5 @@
 """A campaign: one recipe, many runs, one store. The one place that knows both halves."""
 
-import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,7 +105,7 @@ def default_workers(settings: Settings) -> tuple[int, str]:
     """Return how many processes to train in, and the reason."""
     if not settings.on_cpu:
         return 1, "one process on a GPU"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = machine.cores()
     return max(1, cores // settings.threads), f"{cores} CPU cores, {settings.threads} for each run"
 
 

@@ -1,5 +1,6 @@
 """Where a number comes from: commit and versions, command, processor, driver. No torch here."""
 
+import os
 import platform
 import re
 import shlex
@@ -54,6 +55,11 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def nvidia_driver() -> str | None:

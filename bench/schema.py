@@ -254,6 +254,12 @@ def device_name(device: torch.device, threads: int | None = None) -> str:
     return name if device.type == "cuda" else f"{name}, {threads} thread{'s' if threads > 1 else ''}"
 
 
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _check(case: Case, device: torch.device) -> dict[str, float]:
     """Return the milliseconds of the first call of each variant, once all results agree with ours."""
     first_ms: dict[str, float] = {}
@@ -286,10 +292,8 @@ def _time_ms(case: Case, name: str, variant: Callable[[], T], device: torch.devi
     """Return the milliseconds of one prepared call, with the device idle before and after, and its result."""
     if name in case.prepare:
         case.prepare[name]()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronize(device)
     start_s = time.perf_counter()
     result = variant()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronize(device)
     return (time.perf_counter() - start_s) * 1e3, result

@@ -7,7 +7,6 @@ whitening filters for every network, as airbench does, ours once. Training needs
 does them, so the ceiling is the bf16 product of as many, by PyTorch on all cores.
 """
 
-import os
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from airbench_var import data
+from airbench_var import data, machine
 from airbench_var.campaign import Campaign
 from airbench_var.cli import train
 from airbench_var.cli.training import Prepared, prepare
@@ -77,7 +76,7 @@ def full(data_dir: Path | None) -> Sizes:
     images = (
         synthetic.load(train_examples=50_000) if missing else data.load("cifar10", data_dir, progress=False)
     )
-    cores = len(os.sched_getaffinity(0))
+    cores = machine.cores()
     return Sizes(
         recipe=find_recipe("tiny"), data=images, cores=cores, loader_workers=cores, all_threads=cores
     )

@@ -1,7 +1,7 @@
 """C kernels for tensors in host memory: built once by the system's C compiler, kept, and loaded by ctypes.
 
-Triton builds its own launcher in the same way. A call through ctypes lets other Python threads run meanwhile;
-pointers come from `tensor.data_ptr()`. No torch here.
+Triton builds its own launcher in the same way. A call through ctypes lets other Python threads run meanwhile.
+No torch is loaded here.
 """
 
 import ctypes
@@ -15,9 +15,13 @@ import subprocess
 import tempfile
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airbench_var.cache import arriving_at, user_cache
 from airbench_var.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
 
 #: No fused multiply-add, and nothing else that rounds other than the C text says: it would change bits.
 FLAGS = (
@@ -83,6 +87,11 @@ def library(source: Path, flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     if isinstance(loaded, DeviceError):
         raise loaded
     return loaded
+
+
+def address(tensor: "torch.Tensor") -> ctypes.c_void_p:
+    """Return where a tensor begins; it must outlive the call that reads there."""
+    return ctypes.c_void_p(tensor.data_ptr())
 
 
 @functools.cache

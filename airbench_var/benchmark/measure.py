@@ -1,6 +1,5 @@
 """Measure how fast this machine trains: its ceilings, then as many networks as fit the time."""
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator
@@ -121,7 +120,7 @@ def measure_ceilings(recipe: Recipe, settings: Settings) -> Ceilings:
     """Return the rates of a matrix product and of a copy, on all cores of a CPU or on the GPU."""
     device, dtype = torch.device(settings.device), settings.activation_dtype(recipe)
     threads = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads)
+    torch.set_num_threads(machine.cores())
     try:
         side, gemm_s = 1024, _seconds_of_product(1024, dtype, device)
         while side < 8192 and 8 * gemm_s < CEILING_S / 3:

@@ -24,7 +24,8 @@ from airbench_var.store.rows import RunResult, RunSpec
 from airbench_var.training import Settings, Trainer, choose_engine
 from airbench_var.training.evaluation import test_sets_of
 from airbench_var.training.settings import Engine
-from bench.gpu.timing import Timed, synchronize
+from bench.gpu.timing import Timed
+from bench.schema import synchronize
 
 #: Of the campaign; a path takes its runs from numbers of its own, so that no two networks share a seed.
 SEED = 0

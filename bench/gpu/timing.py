@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bench.schema import synchronize
+
 Call = Callable[[], object]
 
 #: Replays before the first that counts: clocks rise, caches hold what they will hold.
@@ -49,12 +51,6 @@ def once_s(call: Call, device: torch.device) -> float:
     call()
     synchronize(device)
     return time.perf_counter() - start_s
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done what was asked of it."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _loop_over(calls: Sequence[Call]) -> Call:

@@ -151,11 +151,11 @@ class Features:
         features_BC = torch.empty(len(images_BCHW), self.channels[-1])
         self._library.airbench_evaluate(
             self._memory,
-            _at(images_BCHW),
+            native.address(images_BCHW),
             ctypes.c_int(len(images_BCHW)),
             *_addresses(weights),
             ctypes.c_float(eps),
-            _at(features_BC),
+            native.address(features_BC),
         )
         return features_BC
 
@@ -164,11 +164,11 @@ class Features:
         features_BC = torch.empty(self.batch, self.channels[-1])
         self._library.airbench_forward(
             self._memory,
-            _at(images_BCHW),
+            native.address(images_BCHW),
             *_addresses(weights),
             ctypes.c_float(momentum),
             ctypes.c_float(eps),
-            _at(features_BC),
+            native.address(features_BC),
         )
         self.passes += 1
         return features_BC
@@ -182,8 +182,8 @@ class Features:
         gradient_BC = gradient_BC.contiguous()  # has a name, so that a copy lives as long as the call
         self._library.airbench_backward(
             self._memory,
-            _at(gradient_BC),
-            None if whiten_bias is None else _at(whiten_bias),
+            native.address(gradient_BC),
+            None if whiten_bias is None else native.address(whiten_bias),
             _all_at(filters),
             _all_at(biases),
         )
@@ -234,11 +234,11 @@ _differentiable: Callable[..., Tensor] = _Function.apply
 
 def _addresses(weights: Weights) -> tuple[Any, ...]:
     parts = (weights.filters, weights.biases, weights.means, weights.variances)
-    return _at(weights.whitening), _at(weights.whiten_bias), *(_all_at(part) for part in parts)
-
-
-def _at(tensor: Tensor) -> ctypes.c_void_p:
-    return ctypes.c_void_p(tensor.data_ptr())
+    return (
+        native.address(weights.whitening),
+        native.address(weights.whiten_bias),
+        *(_all_at(part) for part in parts),
+    )
 
 
 def _all_at(tensors: Sequence[Tensor]) -> Any:
