@@ -11,8 +11,8 @@ from typing import Any, Self
 from airbench_var import machine
 from airbench_var.analysis import Analysis, LiveStatistics
 from airbench_var.data.dataset import Dataset
-from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError, UsageError
-from airbench_var.execution import Executor, MakeTrain, in_process, in_threads, process_pool
+from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
+from airbench_var.execution import HERE, Executor, MakeTrain, Notice, Placement, Report
 from airbench_var.interrupt import Interrupt
 from airbench_var.recipe import Recipe
 from airbench_var.report.display import Mode
@@ -31,9 +31,6 @@ from airbench_var.training import Settings, prepared_trainer, refuse_misfit, tes
 #: Rows are committed when this many wait, or when the last commit is this long ago.
 BATCH_ROWS, BATCH_S = 64, 1.0
 
-#: A worker that took longer is mentioned: it compiled, or something is slow.
-SLOW_TO_BE_READY_S = 15.0
-
 Say = Callable[[str], None]  #: shows a line that stays
 
 
@@ -48,8 +45,7 @@ class Campaign:
     seed: int = 0
     vary: tuple[str, ...] = STREAMS
     settings: Settings
-    workers: int = 1  #: processes
-    runs_per_device: int = 1  #: at a time, on a GPU
+    placement: Placement = HERE
     stopping: str = ""  #: how many runs there will be, where `runs` is only the most; for people
 
     def identity(self) -> dict[str, Any]:
@@ -75,12 +71,9 @@ class Campaign:
     @property
     def make_train(self) -> MakeTrain:
         """What prepares the training of its runs in a worker."""
-        return partial(prepared_trainer, self.recipe, self.data, self.settings)
-
-    @property
-    def executor(self) -> Executor:
-        """What trains in as many processes, or at a time on a GPU, as it says."""
-        return executor_for(self.workers, self.runs_per_device)
+        alone = self.placement.workers_see_one_gpu
+        settings = self.settings.with_one_gpu_in_sight() if alone else self.settings
+        return partial(prepared_trainer, self.recipe, self.data, settings)
 
     def provenance(self) -> dict[str, Any]:
         """Return where the runs come from, for people; never compared."""
@@ -90,8 +83,7 @@ class Campaign:
             "data_title": self.data.title,
             "data_source": self.data.source,
             "loader": self.settings.loader,
-            "workers": self.workers,
-            "runs_per_device": self.runs_per_device,
+            **self.placement.to_json(),
             "device": self.settings.device_name(),
             "driver": self.settings.driver(),
             "filesystem": filesystem_of(self.out),
@@ -99,30 +91,6 @@ class Campaign:
             **origin,
             "versions": origin["versions"] | self.settings.gpu_libraries(),
         }
-
-
-def default_workers(settings: Settings) -> tuple[int, str]:
-    """Return how many processes to train in, and the reason."""
-    if not settings.on_cpu:
-        return 1, "one process on a GPU"
-    cores = machine.cores()
-    return max(1, cores // settings.threads), f"{cores} CPU cores, {settings.threads} for each run"
-
-
-def refuse_crowd(settings: Settings, workers: int, runs_per_device: int) -> None:
-    """Raise UsageError for several runs at a time where that is no gain, or in both ways at once."""
-    if runs_per_device == 1:
-        return
-    if settings.on_cpu:
-        raise UsageError(
-            f"--runs-per-device {runs_per_device} is for a GPU, which one run does not fill. "
-            f"On a CPU, train in several processes: --workers {runs_per_device}."
-        )
-    if workers > 1:
-        raise UsageError(
-            f"--runs-per-device {runs_per_device} trains in one process, not in --workers {workers}: "
-            "leave out one of them."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +146,6 @@ class Session:
         """Commit a batch and count it; say which runs failed."""
         self.writer.commit(batch)
         for outcome in batch:
-            if outcome.ready_s is not None:
-                self.writer.event("ready", worker=outcome.worker, seconds=round(outcome.ready_s, 3))
-                if outcome.ready_s >= SLOW_TO_BE_READY_S:
-                    say(f"worker {outcome.worker} was ready after {outcome.ready_s:.0f} s, in no run's time")
             if outcome.result is None:
                 self.writer.event("failed", run_id=outcome.spec.run_id, why=outcome.failure)
                 say(f"run {outcome.spec.run_id} failed: {outcome.failure}")
@@ -201,7 +165,7 @@ class Session:
 def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | None = None) -> Analysis:
     """Train what is missing, commit row by row, and return the estimates of the finished store.
 
-    `mode` says how progress is shown. `execute` is by default chosen by `campaign.workers`. What is missing
+    `mode` says how progress is shown. `execute` is by default that of `campaign.placement`. What is missing
     are the runs that were never tried, and then, once more, those that failed before.
 
     Raises:
@@ -226,9 +190,10 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
             done, tried = writer.committed_count, 0
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
                 session.start(view.message)
-                execute = execute or campaign.executor
-                specs = [session.spec(run_id) for run_id in work]
-                for batch in in_batches(execute([session.make_train], specs, interrupt.requested)):
+                execute = execute or campaign.placement.execute
+                specs = map(session.spec, work)  # made when they are begun: there may be millions
+                reports = execute([session.make_train], specs, interrupt.requested)
+                for batch in in_batches(listen(reports, [session], view.message)):
                     session.record(batch, view.message)
                     view.update(statistics.analysis(thorough=False))
                     tried += len(batch)
@@ -249,11 +214,21 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
     return statistics.analysis()
 
 
-def executor_for(workers: int, runs_per_device: int = 1) -> Executor:
-    """Return the executor that trains in so many processes: with one, in this one, or in its threads."""
-    if runs_per_device > 1:
-        return partial(in_threads, threads=runs_per_device)
-    return in_process if workers == 1 else partial(process_pool, workers=workers)
+def listen(reports: Iterable[Report], sessions: Sequence[Session], say: Say) -> Iterator[Outcome | None]:
+    """Yield the outcomes; note in the stores, and say, what else an executor tells."""
+    devices = set[object]()
+    for report in reports:
+        if not isinstance(report, Notice):
+            yield report
+            continue
+        for session in sessions:
+            session.writer.event(report.kind, **report.fields)
+        if report.text:
+            say(report.text)
+        device = report.fields.get("device")
+        if device and device not in devices and devices:
+            say(f"note: {report.fields.get('host')} trains on {device}, others do not: their bits may differ")
+        devices |= {device} if device else set()
 
 
 def _changes_of_origin(made: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from airbench_var.analysis import LiveStatistics
 from airbench_var.analysis.sequential import Rule
 from airbench_var.analysis.standing import Referee, Standing
-from airbench_var.campaign import Campaign, Say, Session, executor_for, in_batches
+from airbench_var.campaign import Campaign, Say, Session, in_batches, listen
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import (
     InterruptedCampaignError,
@@ -24,7 +24,7 @@ from airbench_var.errors import (
     StoreRefusedError,
     UsageError,
 )
-from airbench_var.execution import Executor
+from airbench_var.execution import HERE, Executor, Placement
 from airbench_var.interrupt import Interrupt
 from airbench_var.recipe import Recipe
 from airbench_var.report.contest import ContestView
@@ -52,8 +52,7 @@ class Contest:
     seed: int = 0
     vary: tuple[str, ...] = STREAMS
     settings: Settings
-    workers: int = 1
-    runs_per_device: int = 1
+    placement: Placement = HERE
 
     @property
     def arms(self) -> tuple[Campaign, Campaign]:
@@ -67,8 +66,7 @@ class Contest:
                 seed=2 * self.seed + arm,
                 vary=self.vary,
                 settings=self.settings,
-                workers=self.workers,
-                runs_per_device=self.runs_per_device,
+                placement=self.placement,
                 stopping=f"{self.rule.name}: as many as it takes to decide between {' and '.join(ARMS)}",
             )
             for arm, (name, recipe) in enumerate(zip(ARMS, self.recipes, strict=True))
@@ -155,13 +153,14 @@ def _train(
             session.start(say[arm])
         if contest.vary != STREAMS:
             view.message("note: what is not varied has one value in all runs of A and another in all of B")
-        execute = execute or executor_for(contest.workers, contest.runs_per_device)
+        execute = execute or contest.placement.execute
         makes = [session.make_train for session in sessions]
 
         def stop() -> bool:
             return referee.decision is not None or interrupt.requested()
 
-        for batch in in_batches(execute(makes, list(_open_specs(sessions)), stop)):
+        reports = execute(makes, list(_open_specs(sessions)), stop)
+        for batch in in_batches(listen(reports, sessions, view.message)):
             for arm, session in enumerate(sessions):
                 session.record([outcome for outcome in batch if outcome.spec.arm == arm], say[arm])
             referee.look()

@@ -60,7 +60,7 @@ def start(changes: Mapping[str, str], turns: int, limit_s: float) -> Generator[l
             case="start to first network: tiny on synthetic data, without its training",
             key="start",
             variant=name,
-            device=device_name(torch.device("cpu"), chosen(find_recipe("tiny")).workers),
+            device=device_name(torch.device("cpu"), chosen(find_recipe("tiny")).placement.workers),
             times=times,
             first=times[0],
             unit="s",
@@ -112,6 +112,7 @@ def overhead(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], N
     """
     recipe, images = sizes.recipe, sizes.data
     prepared = chosen(recipe)
+    workers = prepared.placement.workers
     with folder_on_disk() as folder:
 
         def campaign(runs: int) -> Campaign:
@@ -121,38 +122,38 @@ def overhead(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], N
                 out=folder / "store",
                 runs=runs,
                 settings=prepared.settings,
-                workers=prepared.workers,
+                placement=prepared.placement,
             )
 
         fill(campaign(BEFORE))
         trained_s: list[float] = []
 
         def turn() -> float:
-            runs = BEFORE + prepared.workers * (len(trained_s) + 1)
+            runs = BEFORE + workers * (len(trained_s) + 1)
             spent_s: list[float] = []
             with ExitStack() as patched:
                 for owner, name in ((Session, "record"), (Session, "keep"), (LiveStatistics, "analysis")):
                     timed = _timed(getattr(owner, name), spent_s)
                     patched.enter_context(patch.object(owner, name, timed))
                 run_campaign(campaign(runs))
-            train_R = Store.open(folder / "store").records()["train_s"][runs - prepared.workers : runs]
+            train_R = Store.open(folder / "store").records()["train_s"][runs - workers : runs]
             trained_s.append(float(train_R.mean()))
             return trained_s[-1] + sum(spent_s)
 
         times_s = take_turns({OURS: turn}, min(turns, TURNS), 0, limit_s)[OURS]
     share = float(np.mean([1 - a / b for a, b in zip(trained_s, times_s, strict=True)]))
-    name = f"overhead: {recipe.name} on {images.title}, {prepared.workers} workers, store of {BEFORE:,} runs"
+    name = f"overhead: {recipe.name} on {images.title}, {workers} workers, store of {BEFORE:,} runs"
     spent = f"commits and live statistics take {share:.3%} of the wall time"
     yield [
         row(
             case=name,
             key="campaign",
             variant=variant,
-            device=device_name(torch.device("cpu"), prepared.workers),
+            device=device_name(torch.device("cpu"), workers),
             times=times,
             first=times[0],
             unit="s",
-            bytes_moved=prepared.workers * len(images.test),
+            bytes_moved=workers * len(images.test),
             ceiling="training",
             best=float(np.median(trained_s)),
             note=note,

@@ -115,7 +115,7 @@ def entrants(sizes: Sizes) -> dict[str, Entrant]:
     recipe, images = sizes.recipe, sizes.data
     default = chosen(recipe)
     campaign = Campaign(
-        recipe=recipe, data=images, out=Path(), runs=1, settings=default.settings, workers=default.workers
+        recipe=recipe, data=images, out=Path(), runs=1, settings=default.settings, placement=default.placement
     )
     plain = partial(PlainLoop, recipe, images, sizes.loader_workers)
     tuned = partial(TunedEager, recipe, images)
@@ -123,7 +123,7 @@ def entrants(sizes: Sizes) -> dict[str, Entrant]:
     return {
         OURS: Entrant(
             partial(Ours, campaign),
-            default.workers,
+            default.placement.workers,
             default.settings.threads,
             f"workers {default.reasons['workers']}",
         ),

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from airbench_var.analysis import analyze
-from airbench_var.campaign import BATCH_ROWS, Campaign, executor_for, in_batches, refuse_crowd, run_campaign
+from airbench_var.campaign import BATCH_ROWS, Campaign, in_batches, run_campaign
 from airbench_var.data.dataset import Dataset, Split
-from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError, UsageError
-from airbench_var.execution import MakeTrain, Stop
+from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
+from airbench_var.execution import MakeTrain, Notice, Report, Stop
 from airbench_var.interrupt import Interrupt
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
@@ -77,10 +77,10 @@ def test_getting_ready_is_told_apart_from_the_runs(
 ) -> None:
     """The store tells it of every worker, the screen where it took long: compiling and capturing do."""
 
-    def execute(arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop) -> Iterator[Outcome | None]:
-        for outcome in fake(campaign)(arms, specs, stop):
-            assert outcome is not None
-            yield replace(outcome, ready_s=seconds if outcome.spec.run_id == 0 else None)
+    def execute(arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop) -> Iterator[Report]:
+        text = f"worker 0 was ready after {seconds:.0f} s" if seconds > 15 else ""
+        yield Notice(kind="ready", text=text, fields={"worker": 0, "seconds": seconds})
+        yield from fake(campaign)(arms, specs, stop)
 
     run_campaign(campaign, mode="auto", execute=execute)
     events = [json.loads(line) for line in (campaign.out / "events.jsonl").read_text().splitlines()]
@@ -88,23 +88,6 @@ def test_getting_ready_is_told_apart_from_the_runs(
     assert ready == [(0, seconds)]
     shown = "".join(capsys.readouterr())
     assert ("worker 0 was ready after 41 s" in shown) == (seconds > 15)
-
-
-def test_several_runs_at_a_time_are_for_a_gpu_and_one_process() -> None:
-    cpu, gpu = Settings(), Settings(device="cuda:1")
-    for settings, workers, at_a_time in ((cpu, 4, 1), (gpu, 4, 1), (gpu, 1, 4)):
-        refuse_crowd(settings, workers, at_a_time)
-    with pytest.raises(UsageError, match="On a CPU, train in several processes: --workers 2"):
-        refuse_crowd(cpu, 1, 2)
-    with pytest.raises(UsageError, match="in one process, not in --workers 4"):
-        refuse_crowd(gpu, 4, 2)
-
-
-@pytest.mark.parametrize("at_a_time", [1, 3])
-def test_the_executor_trains_as_many_at_a_time_as_asked(at_a_time: int) -> None:
-    specs = [RunSpec(run_id=i, seeds=seeds_of_run(0, i)) for i in range(10)]
-    done = executor_for(1, at_a_time)([FakeRun], specs, lambda: False)
-    assert {outcome.worker for outcome in done if outcome} == set(range(at_a_time))
 
 
 def test_runs_is_the_total_and_the_same_command_does_nothing(campaign: Campaign) -> None:

@@ -63,7 +63,7 @@ CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%
         (["--runs", "1", "--set", "epohcs=3"], 2, "unknown recipe key 'epohcs' (did you mean 'epochs'?)"),
         (["--runs", "1", "--vary", "order,augment"], 2, "'augment' is no source of randomness"),
         (["--runs", "1", "--data", "cifar100"], 2, "no such data set (did you mean 'cifar10'?)"),
-        (["--runs", "1", "--device", "tpu9"], 2, "Choose auto, cpu, cuda"),
+        (["--runs", "1", "--device", "tpu9"], 2, "choose auto, cpu, cuda"),
         (["--runs", "1", "--data-dir", "EMPTY"], 3, "--data synthetic"),
         (["analyse", "EMPTY"], 2, "unknown command 'analyse' (did you mean 'analyze'?)"),
         (["analyze"], 2, "required: STORE"),

@@ -14,6 +14,7 @@ from airbench_var.benchmark.result import Benchmark, Ceilings
 from airbench_var.campaign import Campaign
 from airbench_var.data import Dataset, synthetic
 from airbench_var.errors import RunsFailedError
+from airbench_var.execution import Placement
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
@@ -45,8 +46,7 @@ def benchmark(
     data: Dataset,
     settings: Settings,
     *,
-    workers: int,
-    runs_per_device: int = 1,
+    placement: Placement,
     limit_s: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Benchmark:
@@ -64,10 +64,8 @@ def benchmark(
         out=Path(),  # nothing is stored
         runs=MOST_RUNS,
         settings=settings,
-        workers=workers,
-        runs_per_device=runs_per_device,
+        placement=placement,
     )
-    expected = workers * runs_per_device
     start_s = clock()
     ends_s: dict[int, list[float]] = defaultdict(list)
     right: list[float] = []
@@ -76,7 +74,7 @@ def benchmark(
             if outcome is not None:
                 ends_s[outcome.worker].append(clock())
                 right.append(_accuracy(outcome, len(data.test)))
-            all_twice = len(ends_s) >= expected and min(map(len, ends_s.values())) >= 2
+            all_twice = len(ends_s) >= placement.slots and min(map(len, ends_s.values())) >= 2
             if all_twice and clock() - start_s >= limit_s:
                 break
     return Benchmark(
@@ -89,8 +87,8 @@ def benchmark(
         test_examples=len(data.test),
         numerics=settings.numerics(recipe),
         loader=settings.loader,
-        workers=workers,
-        runs_per_device=runs_per_device,
+        workers=placement.workers,
+        runs_per_device=placement.runs_per_device,
         ceilings=ceilings,
         seconds={worker: np.diff(ends).tolist() for worker, ends in sorted(ends_s.items())},
         accuracy=float(np.mean(right)),
@@ -101,7 +99,8 @@ def benchmark(
 
 def _outcomes(campaign: Campaign) -> Generator[Outcome | None, None, None]:
     specs = [RunSpec(run_id=run_id, seeds=seeds_of_run(0, run_id)) for run_id in range(campaign.runs)]
-    yield from campaign.executor([campaign.make_train], specs, lambda: False)
+    for report in campaign.placement.execute([campaign.make_train], specs, lambda: False):
+        yield report if isinstance(report, Outcome) else None
 
 
 def _accuracy(outcome: Outcome, n: int) -> float:

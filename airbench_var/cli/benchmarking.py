@@ -47,9 +47,9 @@ def bench(options: argparse.Namespace) -> int:
 
     from airbench_var.benchmark.measure import benchmark, cifar_sized, recipe_for  # seconds: torch
     from airbench_var.report.benchmark import print_benchmark
-    from airbench_var.training import choose_device, refuse_misfit
+    from airbench_var.training import choose_devices, refuse_misfit
 
-    recipe = (recipe or recipe_for(choose_device(options.device)[0])).with_values(changes)
+    recipe = (recipe or recipe_for(choose_devices(options.devices)[0][0])).with_values(changes)
     prepared = prepare(options, [recipe])
     data = cifar_sized()
     refuse_misfit(recipe, data)
@@ -63,8 +63,7 @@ def bench(options: argparse.Namespace) -> int:
         recipe,
         data,
         prepared.settings,
-        workers=prepared.workers,
-        runs_per_device=prepared.runs_per_device,
+        placement=prepared.placement,
         limit_s=options.seconds,
     )
     print_found(found, print_benchmark, as_json=options.json)

@@ -151,8 +151,7 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
         seed=options.seed,
         vary=vary,
         settings=prepared.settings,
-        workers=prepared.workers,
-        runs_per_device=prepared.runs_per_device,
+        placement=prepared.placement,
     )
     prepared.tell({"recipe A": a, "recipe B": b}, out)
     try:

@@ -78,8 +78,7 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
         vary=vary,
         settings=prepared.settings,
-        workers=prepared.workers,
-        runs_per_device=prepared.runs_per_device,
+        placement=prepared.placement,
     )
     try:
         analysis = run_campaign(campaign, prepared.mode)

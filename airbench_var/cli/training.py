@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airbench_var.data import Dataset
+    from airbench_var.execution import Placement
     from airbench_var.recipe import Recipe
     from airbench_var.report.display import Mode
     from airbench_var.training import Settings
@@ -48,9 +49,24 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
 
 def add_how(how: "argparse._ArgumentGroup") -> None:
     """Add how runs are computed, as far as the recipe does not say it: what `prepare` chooses from."""
-    how.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:INDEX")
     how.add_argument(
-        "--workers", type=positive, metavar="K", help="processes (default: as many as fit the cores)"
+        "--devices",
+        "--device",
+        default="auto",
+        metavar="D",
+        help="auto (default), cpu, cuda (all GPUs), or cuda:0,cuda:2",
+    )
+    how.add_argument(
+        "--executor",
+        choices=("auto", "in-process", "pool"),
+        default="auto",
+        help="where runs are trained (default: a pool of processes, if more than one)",
+    )
+    how.add_argument(
+        "--workers",
+        type=positive,
+        metavar="K",
+        help="processes (default: one a GPU, or as many as fit the cores)",
     )
     how.add_argument(
         "--runs-per-device",
@@ -58,6 +74,12 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
         default=1,
         metavar="K",
         help="runs at a time on a GPU, the same bits (default 1)",
+    )
+    how.add_argument(
+        "--run-timeout",
+        type=positive,
+        metavar="S",
+        help="longer than this a run hangs, and is tried again (default 10 times the longest, or 60)",
     )
     how.add_argument(
         "--threads",
@@ -83,8 +105,7 @@ class Prepared:
 
     data: "Dataset"
     settings: "Settings"
-    workers: int
-    runs_per_device: int
+    placement: "Placement"
     reasons: dict[str, str]  #: of what was chosen, for people
     mode: "Mode"
 
@@ -101,16 +122,30 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
 
     Raises: UsageError, DataError, DeviceError for what is not there.
     """
-    from airbench_var import data
-    from airbench_var.campaign import default_workers, refuse_crowd
-    from airbench_var.training import Settings, choose_augmentation, choose_device, choose_engine
+    from airbench_var import data, machine
+    from airbench_var.execution import choose_placement
+    from airbench_var.training import (
+        Settings,
+        choose_augmentation,
+        choose_devices,
+        choose_engine,
+        visible_gpus,
+    )
 
-    device, why_device = choose_device(options.device)
+    devices, why_devices = choose_devices(options.devices)
+    device = devices[0]
     if options.loader == "ffcv":
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
     settings = Settings(device=device, threads=options.threads, loader=options.loader)
-    workers, why_workers = (options.workers, "asked for") if options.workers else default_workers(settings)
-    refuse_crowd(settings, workers, options.runs_per_device)
+    placement, why_placement = choose_placement(
+        options.executor,
+        workers=options.workers,
+        runs_per_device=options.runs_per_device,
+        gpus=visible_gpus(devices),
+        cores=machine.cores(),
+        threads=options.threads,
+        run_limit_s=options.run_timeout,
+    )
     dataset = data.load(options.data, options.data_dir)
     engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
     settings = replace(settings, engine=engine)
@@ -118,14 +153,13 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     return Prepared(
         data=dataset,
         settings=settings,
-        workers=workers,
-        runs_per_device=options.runs_per_device,
+        placement=placement,
         reasons={
             "data": f"{dataset.title}, {dataset.source}",
-            "device": f"{device}: {why_device}",
+            "device": f"{', '.join(devices)}: {why_devices}",
             "engine": f"{engine}: {why_engine}",
             "augment": f"{augmentation}: {why_augmentation}",
-            "workers": f"{workers}: {why_workers}",
+            "workers": f"{placement.workers} ({placement.executor}): {why_placement}",
         },
         mode="json" if options.json else "quiet" if options.quiet else "auto",
     )

@@ -1,47 +1,61 @@
-"""Several runs at a time in this process, for a GPU that one run does not fill: each with its own trainers.
+"""Several runs at a time in this process, for a GPU that one run does not fill.
 
 Threads, not processes: those take turns on a GPU, where streams of one process work at once.
 """
 
-import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 
-from airbench_var.execution.contract import POLL_S, MakeTrain, Stop
-from airbench_var.store.rows import Outcome, RunResult, RunSpec
+from airbench_var.execution.contract import MakeTrain, Report, Stop
+from airbench_var.execution.dispatch import Done, Event, Raised, Ready, Up, Worker, dispatch
+from airbench_var.execution.lanes import Lanes
+from airbench_var.store.rows import RunSpec
 
 
 def in_threads(
     arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop, *, threads: int
-) -> Iterator[Outcome | None]:
+) -> Iterator[Report]:
     """Yield outcomes in order of completion from `threads` threads, and None when none came for a while.
 
-    A thread cannot be stopped: whoever leaves early waits for the runs under way.
+    A thread cannot be stopped: whoever leaves early waits for the runs under way, and there is no time limit.
     """
-    queue = deque(specs)
-    workers = range(min(threads, len(queue)))
-    ready_s: dict[int, float] = {}
-    trains = []
-    for number in workers:  # one after another: what they prepare and capture is for one thread at a time
-        start_s = time.perf_counter()
-        trains.append([make_train() for make_train in arms])
-        ready_s[number] = time.perf_counter() - start_s
+    return dispatch(_Threads(arms, threads), specs, stop, run_limit_s=float("inf"))
 
-    idle, running = deque(workers), dict[Future[RunResult], tuple[RunSpec, int]]()
-    with ThreadPoolExecutor(max(1, len(workers)), thread_name_prefix="run") as pool:
-        while True:
-            while idle and queue and not stop():
-                spec, number = queue.popleft(), idle.popleft()
-                running[pool.submit(trains[number][spec.arm], spec.seeds)] = spec, number
-            if not running:
-                return
-            done, _ = wait(running, timeout=POLL_S, return_when=FIRST_COMPLETED)
-            if not done:
-                yield None
-            for future in done:
-                spec, number = running.pop(future)
-                idle.append(number)
-                yield Outcome(
-                    spec=spec, worker=number, result=future.result(), ready_s=ready_s.pop(number, None)
-                )
+
+class _Threads:
+    """A crew of one worker: this process."""
+
+    def __init__(self, arms: Sequence[MakeTrain], threads: int) -> None:
+        self._arms, self.lanes = arms, threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="run")
+        self._events: SimpleQueue[Event] = SimpleQueue()
+
+    def wanted(self) -> int:
+        return 1
+
+    def start(self, worker: Worker) -> None:
+        self._prepared = Lanes(self._arms, self.lanes)
+        self._events.put(Up(worker))
+        self._events.put(Ready(worker, self._prepared.notice(worker.number)))
+
+    def give(self, worker: Worker, lane: int, spec: RunSpec) -> None:
+        def train() -> None:
+            try:
+                self._events.put(Done(worker, lane, self._prepared.train(lane, spec)))
+            except Exception as error:
+                self._events.put(Raised(worker, error))
+
+        self._pool.submit(train)
+
+    def kill(self, worker: Worker) -> None:
+        raise AssertionError("a thread cannot be killed, and none is: there is no time limit")
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        try:
+            return [self._events.get(timeout=timeout_s)]
+        except Empty:
+            return []
+
+    def close(self) -> None:
+        self._pool.shutdown()

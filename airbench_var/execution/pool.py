@@ -9,49 +9,79 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from airbench_var.errors import AirbenchVarError, DeviceError
-from airbench_var.execution.contract import MAX_ATTEMPTS, POLL_S, MakeTrain, Stop
-from airbench_var.store.rows import Outcome, RunResult, RunSpec
+from airbench_var.errors import AirbenchVarError
+from airbench_var.execution.contract import MakeTrain, Notice, Report, Stop
+from airbench_var.execution.dispatch import Died, Done, Event, Raised, Ready, Up, Worker, dispatch
+from airbench_var.execution.lanes import Lanes
+from airbench_var.store.rows import RunResult, RunSpec
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
-
-class WorkerError(AirbenchVarError):
-    """An exception in a worker process, with its traceback."""
-
-
-class WorkerStartError(DeviceError):
-    """Workers are killed before their first run, most often because the machine lacks the memory."""
+#: What a worker sends: that it is up; that it is ready; a lane and its result; an error or its traceback.
+_Message = None | Notice | tuple[int, RunResult] | AirbenchVarError | str
 
 
-@dataclass(eq=False)
-class _Worker:
-    number: int
+def process_pool(
+    arms: Sequence[MakeTrain],
+    specs: Iterable[RunSpec],
+    stop: Stop,
+    *,
+    workers: int,
+    lanes: int = 1,
+    gpus: Sequence[str] = (),
+    run_limit_s: float | None = None,
+) -> Iterator[Report]:
+    """Yield outcomes in order of completion from `workers` processes, and None when none came for a while.
+
+    Each process trains `lanes` runs at a time, and sees one of the `gpus`, taken in turn; they are named as
+    in CUDA_VISIBLE_DEVICES. The others raise and time out as `dispatch` says.
+    """
+    return dispatch(_Processes(arms, workers, lanes, gpus), specs, stop, run_limit_s=run_limit_s)
+
+
+@dataclass(frozen=True)
+class _Process:
     process: SpawnProcess
     connection: Connection
-    spec: RunSpec | None = None  #: under way; None before the worker is ready and between runs
-    ready: bool = False
-    ready_s: float | None = None  #: how long that took, until it is told
 
-    @classmethod
-    def start(cls, number: int) -> "_Worker":
-        """Start a process that waits for its arms.
+    def send(self, message: Sequence[MakeTrain] | tuple[int, RunSpec]) -> None:
+        with suppress(OSError):  # it just died: the end of file on receiving tells
+            self.connection.send(message)
 
-        It gets nothing but its end of the pipe as an argument: multiprocessing writes arguments to a pipe
-        that it also holds open for reading, so large ones for a child that dies would block for ever.
+
+class _Processes:
+    """A crew of processes of this machine."""
+
+    def __init__(self, arms: Sequence[MakeTrain], workers: int, lanes: int, gpus: Sequence[str]) -> None:
+        self._arms, self._workers, self.lanes, self._gpus = arms, workers, lanes, gpus
+        self._processes: dict[Worker, _Process] = {}
+
+    def wanted(self) -> int:
+        return self._workers
+
+    def start(self, worker: Worker) -> None:
+        """Start a process that says when it waits for its arms.
+
+        It gets nothing large as an argument: multiprocessing writes arguments to a pipe that it also holds
+        open for reading, so that for a child that dies it would block for ever.
         """
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_work, args=(theirs,), name=f"worker-{number}", daemon=True)
+        gpu = self._gpus[worker.number % len(self._gpus)] if self._gpus else None
+        process = _CONTEXT.Process(
+            target=_work,
+            args=(theirs, worker.number, self.lanes, gpu),
+            name=f"worker-{worker.number}",
+            daemon=True,
+        )
         # Ctrl-C, or a scheduler's SIGTERM, reaches the whole process group, but the campaign decides what
         # becomes of the runs under way. A child inherits what is blocked, so it is safe from its birth on.
         resource_tracker.ensure_running()  # here, because starting it unblocks both signals
@@ -62,114 +92,93 @@ class _Worker:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         atexit.register(process.kill)  # multiprocessing would send SIGTERM, which is blocked, and wait
         theirs.close()  # so that the worker's death is an end of file here
-        return cls(number, process, ours)
+        self._processes[worker] = _Process(process, ours)
 
-    def send(self, message: Sequence[MakeTrain] | RunSpec) -> None:
-        with suppress(OSError):  # it just died: the end of file on receiving tells
-            self.connection.send(message)
+    def give(self, worker: Worker, lane: int, spec: RunSpec) -> None:
+        self._processes[worker].send((lane, spec))
 
-    def receive(self) -> RunResult | float:
-        message: RunResult | AirbenchVarError | str | float = self.connection.recv()
-        if isinstance(message, AirbenchVarError):
-            raise message
-        if isinstance(message, str):
-            raise WorkerError(f"worker {self.number} raised an exception:\n{message}")
-        return message
+    def wait(self, timeout_s: float) -> list[Event]:
+        workers = {one.connection: worker for worker, one in self._processes.items()}
+        ready = wait(list(workers), timeout=timeout_s)
+        return [
+            self._receive(workers[connection]) for connection in ready if isinstance(connection, Connection)
+        ]
 
+    def _receive(self, worker: Worker) -> Event:
+        try:
+            message: _Message = self._processes[worker].connection.recv()
+        except (EOFError, OSError):  # between messages, or in the middle of one
+            self._processes[worker].process.join(timeout=1)  # so that it ends in its own way
+            return Died(worker, self._bury(worker))
+        match message:
+            case None:
+                self._processes[worker].send(self._arms)
+                return Up(worker)
+            case Notice():
+                return Ready(worker, message)
+            case AirbenchVarError() | str():
+                return Raised(worker, message)
+            case lane, result:
+                return Done(worker, lane, result)
 
-def process_pool(
-    arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop, *, workers: int
-) -> Iterator[Outcome | None]:
-    """Yield outcomes in order of completion from `workers` processes, and None when none came for a while.
-
-    Raises:
-        WorkerError: a run or the preparation raised.
-        WorkerStartError: workers die before they are ready.
-    """
-    queue = deque(specs)
-    pool: list[_Worker] = []
-    deaths_at_start = 0
-    try:
-        for number in range(min(workers, len(queue))):
-            pool.append(_Worker.start(number))
-        for worker in pool:  # not above: this waits for the worker to import, and all can do so at once
-            worker.send(arms)
-        while True:
-            stopping = stop()
-            for worker in pool:
-                if worker.ready and worker.spec is None and queue and not stopping:
-                    worker.spec = queue.popleft()
-                    worker.send(worker.spec)
-            starting = not stopping and queue and any(not worker.ready for worker in pool)
-            if not starting and all(worker.spec is None for worker in pool):
-                return
-            messages = wait([worker.connection for worker in pool], timeout=POLL_S)
-            if not messages:
-                yield None
-            for connection in messages:
-                worker = next(worker for worker in pool if worker.connection is connection)
-                try:
-                    result = worker.receive()
-                except (EOFError, OSError):  # between messages, or in the middle of one
-                    deaths_at_start = 0 if worker.ready else deaths_at_start + 1
-                    outcome = _mourn(worker, queue, deaths_at_start)
-                    pool.remove(worker)
-                    if queue and not stop():
-                        pool.append(_Worker.start(worker.number))
-                        pool[-1].send(arms)
-                    if outcome:
-                        yield outcome
-                    continue
-                if isinstance(result, float):
-                    worker.ready, worker.ready_s = True, result
-                    continue
-                assert worker.spec is not None
-                done, worker.spec = worker.spec, None
-                ready_s, worker.ready_s = worker.ready_s, None
-                yield Outcome(spec=done, worker=worker.number, result=result, ready_s=ready_s)
-    finally:
-        for worker in pool:
-            worker.process.kill()
-        for worker in pool:
-            worker.process.join()
-
-
-def _mourn(worker: _Worker, queue: deque[RunSpec], deaths_at_start: int) -> Outcome | None:
-    """Bury a dead worker: put its run back in front of the queue, or return the outcome of giving up."""
-    worker.process.join()
-    code = worker.process.exitcode
-    how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-    if not worker.ready and deaths_at_start >= MAX_ATTEMPTS:
-        raise WorkerStartError(
-            f"{deaths_at_start} workers in a row died before their first run ({how}). "
-            f"Is there enough memory for one copy of the data in each worker? Try fewer --workers."
+    def _bury(self, worker: Worker) -> str:
+        """Let a process die, if it has not, and return how it ended."""
+        one = self._processes.pop(worker)
+        one.process.kill()
+        one.process.join()
+        one.connection.close()
+        atexit.unregister(one.process.kill)
+        code = one.process.exitcode
+        return (
+            f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         )
-    spec = worker.spec
-    if spec is None:
-        return None
-    if spec.attempt >= MAX_ATTEMPTS:
-        return Outcome(
-            spec=spec, worker=worker.number, failure=f"its worker died {spec.attempt} times ({how})"
-        )
-    queue.appendleft(replace(spec, attempt=spec.attempt + 1))
-    return None
+
+    def kill(self, worker: Worker) -> None:
+        self._bury(worker)
+
+    def close(self) -> None:
+        for one in self._processes.values():
+            one.process.kill()
+        for worker in list(self._processes):
+            self._bury(worker)
 
 
-def _work(connection: Connection) -> None:
-    """Receive the arms, say how long it took to get ready, then answer specs with what came of them."""
+def _work(connection: Connection, number: int, lanes: int, gpu: str | None) -> None:
+    """Receive the arms, say when they are prepared, then answer specs with what came of them."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before CUDA is first used, which reads it
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    sending = threading.Lock()
+
+    def send(message: _Message) -> None:
+        with sending, suppress(OSError):  # the campaign has left, and nobody listens
+            connection.send(message)
+
+    def train(lane: int, spec: RunSpec) -> None:
+        try:
+            send((lane, prepared.train(lane, spec)))
+        except Exception as error:
+            send(_told(error))
+
     try:
-        arms: Sequence[MakeTrain] = connection.recv()
-        start_s = time.perf_counter()
-        trains = [make_train() for make_train in arms]
-        connection.send(time.perf_counter() - start_s)
-        while True:
-            spec: RunSpec = connection.recv()
-            connection.send(trains[spec.arm](spec.seeds))
+        send(None)
+        prepared = Lanes(connection.recv(), lanes)
+        send(prepared.notice(number))
     except Exception as error:
-        with suppress(OSError):  # the campaign has left, and nobody listens
-            # The message of a named error is for the user as it is.
-            connection.send(error if isinstance(error, AirbenchVarError) else traceback.format_exc())
+        send(_told(error))
+        return
+    pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
+    while True:
+        lane, spec = connection.recv()
+        if pool:
+            pool.submit(train, lane, spec)
+        else:
+            train(lane, spec)
+
+
+def _told(error: Exception) -> AirbenchVarError | str:
+    """Return what can be sent of an error: the message of a named one is for the user as it is."""
+    return error if isinstance(error, AirbenchVarError) else "".join(traceback.format_exception(error))
 
 
 def _leave_with_parent() -> None:

@@ -45,4 +45,3 @@ class Outcome:
     worker: int
     result: RunResult | None = None
     failure: str = ""  #: one line; set when result is None: the run failed for good
-    ready_s: float | None = None  #: seconds that its worker took to get ready; with its first outcome alone

@@ -1,8 +1,10 @@
 """How runs are computed: device, threads, engine, loader; each choice with its reason."""
 
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +34,10 @@ class Settings:
     engine: Engine = "eager"  #: our C kernels, torch.compile of forward pass and loss, or PyTorch's operators
     loader: LoaderName = "resident"
     cache_dir: Path | None = None  #: where the ffcv loader keeps its .beton file
+
+    def with_one_gpu_in_sight(self) -> "Settings":
+        """Return the same for a process that sees no other GPU than its own."""
+        return replace(self, device=torch.device(self.device).type)
 
     def activation_dtype(self, recipe: Recipe) -> torch.dtype:
         """Return the number format of activations: for "half", bfloat16 on CPU and float16 on CUDA."""
@@ -107,30 +113,52 @@ class Settings:
         return None if self.on_cpu else nvidia_driver()
 
 
-def choose_device(asked: str) -> tuple[str, str]:
-    """Return the device for "auto", "cpu", "cuda" or "cuda:I", and the reason.
+def choose_devices(asked: str) -> tuple[list[str], str]:
+    """Return the devices for "auto", "cpu", "cuda" (all there are) or "cuda:0,cuda:2", and the reason.
 
-    Raises: UsageError for another name, DeviceError when that GPU is not there.
+    Raises: UsageError for another name, or GPUs of two kinds, whose runs have different bits; DeviceError
+    when a GPU is not there.
     """
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if asked == "auto":
-        return ("cuda", "a GPU was found") if found else ("cpu", "no CUDA GPU was found")
-    try:
-        device = torch.device(asked)
-    except RuntimeError as error:
-        raise UsageError(
-            f"--device {asked}: no such kind of device. Choose auto, cpu, cuda or cuda:INDEX."
-        ) from error
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(
-            f"--device {asked}: only cpu and cuda are supported. Choose auto, cpu, cuda or cuda:INDEX."
-        )
-    if device.type == "cuda" and (device.index or 0) >= found:
-        why = f"PyTorch {torch.__version__} sees {found} CUDA GPU{'' if found == 1 else 's'} on this machine"
+    if asked == "auto" and not found:
+        return ["cpu"], "no CUDA GPU was found"
+    if asked == "cpu":
+        return ["cpu"], "asked for"
+    if asked in ("auto", "cuda") and found:
+        indices, why = list(range(found)), f"{found} GPU{' was' if found == 1 else 's were'} found"
+    else:
+        indices, why = _gpu_indices(asked), "asked for"
+    if max(indices) >= found:
+        sees = f"PyTorch {torch.__version__} sees {found} CUDA GPU{'' if found == 1 else 's'} on this machine"
         raise DeviceError(
-            f"--device {asked}: {why}. Use --device cpu, or install a CUDA build of PyTorch and a driver."
+            f"--devices {asked}: {sees}. Use --devices cpu, or install a CUDA build of PyTorch and a driver."
         )
-    return asked, "asked for"
+    kinds = {torch.cuda.get_device_name(index): index for index in reversed(indices)}
+    if len(kinds) > 1:
+        one_of_each = ", ".join(f"cuda:{index} is a {name}" for name, index in sorted(kinds.items()))
+        raise UsageError(
+            f"--devices {asked}: {one_of_each}. Runs on different GPUs have different bits: name --devices "
+            "of one kind."
+        )
+    return [f"cuda:{index}" for index in indices], why
+
+
+def _gpu_indices(asked: str) -> list[int]:
+    names = [name.strip() for name in asked.split(",")]
+    matches = [re.fullmatch(r"cuda(?::(\d+))?", name) for name in names]
+    indices = [int(match[1] or 0) for match in matches if match]
+    if len(indices) < len(names) or len(set(indices)) < len(indices) or (len(names) > 1 and "cuda" in names):
+        raise UsageError(
+            f"--devices {asked}: choose auto, cpu, cuda (all GPUs), or different ones as cuda:0,cuda:1."
+        )
+    return indices
+
+
+def visible_gpus(devices: Sequence[str]) -> list[str]:
+    """Return the GPUs among these devices as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    indices = [int(device.partition(":")[2]) for device in devices if device != "cpu"]
+    return [visible.split(",")[index] if visible else str(index) for index in indices]
 
 
 def choose_engine(

@@ -77,6 +77,11 @@ class Trainer:
             self._index_S = torch.arange(self.steps, device=self.device)
             self._losses_S = torch.empty(self.steps, device=self.device)
 
+    @property
+    def device_name(self) -> str:
+        """The name of the device, for people."""
+        return self.settings.device_name()
+
     def prepare(self) -> None:
         """Compile and capture what a run calls; the first run does it unless it was done before."""
         if self.prepare_s is not None:

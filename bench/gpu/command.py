@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from airbench_var.errors import AirbenchVarError
-from airbench_var.training import choose_device
+from airbench_var.training import choose_devices
 from bench.gpu import ceilings, equivalence, kernels, peer, profiled, runs, suite
 from bench.gpu.report import print_origin
 from bench.gpu.sections import Section, Sections
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run the sections that were asked for; raises UsageError, DataError or DeviceError before the first."""
-    device = torch.device(choose_device(options.device)[0])
+    device = torch.device(choose_devices(options.device)[0][0])
     if device.type == "cuda":
         torch.cuda.set_device(device)
     sizes = QUICK if options.quick else FULL

@@ -20,7 +20,7 @@ from airbench_var.models import build
 from airbench_var.recipe import Recipe
 from airbench_var.seeds import Seeds, seeds_of_run
 from airbench_var.stats import CorrectnessCounts
-from airbench_var.store.rows import RunResult, RunSpec
+from airbench_var.store.rows import Outcome, RunResult, RunSpec
 from airbench_var.training import Settings, Trainer, choose_engine
 from airbench_var.training.evaluation import test_sets_of
 from airbench_var.training.settings import Engine
@@ -109,7 +109,7 @@ class Group:
         synchronize(self.paths[0].trainer.device)
         start_s = time.perf_counter()
         for outcome in in_threads([ready.__next__], specs, lambda: False, threads=count):
-            if outcome is not None and outcome.result is not None:
+            if isinstance(outcome, Outcome) and outcome.result is not None:
                 self.results[outcome.spec] = outcome.result
         wall_s = time.perf_counter() - start_s
         return wall_s, Timed(1e3 * np.array(run_s), self.paths[0].times.first_ms)

@@ -57,7 +57,7 @@ def test_the_table_says_what_was_measured_and_how_it_was_chosen(capsys: pytest.C
     printed = capsys.readouterr()
     for words in ("tiny, 2 workers", "Networks per hour", "95th percentile", "10,000 runs", "TFLOP/s"):
         assert words in printed.out
-    assert "workers  2: asked for" in printed.err
+    assert "workers  2 (pool): asked for" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_table_says_what_was_measured_and_how_it_was_chosen(capsys: pytest.C
         (["--set", "epohcs=1"], "unknown recipe key 'epohcs'"),
         (["--seconds", "0"], "'0' is not a whole number of 1 or more"),
         (["--set", "batch_size=60000"], "batch_size = 60000"),
-        (["--device", "tpu9"], "Choose auto, cpu, cuda"),
+        (["--device", "tpu9"], "choose auto, cpu, cuda"),
     ],
 )
 def test_mistakes_are_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from airbench_var import campaign
 from airbench_var.benchmark import measure
 from airbench_var.benchmark.measure import benchmark, cifar_sized, measure_ceilings, recipe_for
 from airbench_var.benchmark.result import Benchmark, Ceilings
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import RunsFailedError
+from airbench_var.execution import Placement
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import Seeds
 from airbench_var.store.rows import Outcome, Predictions, RunResult, RunSpec
@@ -56,9 +56,9 @@ def data(small_data: Dataset) -> Dataset:
 
 def measured(fake: Fake, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> Benchmark:
     best = Ceilings(gemm_tflops=1, gemm_side=2, copy_gb_s=3)
-    monkeypatch.setattr(campaign, "executor_for", lambda *_: fake)
+    monkeypatch.setattr(Placement, "execute", fake)
     monkeypatch.setattr(measure, "measure_ceilings", lambda *_: best)
-    return benchmark(TINY, data, Settings(), workers=2, limit_s=10, clock=fake.clock)
+    return benchmark(TINY, data, Settings(), placement=Placement(workers=2), limit_s=10, clock=fake.clock)
 
 
 def test_the_first_network_of_a_worker_does_not_count(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

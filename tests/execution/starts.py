@@ -18,7 +18,7 @@ import numpy as np
 from airbench_var.errors import AirbenchVarError
 from airbench_var.execution import process_pool
 from airbench_var.seeds import seeds_of_run
-from airbench_var.store import RunSpec
+from airbench_var.store import Outcome, RunSpec
 from tests.execution.fake_runs import FakeRun
 
 LARGER_THAN_A_PIPE = 1 << 20  # bytes
@@ -45,9 +45,9 @@ if __name__ == "__main__":
     pool = process_pool([make_train], specs, lambda: False, workers=2)
     try:
         if sys.argv[1] == "abandoned":
-            next(outcome for outcome in pool if outcome is not None)
+            next(report for report in pool if isinstance(report, Outcome))
         else:
-            print(sum(outcome is not None for outcome in pool))
+            print(sum(isinstance(report, Outcome) for report in pool))
     except AirbenchVarError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnProcess
@@ -17,8 +18,16 @@ import numpy as np
 import pytest
 
 from airbench_var.errors import DeviceError
-from airbench_var.execution import Executor, in_process, in_threads, process_pool
-from airbench_var.execution.pool import WorkerError, WorkerStartError
+from airbench_var.execution import (
+    Executor,
+    Notice,
+    Report,
+    WorkerError,
+    WorkerStartError,
+    in_process,
+    in_threads,
+    process_pool,
+)
 from airbench_var.seeds import Seeds, seeds_of_run
 from airbench_var.store import Outcome, RunResult, RunSpec
 from tests.execution.fake_runs import (
@@ -51,7 +60,11 @@ def never() -> bool:
 
 
 def outcomes(execute: Executor, make_train: object, n: int) -> list[Outcome]:
-    return [o for o in execute([make_train], specs(n), never) if o is not None]  # type: ignore[arg-type]
+    return only_outcomes(execute([make_train], specs(n), never))  # type: ignore[list-item]
+
+
+def only_outcomes(reports: Iterable[Report]) -> list[Outcome]:
+    return [report for report in reports if isinstance(report, Outcome)]
 
 
 @EXECUTORS
@@ -71,7 +84,7 @@ def test_each_spec_is_run_by_its_arm(execute: Executor) -> None:
     """Two recipes side by side: the labels of the fake runs tell which of them made a result."""
     arms = [partial(FakeRun, np.full(N, label, np.uint8)) for label in (3, 7)]
     both = [replace(spec, arm=arm) for spec in specs(5) for arm in (0, 1)]
-    done = [outcome for outcome in execute(arms, both, never) if outcome is not None]
+    done = only_outcomes(execute(arms, both, never))
     assert sorted((o.spec.run_id, o.spec.arm) for o in done) == [(i, arm) for i in range(5) for arm in (0, 1)]
     for outcome in done:
         assert outcome.result is not None
@@ -80,13 +93,14 @@ def test_each_spec_is_run_by_its_arm(execute: Executor) -> None:
 
 
 @EXECUTORS
-def test_the_first_outcome_of_a_worker_tells_how_long_it_took_to_get_ready(execute: Executor) -> None:
-    done = outcomes(execute, sleeps_while_preparing, 9)
-    told = {worker: [o.ready_s for o in done if o.worker == worker] for worker in {o.worker for o in done}}
-    for first, *others in told.values():
-        assert first is not None
-        assert first >= PREPARING_S
-        assert others == [None] * len(others)
+def test_a_worker_tells_once_how_long_it_took_to_get_ready_and_where_it_is(execute: Executor) -> None:
+    reports = list(execute([sleeps_while_preparing], specs(9), never))
+    ready = [report for report in reports if isinstance(report, Notice) and report.kind == "ready"]
+    assert len({notice.fields["worker"] for notice in ready}) == len(ready) > 0
+    for notice in ready:
+        assert notice.fields["seconds"] >= PREPARING_S
+        assert notice.fields["host"] == socket.gethostname()
+        assert notice.text == ""  # so short is not worth a line
 
 
 @EXECUTORS
@@ -97,9 +111,9 @@ def test_no_specs_no_work(execute: Executor) -> None:
 @EXECUTORS
 def test_stop_takes_no_new_spec_and_finishes_those_under_way(execute: Executor) -> None:
     done: list[Outcome] = []
-    for outcome in execute([FakeRun], specs(50), lambda: len(done) >= 3):
-        if outcome is not None:
-            done.append(outcome)
+    for report in execute([FakeRun], specs(50), lambda: len(done) >= 3):
+        if isinstance(report, Outcome):
+            done.append(report)
     assert 3 <= len(done) <= 4  # one each of the two workers may have been under way
     assert all(outcome.result is not None for outcome in done)
     assert multiprocessing.active_children() == []
@@ -115,10 +129,9 @@ def test_an_exception_in_a_run_is_raised_here(execute: Executor) -> None:
 
 @EXECUTORS
 def test_leaving_early_leaves_nothing_behind(execute: Executor) -> None:
-    for outcome in execute([FakeRun], specs(50), never):
-        if outcome is not None:
-            break
-    del outcome
+    reports = execute([FakeRun], specs(50), never)
+    assert any(isinstance(report, Outcome) for report in reports)
+    del reports
     assert multiprocessing.active_children() == []
 
 
@@ -161,6 +174,7 @@ def test_threads_that_wait_say_so_and_end_their_runs_before_they_leave() -> None
         return train
 
     pool = in_threads([make_train], specs(2), never, threads=1)
+    assert isinstance(next(pool), Notice)  # that it is ready
     assert next(pool) is None
     assert begun.is_set()
     threading.Timer(0.1, go.set).start()
@@ -204,7 +218,7 @@ def test_a_dead_worker_is_not_replaced_once_asked_to_stop(
     monkeypatch.setattr(SpawnProcess, "start", start)
     make_train = partial(KillsItsWorker, specs(3)[0].seeds.init, 99, tmp_path)
     done = process_pool([make_train], specs(3), lambda: any(tmp_path.iterdir()), workers=1)
-    assert [o for o in done if o is not None] == []
+    assert only_outcomes(done) == []
     assert started == ["worker-0"]
 
 
@@ -214,7 +228,7 @@ def test_an_end_of_file_in_a_run_is_not_taken_for_the_end_of_the_campaign() -> N
 
 
 def test_workers_that_die_before_their_first_run_are_not_replaced_for_ever() -> None:
-    with pytest.raises(WorkerStartError, match=r"before their first run \(signal SIGKILL\)"):
+    with pytest.raises(WorkerStartError, match=r"3 times in a row before its first run \(signal SIGKILL\)"):
         outcomes(POOL, dies_while_preparing, 4)
     assert multiprocessing.active_children() == []
 
@@ -238,7 +252,7 @@ def test_much_data_for_a_worker_that_is_killed_before_it_reads() -> None:
     killed = subprocess.run(
         [*START, "killed"], cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER_S
     )
-    assert "3 workers in a row died before their first run (signal SIGKILL)" in killed.stderr
+    assert "died 3 times in a row before its first run (signal SIGKILL)" in killed.stderr
     assert killed.returncode == DeviceError.exit_code
 
 

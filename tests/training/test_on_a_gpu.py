@@ -10,7 +10,7 @@ from airbench_var.data.dataset import Dataset
 from airbench_var.execution import in_threads
 from airbench_var.recipe import Recipe
 from airbench_var.seeds import seeds_of_run
-from airbench_var.store.rows import RunResult, RunSpec
+from airbench_var.store.rows import Outcome, RunResult, RunSpec
 from airbench_var.training import Settings, Trainer, prepared_trainer
 from tests.training.test_on_cuda import SMALL, quick
 from tests.training.test_trainer import bits
@@ -62,7 +62,9 @@ def test_runs_side_by_side_have_the_bits_of_one_alone(name: str, compiled: bool,
     recipe = two_phases(name)
     make = partial(prepared_trainer, recipe, small_data, settings(compiled))
     done = in_threads([make], RUNS, lambda: False, threads=3)
-    results = {o.spec.run_id: all_of(o.result) for o in done if o is not None and o.result is not None}
+    results = {
+        o.spec.run_id: all_of(o.result) for o in done if isinstance(o, Outcome) and o.result is not None
+    }
     assert results == alone(recipe, small_data, compiled)
 
 

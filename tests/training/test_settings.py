@@ -5,37 +5,66 @@ from airbench_var.data import Dataset
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.kernels import airbench, native
 from airbench_var.recipes import find_recipe
-from airbench_var.training import Settings, choose_device, choose_engine
+from airbench_var.training import Settings, choose_devices, choose_engine, visible_gpus
 
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: request.param)
+    names: list[str] = request.param
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(names))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: names[index])
 
 
-@pytest.mark.parametrize("gpus", [0], indirect=True)
+@pytest.mark.parametrize("gpus", [[]], indirect=True)
 @pytest.mark.usefixtures("gpus")
 def test_without_a_gpu() -> None:
-    assert choose_device("auto") == ("cpu", "no CUDA GPU was found")
-    assert choose_device("cpu") == ("cpu", "asked for")
+    assert choose_devices("auto") == (["cpu"], "no CUDA GPU was found")
+    assert choose_devices("cpu") == (["cpu"], "asked for")
     with pytest.raises(DeviceError, match="sees 0 CUDA GPUs"):
-        choose_device("cuda")
+        choose_devices("cuda")
 
 
-@pytest.mark.parametrize("gpus", [2], indirect=True)
+@pytest.mark.parametrize("gpus", [["H100", "H100", "A100"]], indirect=True)
 @pytest.mark.usefixtures("gpus")
-def test_with_two_gpus() -> None:
-    assert choose_device("auto") == ("cuda", "a GPU was found")
-    assert choose_device("cuda:1") == ("cuda:1", "asked for")
-    with pytest.raises(DeviceError, match="sees 2 CUDA GPUs"):
-        choose_device("cuda:2")
+def test_with_gpus() -> None:
+    assert choose_devices("cuda:1") == (["cuda:1"], "asked for")
+    assert choose_devices("cuda:1, cuda:0") == (["cuda:1", "cuda:0"], "asked for")
+    assert choose_devices("cpu") == (["cpu"], "asked for")
+    with pytest.raises(DeviceError, match="sees 3 CUDA GPUs"):
+        choose_devices("cuda:0,cuda:3")
+    with pytest.raises(UsageError, match="cuda:2 is a A100, cuda:0 is a H100"):
+        choose_devices("auto")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:x", "mps", ""])
+@pytest.mark.parametrize("gpus", [["H100"], ["H100", "H100"]], indirect=True)
+@pytest.mark.usefixtures("gpus")
+def test_all_gpus_of_one_kind_are_taken() -> None:
+    devices, why = choose_devices("auto")
+    assert devices == [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    assert why == ("1 GPU was found", "2 GPUs were found")[len(devices) - 1]
+    assert choose_devices("cuda")[0] == devices
+
+
+@pytest.mark.parametrize("gpus", [["H100", "H100"]], indirect=True)
+@pytest.mark.usefixtures("gpus")
+@pytest.mark.parametrize(
+    "name", ["gpu", "cuda:x", "mps", "", "cpu,cuda:0", "cuda:1,cuda:1", "cuda,cuda:1", "cuda:-1"]
+)
 def test_other_devices_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="Choose auto, cpu, cuda"):
-        choose_device(name)
+    with pytest.raises(UsageError, match="choose auto, cpu, cuda"):
+        choose_devices(name)
+
+
+def test_a_worker_sees_the_gpu_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the user hides GPUs, cuda:0 is the first of those that are left."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus(["cpu"]) == []
+    assert visible_gpus(["cuda:1", "cuda:0"]) == ["1", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,GPU-0a1b")
+    assert visible_gpus(["cuda:1", "cuda:0"]) == ["GPU-0a1b", "6"]
+    assert Settings(device="cuda:1").with_one_gpu_in_sight().device == "cuda"
+    assert Settings(device="cpu").with_one_gpu_in_sight().device == "cpu"
 
 
 @pytest.fixture

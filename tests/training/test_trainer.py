@@ -15,7 +15,7 @@ from airbench_var.execution import in_process, in_threads
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import Seeds, seeds_of_run
-from airbench_var.store.rows import RunResult, RunSpec
+from airbench_var.store.rows import Outcome, RunResult, RunSpec
 from airbench_var.training import (
     Settings,
     Trainer,
@@ -269,7 +269,7 @@ def test_trainers_in_threads_share_nothing(small_data: Dataset) -> None:
     make = partial(prepared_trainer, quick(epochs=0.5), small_data, Settings())
     specs = [RunSpec(run_id=i, seeds=seeds_of_run(0, i)) for i in range(4)]
     alone, side_by_side = (
-        {o.spec.run_id: bits(o.result) for o in outcomes if o is not None and o.result is not None}
+        {o.spec.run_id: bits(o.result) for o in outcomes if isinstance(o, Outcome) and o.result is not None}
         for outcomes in (
             in_process([make], specs, lambda: False),
             in_threads([make], specs, lambda: False, threads=2),

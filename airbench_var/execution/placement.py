@@ -1,0 +1,115 @@
+"""Where runs are trained, and how many at a time; no bit of a run depends on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from airbench_var.errors import UsageError
+from airbench_var.execution.contract import Executor
+from airbench_var.execution.in_process import in_process
+from airbench_var.execution.in_threads import in_threads
+from airbench_var.execution.pool import process_pool
+
+ExecutorName = Literal["in-process", "pool", "ray"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """An executor and what it needs to know: of the other kinds' fields it takes no notice."""
+
+    executor: ExecutorName = "in-process"
+    workers: int = 1  #: processes
+    runs_per_device: int = 1  #: at a time in a worker, which has one GPU
+    gpus: tuple[str, ...] = ()  #: as CUDA_VISIBLE_DEVICES names them; the pool's workers take them in turn
+    run_limit_s: float | None = None  #: a run that takes longer hangs; by default much longer than the others
+
+    @property
+    def slots(self) -> int:
+        """Runs that are under way at a time."""
+        return self.workers * self.runs_per_device
+
+    @property
+    def workers_see_one_gpu(self) -> bool:
+        """Whether the GPU of a worker is the only one that it sees, so that it is `cuda` there."""
+        return bool(self.gpus)
+
+    @property
+    def execute(self) -> Executor:
+        """The executor."""
+        if self.executor == "pool":
+            return partial(
+                process_pool,
+                workers=self.workers,
+                lanes=self.runs_per_device,
+                gpus=self.gpus,
+                run_limit_s=self.run_limit_s,
+            )
+        return in_process if self.runs_per_device == 1 else partial(in_threads, threads=self.runs_per_device)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what people should know of it later."""
+        return {
+            "executor": self.executor,
+            "workers": self.workers,
+            "runs_per_device": self.runs_per_device,
+            **({"gpus": list(self.gpus)} if self.gpus else {}),
+        }
+
+
+#: One run after another, in this process.
+HERE = Placement()
+
+
+def choose_placement(
+    executor: Literal["auto"] | ExecutorName,
+    *,
+    workers: int | None,
+    runs_per_device: int,
+    gpus: Sequence[str],
+    cores: int,
+    threads: int,
+    run_limit_s: float | None = None,
+) -> tuple[Placement, str]:
+    """Return where to train on these GPUs, or without any on so many cores by so many threads a run, and why.
+
+    Raises: UsageError for what contradicts itself, or is no gain.
+    """
+    if runs_per_device > 1 and not gpus:
+        raise UsageError(
+            f"--runs-per-device {runs_per_device} is for a GPU, which one run does not fill. "
+            f"On a CPU, train in several processes: --workers {runs_per_device}."
+        )
+    if workers is None:
+        if executor == "in-process":
+            workers, why = 1, "in this process"
+        elif gpus:
+            workers, why = len(gpus), "one process on each GPU"
+        else:
+            workers, why = max(1, cores // threads), f"{cores} CPU cores, {threads} for each run"
+    else:
+        why = "asked for"
+    if len(gpus) > 1 and workers % len(gpus):
+        raise UsageError(
+            f"--workers {workers} do not share {len(gpus)} GPUs evenly. Leave it out for one on each, or "
+            "name fewer --devices."
+        )
+    if runs_per_device > 1 and workers > max(1, len(gpus)):
+        raise UsageError(
+            f"--workers {workers} puts several processes on a GPU, and --runs-per-device {runs_per_device} "
+            "several runs into a process: leave out one of them."
+        )
+    if executor == "in-process" and workers > 1:
+        raise UsageError(
+            f"--executor in-process trains in one process, not in {workers}: choose pool or auto."
+        )
+    if executor == "auto":
+        executor = "in-process" if workers == 1 else "pool"
+    placement = Placement(
+        executor=executor,
+        workers=workers,
+        runs_per_device=runs_per_device,
+        gpus=tuple(gpus) if executor == "pool" else (),
+        run_limit_s=run_limit_s,
+    )
+    return placement, why
