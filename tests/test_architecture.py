@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "data": {"cache", "recipe", "seeds", "philox", "kernels"},
     "models": {"recipe", "kernels"},
     "training": {"machine", "recipe", "seeds", "data", "models", "kernels", "store.rows"},
-    "execution": {"seeds", "store.rows"},
+    "execution": {"machine", "seeds", "store.rows"},
     "store": {"seeds"},
     "stats": set(),
     "analysis": {"stats", "store", "kernels"},

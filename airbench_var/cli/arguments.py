@@ -23,6 +23,17 @@ def _at_least(least: int, text: str) -> int:
     return value
 
 
+def portion(text: str) -> float:
+    """Return a number above 0 and up to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and up to 1")
+    return value
+
+
 def share(text: str) -> float:
     """Return 0.0002 for '0.02%' and for '0.0002'."""
     try:

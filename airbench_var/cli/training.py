@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airbench_var.cli.arguments import natural, positive
+from airbench_var.cli.arguments import natural, portion, positive
+from airbench_var.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,15 +59,15 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
     )
     how.add_argument(
         "--executor",
-        choices=("auto", "in-process", "pool"),
+        choices=("auto", "in-process", "pool", "ray"),
         default="auto",
-        help="where runs are trained (default: a pool of processes, if more than one)",
+        help="where runs are trained; auto is a pool if there is more than one worker",
     )
     how.add_argument(
         "--workers",
         type=positive,
         metavar="K",
-        help="processes (default: one a GPU, or as many as fit the cores)",
+        help="processes (default: one a GPU, or as many as fit the cores; with Ray, as there is room)",
     )
     how.add_argument(
         "--runs-per-device",
@@ -74,6 +75,14 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
         default=1,
         metavar="K",
         help="runs at a time on a GPU, the same bits (default 1)",
+    )
+    how.add_argument("--address", metavar="A", help="of the Ray cluster (default: that of this machine)")
+    how.add_argument(
+        "--gpu-share",
+        type=portion,
+        default=1.0,
+        metavar="F",
+        help="of a GPU, for each worker in a Ray cluster (default 1)",
     )
     how.add_argument(
         "--run-timeout",
@@ -123,7 +132,7 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     Raises: UsageError, DataError, DeviceError for what is not there.
     """
     from airbench_var import data, machine
-    from airbench_var.execution import choose_placement
+    from airbench_var.execution import choose_on_ray, choose_placement
     from airbench_var.training import (
         Settings,
         choose_augmentation,
@@ -132,20 +141,34 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
         visible_gpus,
     )
 
-    devices, why_devices = choose_devices(options.devices)
+    limit_s = options.run_timeout
+    if options.executor == "ray":
+        placement, device, why_placement = choose_on_ray(
+            address=options.address,
+            device=options.devices,
+            workers=options.workers,
+            runs_per_device=options.runs_per_device,
+            gpu_share=options.gpu_share,
+            threads=options.threads,
+            run_limit_s=limit_s,
+        )
+        devices, why_devices = [device], "of the machines of the cluster"
+    else:
+        _refuse_options_of_ray(options)
+        devices, why_devices = choose_devices(options.devices)
+        placement, why_placement = choose_placement(
+            options.executor,
+            workers=options.workers,
+            runs_per_device=options.runs_per_device,
+            gpus=visible_gpus(devices),
+            cores=machine.cores(),
+            threads=options.threads,
+            run_limit_s=limit_s,
+        )
     device = devices[0]
     if options.loader == "ffcv":
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
     settings = Settings(device=device, threads=options.threads, loader=options.loader)
-    placement, why_placement = choose_placement(
-        options.executor,
-        workers=options.workers,
-        runs_per_device=options.runs_per_device,
-        gpus=visible_gpus(devices),
-        cores=machine.cores(),
-        threads=options.threads,
-        run_limit_s=options.run_timeout,
-    )
     dataset = data.load(options.data, options.data_dir)
     engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
     settings = replace(settings, engine=engine)
@@ -159,7 +182,16 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
             "device": f"{', '.join(devices)}: {why_devices}",
             "engine": f"{engine}: {why_engine}",
             "augment": f"{augmentation}: {why_augmentation}",
-            "workers": f"{placement.workers} ({placement.executor}): {why_placement}",
+            "workers": f"{placement.workers or 'as there is room'} ({placement.executor}): {why_placement}",
         },
         mode="json" if options.json else "quiet" if options.quiet else "auto",
     )
+
+
+def _refuse_options_of_ray(options: argparse.Namespace) -> None:
+    for name, value, default in (
+        ("--address", options.address, None),
+        ("--gpu-share", options.gpu_share, 1.0),
+    ):
+        if value != default:
+            raise UsageError(f"{name} is for --executor ray: add it, or leave {name} out.")

@@ -27,7 +27,8 @@ from airbench_var.execution.contract import (
 )
 from airbench_var.execution.in_process import in_process
 from airbench_var.execution.in_threads import in_threads
-from airbench_var.execution.placement import HERE, ExecutorName, Placement, choose_placement
+from airbench_var.execution.on_ray import on_ray
+from airbench_var.execution.placement import HERE, ExecutorName, Placement, choose_on_ray, choose_placement
 from airbench_var.execution.pool import process_pool
 
 __all__ = [
@@ -43,8 +44,10 @@ __all__ = [
     "TrainFunction",
     "WorkerError",
     "WorkerStartError",
+    "choose_on_ray",
     "choose_placement",
     "in_process",
     "in_threads",
+    "on_ray",
     "process_pool",
 ]

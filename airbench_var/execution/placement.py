@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from airbench_var.errors import UsageError
+from airbench_var.errors import DeviceError, UsageError
 from airbench_var.execution.contract import Executor
 from airbench_var.execution.in_process import in_process
 from airbench_var.execution.in_threads import in_threads
+from airbench_var.execution.on_ray import ONE_CPU, Share, connect, on_ray
 from airbench_var.execution.pool import process_pool
 
 ExecutorName = Literal["in-process", "pool", "ray"]
@@ -19,24 +20,33 @@ class Placement:
     """An executor and what it needs to know: of the other kinds' fields it takes no notice."""
 
     executor: ExecutorName = "in-process"
-    workers: int = 1  #: processes
+    workers: int = 1  #: processes; 0: as many as the Ray cluster has room for
     runs_per_device: int = 1  #: at a time in a worker, which has one GPU
     gpus: tuple[str, ...] = ()  #: as CUDA_VISIBLE_DEVICES names them; the pool's workers take them in turn
+    share: Share = ONE_CPU  #: of its machine, for a worker of a Ray cluster
     run_limit_s: float | None = None  #: a run that takes longer hangs; by default much longer than the others
 
     @property
     def slots(self) -> int:
-        """Runs that are under way at a time."""
+        """Runs that are under way at a time, where that is known before."""
         return self.workers * self.runs_per_device
 
     @property
     def workers_see_one_gpu(self) -> bool:
         """Whether the GPU of a worker is the only one that it sees, so that it is `cuda` there."""
-        return bool(self.gpus)
+        return bool(self.gpus) or self.executor == "ray"
 
     @property
     def execute(self) -> Executor:
         """The executor."""
+        if self.executor == "ray":
+            return partial(
+                on_ray,
+                share=self.share,
+                workers=self.workers or None,
+                lanes=self.runs_per_device,
+                run_limit_s=self.run_limit_s,
+            )
         if self.executor == "pool":
             return partial(
                 process_pool,
@@ -54,6 +64,7 @@ class Placement:
             "workers": self.workers,
             "runs_per_device": self.runs_per_device,
             **({"gpus": list(self.gpus)} if self.gpus else {}),
+            **({"gpu_share": self.share.gpus} if self.share.gpus else {}),
         }
 
 
@@ -62,7 +73,7 @@ HERE = Placement()
 
 
 def choose_placement(
-    executor: Literal["auto"] | ExecutorName,
+    executor: Literal["auto", "in-process", "pool"],
     *,
     workers: int | None,
     runs_per_device: int,
@@ -113,3 +124,48 @@ def choose_placement(
         run_limit_s=run_limit_s,
     )
     return placement, why
+
+
+def choose_on_ray(
+    *,
+    address: str | None,
+    device: str,
+    workers: int | None,
+    runs_per_device: int,
+    gpu_share: float,
+    threads: int,
+    run_limit_s: float | None = None,
+) -> tuple[Placement, str, str]:
+    """Join a Ray cluster; return where to train in it, on "cpu" or "cuda" (or either, for "auto"), and why.
+
+    Raises: as `connect`; UsageError for a device by number, or what is no gain; DeviceError when no machine
+    has room and no number of workers says that it is worth waiting for some.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(
+            f"--devices {device}: Ray chooses among the GPUs of its machines. Choose auto, cpu or cuda."
+        )
+    machines, where = connect(address)
+    if device == "auto":
+        device = "cuda" if any(resources.get("GPU") for resources in machines) else "cpu"
+    if device == "cpu" and (runs_per_device > 1 or gpu_share < 1):
+        raise UsageError(
+            "--runs-per-device and --gpu-share are for GPUs, and this trains on CPUs: leave them out."
+        )
+    share = Share(cpus=1, gpus=gpu_share) if device == "cuda" else Share(cpus=threads)
+    room = sum(map(share.fits_into, machines))
+    needs = f"{share.cpus} CPU{'s' * (share.cpus > 1)}" + (f" and {share.gpus:g} GPU" if share.gpus else "")
+    if workers is None and not room:
+        raise DeviceError(
+            f"no machine of the Ray cluster has the {needs} that a worker takes. Add machines with "
+            "`ray start --address`, or give --workers K to wait for room for so many."
+        )
+    placement = Placement(
+        executor="ray",
+        workers=workers or 0,
+        runs_per_device=runs_per_device,
+        share=share,
+        run_limit_s=run_limit_s,
+    )
+    each = f"{needs} each, room for {room} now"
+    return placement, device, f"{where}; {each}"

@@ -100,7 +100,11 @@ class Settings:
 
     def device_name(self) -> str:
         """Return the name of the device, for people."""
-        return cpu_name() if self.on_cpu else torch.cuda.get_device_name(self.device)
+        if self.on_cpu:
+            return cpu_name()
+        if not torch.cuda.is_available():
+            return "GPUs of other machines"  # of a cluster; its workers say which
+        return torch.cuda.get_device_name(self.device)
 
     def gpu_libraries(self) -> dict[str, str | None]:
         """Return the versions of CUDA and cuDNN that torch was built with; empty on a CPU."""
