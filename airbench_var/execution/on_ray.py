@@ -5,6 +5,8 @@ process is the driver, and the only one that writes. Ray restarts no actor and t
 for `dispatch` to decide, as it does for the pool.
 """
 
+import logging
+import math
 import os
 import re
 import socket
@@ -45,7 +47,7 @@ class Share:
         room = resources.get("CPU", 0.0) // self.cpus
         if self.gpus:
             # What is left of one GPU adds to nothing of another.
-            room = min(room, int(resources.get("GPU", 0.0)) * (1 // self.gpus))
+            room = min(room, int(resources.get("GPU", 0.0)) * math.floor(1 / self.gpus + 1e-9))
         return int(room)
 
 
@@ -95,7 +97,7 @@ def connect(address: str | None) -> tuple[Sequence[Mapping[str, float]], str]:
         _refuse_silence(address)
         own: Any = {"include_dashboard": False} if address == "local" else {}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise DeviceError(
                 f"no Ray cluster at --address {address}: {error}\nStart one with `ray start --head`, and on "

@@ -61,7 +61,7 @@ class Placement:
         """Return what people should know of it later."""
         return {
             "executor": self.executor,
-            "workers": self.workers,
+            "workers": self.workers or "as there is room",
             "runs_per_device": self.runs_per_device,
             **({"gpus": list(self.gpus)} if self.gpus else {}),
             **({"gpu_share": self.share.gpus} if self.share.gpus else {}),

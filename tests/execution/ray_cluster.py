@@ -1,11 +1,16 @@
-"""A real Ray cluster of several nodes on this machine, for tests and benchmarks; GPUs that are not there do."""
+"""A real Ray cluster of several nodes on this machine; a GPU of a node need not exist."""
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from airbench_var.seeds import Seeds
+from airbench_var.store import RunResult
+from tests.execution.fake_runs import FakeRun
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,16 +24,41 @@ def cluster(nodes: int = 2, *, connect: bool = True, **resources: float) -> Iter
     here = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(ROOT)}  # what daemons and workers inherit
     before = {name: os.environ.get(name) for name in here}
     os.environ |= here
-    logging.getLogger("ray").setLevel("ERROR")
+    logging.getLogger("ray").setLevel(logging.ERROR)
     there = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         for _ in range(nodes):
             there.add_node(**(resources or {"num_cpus": 1}))
         if connect:
-            ray.init(address=there.address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=there.address, log_to_driver=False, logging_level=logging.ERROR)
         yield there
     finally:
         ray.shutdown()
         there.shutdown()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+class Held(FakeRun):
+    """Leaves a file with the init seed and its process id in a folder, and waits there for a file `go`."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        (self.folder / f"{seeds.init}-{os.getpid()}").touch()
+        while not (self.folder / "go").exists():
+            time.sleep(0.01)
+        return super().__call__(seeds)
+
+
+def held(folder: Path) -> list[tuple[int, int]]:
+    """Return the init seeds and process ids of the runs that were begun, in the order of their beginning."""
+    files = [path for path in folder.iterdir() if "-" in path.name]
+    return [
+        (int(seed), int(pid))
+        for seed, pid in (
+            path.name.split("-") for path in sorted(files, key=lambda path: path.stat().st_mtime_ns)
+        )
+    ]
