@@ -1,9 +1,10 @@
 """Fixtures that many parts share: small data, and real CIFAR-10 when it is there."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -50,3 +51,12 @@ def cifar10_dir() -> Path:
     if not (folder / "cifar-10-batches-py").is_dir():
         pytest.skip("needs CIFAR-10: set AIRBENCH_VAR_DATA to the folder that holds cifar-10-batches-py")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes with two CPUs and a GPU each, for all tests; they leave as many behind."""
+    from tests.execution.ray_cluster import cluster
+
+    with cluster(2, num_cpus=2, num_gpus=1) as nodes:
+        yield nodes

@@ -103,10 +103,15 @@ def connect(address: str | None) -> tuple[Sequence[Mapping[str, float]], str]:
                 f"no Ray cluster at --address {address}: {error}\nStart one with `ray start --head`, and on "
                 "each other machine `ray start --address HOST:6379`; or --address local for this one alone."
             ) from error
+    joined = ray.get_runtime_context().gcs_address
+    if address not in ("auto", "local", joined):
+        raise UsageError(
+            f"--address {address}: this process is part of the Ray cluster at {joined} already. Leave it out."
+        )
     # Ray would print what its daemons say of a dead worker to our stdout; its debugger turns that off so.
     ray._private.worker._worker_logs_enabled = False
     machines = _machines()
-    return machines, f"{len(machines)} machines of the Ray cluster at {ray.get_runtime_context().gcs_address}"
+    return machines, f"{len(machines)} machines of the Ray cluster at {joined}"
 
 
 def _refuse_silence(address: str) -> None:

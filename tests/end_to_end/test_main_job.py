@@ -29,14 +29,6 @@ def matrices(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((store / "synthetic").iterdir())}
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A campaign that nothing interrupted, in one process."""
-    out = tmp_path_factory.mktemp("whole") / "store"
-    subprocess.run(command(out, "--workers", "1", "--quiet"), check=True, capture_output=True)
-    return out
-
-
 def is_running(process: str) -> bool:
     """Whether a process exists and is more than an exit code waiting to be read."""
     try:

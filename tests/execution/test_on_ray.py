@@ -18,7 +18,7 @@ from airbench_var.execution.on_ray import Share, connect
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec
 from tests.execution.fake_runs import FakeRun
-from tests.execution.ray_cluster import Held, cluster, held
+from tests.execution.ray_cluster import Held, held
 
 HANGS_AFTER_S = 60.0
 
@@ -29,13 +29,6 @@ def specs(n: int) -> list[RunSpec]:
 
 def never() -> bool:
     return False
-
-
-@pytest.fixture(scope="module")
-def two_nodes() -> Iterator[Any]:
-    """Two nodes with two CPUs and one GPU each; tests leave as many behind."""
-    with cluster(2, num_cpus=2, num_gpus=1) as nodes:
-        yield nodes
 
 
 class Watched:
@@ -60,7 +53,7 @@ class Watched:
         return [report for report in self.seen if isinstance(report, Notice) and report.kind == kind]
 
 
-def test_an_actor_that_is_killed_costs_its_run_alone(two_nodes: Any, tmp_path: Path) -> None:
+def test_an_actor_that_is_killed_costs_its_run_alone(ray_nodes: Any, tmp_path: Path) -> None:
     watched = Watched(on_ray([partial(Held, tmp_path)], specs(6), never, share=Share(), workers=2))
     watched.until(lambda: len(held(tmp_path)) == 2)
     os.kill(held(tmp_path)[0][1], signal.SIGKILL)
@@ -73,15 +66,15 @@ def test_an_actor_that_is_killed_costs_its_run_alone(two_nodes: Any, tmp_path: P
 
 
 def test_a_node_that_is_lost_gives_its_runs_to_others_and_a_new_one_gets_work(
-    two_nodes: Any, tmp_path: Path
+    ray_nodes: Any, tmp_path: Path
 ) -> None:
     """Four actors; one node with two of them goes, and comes back."""
     watched = Watched(on_ray([partial(Held, tmp_path)], specs(20), never, share=Share()))
     watched.until(lambda: len(held(tmp_path)) == 4)
-    two_nodes.remove_node(max(two_nodes.worker_nodes, key=id), allow_graceful=False)
+    ray_nodes.remove_node(max(ray_nodes.worker_nodes, key=id), allow_graceful=False)
     watched.until(lambda: len(watched.notices("worker-died")) == 2)
     assert all("its machine cannot be reached" in notice.text for notice in watched.notices("worker-died"))
-    two_nodes.add_node(num_cpus=2, num_gpus=1)
+    ray_nodes.add_node(num_cpus=2, num_gpus=1)
     watched.until(lambda: len(watched.notices("ready")) == 6)
     watched.until(lambda: len({pid for _, pid in held(tmp_path)}) == 6)
     (tmp_path / "go").touch()
@@ -90,7 +83,7 @@ def test_a_node_that_is_lost_gives_its_runs_to_others_and_a_new_one_gets_work(
     assert sorted(outcome.spec.attempt for outcome in done.values()) == [1] * 18 + [2] * 2
 
 
-def test_an_actor_that_hangs_is_killed(two_nodes: Any, tmp_path: Path) -> None:
+def test_an_actor_that_hangs_is_killed(ray_nodes: Any, tmp_path: Path) -> None:
     """Stopped by a signal, so that it can answer nothing, not even that it should die."""
     watched = Watched(
         on_ray([partial(Held, tmp_path)], specs(2), never, share=Share(), workers=1, run_limit_s=3)
@@ -112,7 +105,7 @@ def ends(pid: int) -> None:
         time.sleep(0.05)
 
 
-def test_whoever_leaves_early_leaves_no_actor_behind(two_nodes: Any, tmp_path: Path) -> None:
+def test_whoever_leaves_early_leaves_no_actor_behind(ray_nodes: Any, tmp_path: Path) -> None:
     watched = Watched(on_ray([partial(Held, tmp_path)], specs(9), never, share=Share(), workers=2))
     watched.until(lambda: len(held(tmp_path)) == 2)
     watched.reports.close()  # type: ignore[attr-defined]
@@ -120,7 +113,7 @@ def test_whoever_leaves_early_leaves_no_actor_behind(two_nodes: Any, tmp_path: P
         ends(pid)
 
 
-def test_two_actors_share_a_gpu_and_see_it(two_nodes: Any, tmp_path: Path) -> None:
+def test_two_actors_share_a_gpu_and_see_it(ray_nodes: Any, tmp_path: Path) -> None:
     watched = Watched(on_ray([partial(Held, tmp_path)], specs(9), never, share=Share(gpus=0.5)))
     watched.until(lambda: len(held(tmp_path)) == 4)
     (tmp_path / "go").touch()
@@ -128,7 +121,7 @@ def test_two_actors_share_a_gpu_and_see_it(two_nodes: Any, tmp_path: Path) -> No
     assert len(watched.notices("ready")) == 4
 
 
-def test_two_lanes_of_one_actor_train_at_a_time(two_nodes: Any, tmp_path: Path) -> None:
+def test_two_lanes_of_one_actor_train_at_a_time(ray_nodes: Any, tmp_path: Path) -> None:
     watched = Watched(on_ray([partial(Held, tmp_path)], specs(9), never, share=Share(gpus=1), lanes=2))
     watched.until(lambda: len(held(tmp_path)) == 4)
     assert len({pid for _, pid in held(tmp_path)}) == 2
@@ -136,17 +129,17 @@ def test_two_lanes_of_one_actor_train_at_a_time(two_nodes: Any, tmp_path: Path) 
     assert {outcome.worker for outcome in watched.rest().values()} == {0, 1, 2, 3}
 
 
-def test_actors_without_room_wait_for_it(two_nodes: Any, tmp_path: Path) -> None:
+def test_actors_without_room_wait_for_it(ray_nodes: Any, tmp_path: Path) -> None:
     watched = Watched(on_ray([partial(Held, tmp_path)], specs(9), never, share=Share(cpus=2), workers=3))
     watched.until(lambda: len(held(tmp_path)) == 2)
-    third = two_nodes.add_node(num_cpus=2)
+    third = ray_nodes.add_node(num_cpus=2)
     watched.until(lambda: len(held(tmp_path)) == 3)
     (tmp_path / "go").touch()
     assert sorted(watched.rest()) == list(range(9))
-    two_nodes.remove_node(third)
+    ray_nodes.remove_node(third)
 
 
-def test_a_machine_with_other_versions_is_refused(two_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_with_other_versions_is_refused(ray_nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here this process is the one that differs; what is built in other ways for CPU and GPU does not."""
     installed = machine.version
     monkeypatch.setattr(machine, "version", lambda name: installed(name) + "+cu999")  # type: ignore[operator]
@@ -170,7 +163,7 @@ def choose(**changes: Any) -> Any:
     return choose_on_ray(**(given | changes))
 
 
-def test_where_to_train_follows_from_what_the_machines_have(two_nodes: Any) -> None:
+def test_where_to_train_follows_from_what_the_machines_have(ray_nodes: Any) -> None:
     placement, device, why = choose()
     assert (placement.executor, placement.workers, device) == ("ray", 0, "cuda")
     assert why.endswith("1 CPU and 1 GPU each, room for 2 now")
@@ -215,6 +208,14 @@ def _refused(address: str) -> None:
     from airbench_var.execution.on_ray import _refuse_silence
 
     _refuse_silence(address)
+
+
+def test_a_second_cluster_is_refused(ray_nodes: Any) -> None:
+    machines, where = connect(ray_nodes.address)
+    assert len(machines) == 3
+    assert where == f"3 machines of the Ray cluster at {ray_nodes.address}"
+    with pytest.raises(UsageError, match=f"is part of the Ray cluster at {ray_nodes.address} already"):
+        connect("127.0.0.1:1")
 
 
 def test_ray_client_is_refused() -> None:

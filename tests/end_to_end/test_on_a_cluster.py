@@ -1,0 +1,97 @@
+"""The command on a real Ray cluster of two nodes: real networks, killed actors, a killed driver."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airbench_var.errors import DeviceError
+from airbench_var.store import Store
+from tests.end_to_end.test_main_job import command, is_running, matrices
+
+RUNS = 6
+ON_RAY = ["--executor", "ray", "--workers", "2", "--devices", "cpu", "--json"]
+
+
+@pytest.fixture
+def environment(ray_nodes: Any) -> dict[str, str]:
+    """What a shell on a machine of the cluster has."""
+    return os.environ | {"RAY_ADDRESS": ray_nodes.address}
+
+
+def actors() -> list[str]:
+    """Return the process ids of all actors of this machine."""
+    titles = {path.parent.name: path for path in Path("/proc").glob("[0-9]*/cmdline")}
+    return [pid for pid, path in titles.items() if _title(path).startswith("ray::Actor")]
+
+
+def _title(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def events(store: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (store / "events.jsonl").read_text().splitlines()]
+
+
+def test_actors_and_driver_killed_and_run_again_give_the_same_matrices(
+    environment: dict[str, str], whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "store"
+    with subprocess.Popen(
+        command(out, *ON_RAY),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as campaign:
+        assert campaign.stderr is not None
+        for line in campaign.stderr:  # the first progress line comes after the first commit
+            if "networks_per_hour" in line:
+                break
+        left = actors()
+        assert left
+        campaign.kill()
+    deadline_s = time.monotonic() + 60
+    while any(is_running(pid) for pid in left):  # a killed driver leaves no one training on
+        assert time.monotonic() < deadline_s, f"orphans: {left}"
+        time.sleep(0.1)
+    before = Store.open(out).committed_ids().tolist()
+    assert 1 <= len(before) < RUNS
+
+    with subprocess.Popen(
+        command(out, *ON_RAY),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as campaign:
+        while not (there := actors()) and campaign.poll() is None:
+            time.sleep(0.01)
+        os.kill(int(there[0]), signal.SIGKILL)
+        printed, messages = campaign.communicate(timeout=120)
+    assert campaign.returncode == 0, messages
+    assert json.loads(printed)  # and nothing of what Ray says of its dead worker
+    assert [event["worker"] for event in events(out) if event["kind"] == "worker-died"]
+    assert Store.open(out).committed_ids().tolist() == list(range(RUNS))
+    assert matrices(out) == matrices(whole)
+
+
+def test_without_a_cluster_it_is_said_what_to_start(tmp_path: Path) -> None:
+    alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [*command(tmp_path / "store", *ON_RAY), "--address", "127.0.0.1:1"],
+        env=alone,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == DeviceError.exit_code
+    assert "no Ray cluster at --address 127.0.0.1:1" in done.stderr
+    assert not (tmp_path / "store").exists()
