@@ -6,6 +6,7 @@ import sys
 from airbench_var.cli.arguments import positive
 from airbench_var.cli.output import print_found
 from airbench_var.cli.training import add_how, prepare
+from airbench_var.errors import UsageError
 
 SECONDS = 110  #: of training; ceilings and start come before
 
@@ -39,6 +40,8 @@ def bench(options: argparse.Namespace) -> int:
     Networks are trained as a campaign would, on synthetic images of the number and shape of CIFAR-10's, and
     not kept. With --json, what two machines print can be compared where schema and recipe_sha256 are equal.
     """
+    if options.executor == "ray":
+        raise UsageError("bench measures this machine, not a cluster: leave out --executor ray.")
     from airbench_var.recipe import parse_assignments
     from airbench_var.recipes import find_recipe
 

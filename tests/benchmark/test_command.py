@@ -67,6 +67,7 @@ def test_the_table_says_what_was_measured_and_how_it_was_chosen(capsys: pytest.C
         (["--set", "epohcs=1"], "unknown recipe key 'epohcs'"),
         (["--seconds", "0"], "'0' is not a whole number of 1 or more"),
         (["--set", "batch_size=60000"], "batch_size = 60000"),
+        (["--executor", "ray"], "bench measures this machine"),
         (["--device", "tpu9"], "choose auto, cpu, cuda"),
     ],
 )
