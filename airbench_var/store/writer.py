@@ -79,10 +79,12 @@ class StoreWriter:
         labels: Mapping[str, Bytes],
         provenance: Mapping[str, Any],
         capacity: int,
+        own: range | None = None,
     ) -> Self:
         """Make the store, or reopen it when its identity is the same, with room for `capacity` runs.
 
-        identity: what must match on resume (see `Manifest`); labels: uint8 (n,) by test set name.
+        identity: what must match on resume (see `Manifest`); labels: uint8 (n,) by test set name; own: the
+        runs that this writer means to commit, so that no disk space is set aside for others; by default all.
 
         Raises: StoreRefusedError for another identity, another writer, or a folder of something else;
         StoreDamagedError when any record or whole file is; StorageError when the disk is full, read-only, or
@@ -97,13 +99,13 @@ class StoreWriter:
         with writable_folder(store) as lock:
             refuse_strangers(store)
             if not has_manifest(store):
-                create_store(store, wanted, labels, capacity)
+                create_store(store, wanted, labels, capacity, own)
             manifest = Manifest.load(store)
             manifest.refuse_other_identity(store, identity)
             _restore_labels(store, manifest, labels)
         writer = cls(store, manifest, lock)
         try:
-            writer.ensure_capacity(capacity)
+            writer.ensure_capacity(capacity, own)
         except BaseException:
             writer.close()
             raise
@@ -150,8 +152,11 @@ class StoreWriter:
         self._refuse_unknown(range(n_runs)[-1:])
         return np.flatnonzero(self._states_R[:n_runs] == state).tolist()
 
-    def ensure_capacity(self, capacity: int) -> None:
+    def ensure_capacity(self, capacity: int, own: range | None = None) -> None:
         """Make room for at least this many runs; never shrink.
+
+        Space is set aside for the runs in `own`, also where the store has room for them and a writer of
+        others left holes; by default for all, where the store grows.
 
         Raises: StorageError; the writer is then closed, and the store as it was.
         """
@@ -159,8 +164,11 @@ class StoreWriter:
         growing = [file for file in (*self._matrices, self._runs) if file.capacity < capacity]
         with self._all_or_closed("making room for more runs"):
             try:
-                for file in growing:
-                    file.reserve(capacity)
+                for file in self._matrices:
+                    if file in growing or own is not None:
+                        file.reserve(max(capacity, file.capacity), own)
+                if self._runs in growing:
+                    self._runs.reserve(capacity)  # without holes: an open run has a record
             except OSError:
                 for file in growing:
                     file.release()
