@@ -27,7 +27,7 @@ Train the same network many times and measure how much the runs differ, and why.
   python -m airbench_var info runs/tiny                     what it is of, how far it is
   python -m airbench_var verify runs/tiny                   read all of it, name every fault
   python -m airbench_var repair runs/tiny                   set damage aside, open those runs again
-  python -m airbench_var --runs 10000 --shard 3/100         one of 100 jobs, 0/100 to 99/100, with a store each
+  python -m airbench_var --runs 10000 --shard 3/100         one of 100 jobs, each with its store
   python -m airbench_var merge runs/*.shard-* --out runs/all   what they have trained, in one store
 """
 
