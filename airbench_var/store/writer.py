@@ -20,7 +20,7 @@ from airbench_var.store.create import (
     write_open_records,
 )
 from airbench_var.store.disk import RowFile, replace_file, storage_errors, sync_folder
-from airbench_var.store.encoding import Row, encode_outcome
+from airbench_var.store.encoding import Row, carry_over, encode_outcome
 from airbench_var.store.events import EventLog
 from airbench_var.store.extent import extent_of
 from airbench_var.store.layout import RowLayout
@@ -193,9 +193,23 @@ class StoreWriter:
         """
         self._refuse_closed("committing runs")
         self._refuse_unknown(outcome.spec.run_id for outcome in outcomes)
+        self._commit(encode_outcome(self.manifest, self._labels, outcome) for outcome in outcomes)
+
+    def commit_records(self, records: Records, rows: Sequence[Bytes]) -> None:
+        """Commit runs of another store of the same campaign, byte for byte, as `commit` does.
+
+        records: (R,), committed or failed, and rows: (R, width) of every matrix in manifest order, both
+        verified. The caller has compared the identities.
+
+        Raises: as `commit`.
+        """
+        self._refuse_closed("committing runs")
+        self._refuse_unknown(records["run_id"].tolist())
+        self._commit(carry_over(self.manifest, records, rows))
+
+    def _commit(self, rows: Iterable[Row]) -> None:
         batch: dict[int, Row] = {}
-        for outcome in outcomes:
-            row = encode_outcome(self.manifest, self._labels, outcome)
+        for row in rows:
             if self._is_news(row, batch.get(row.run_id)):
                 batch[row.run_id] = row
         if not batch:
