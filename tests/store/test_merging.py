@@ -244,10 +244,14 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.tex").write_text("years")
     before = everything_in(tmp_path)
+
+    def read_no_row(pieces: Sequence[Piece], name: str) -> Sequence[Piece]:
+        pytest.fail("gigabytes are read before it is refused")
+
     with pytest.raises(StoreRefusedError, match=r"it holds thesis\.tex"):
-        merge([source], tmp_path / "theirs")
+        merge([source], tmp_path / "theirs", read_no_row)
     with pytest.raises(StoreRefusedError, match=r"a and .*other are not of one campaign"):
-        merge([source], tmp_path / "other")
+        merge([source], tmp_path / "other", read_no_row)
     assert everything_in(tmp_path) == before
 
 
