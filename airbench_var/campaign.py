@@ -18,6 +18,7 @@ from airbench_var.recipe import Recipe
 from airbench_var.report.display import Mode
 from airbench_var.report.live import LiveView
 from airbench_var.seeds import STREAMS, seeds_of_run
+from airbench_var.shard import WHOLE, Shard
 from airbench_var.store import (
     Outcome,
     RunSpec,
@@ -36,7 +37,7 @@ Say = Callable[[str], None]  #: shows a line that stays
 
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """What is asked for: the store at `out` ends with exactly `runs` committed runs."""
+    """What is asked for: the store at `out` ends with `runs` committed runs, or those of a shard."""
 
     recipe: Recipe
     data: Dataset
@@ -46,6 +47,7 @@ class Campaign:
     vary: tuple[str, ...] = STREAMS
     settings: Settings
     placement: Placement = HERE
+    shard: Shard = WHOLE  #: the runs of this job, where others train the rest; by default all
     stopping: str = ""  #: how many runs there will be, where `runs` is only the most; for people
 
     def identity(self) -> dict[str, Any]:
@@ -69,6 +71,11 @@ class Campaign:
         }
 
     @property
+    def run_ids(self) -> range:
+        """The ids of the runs that are asked for."""
+        return self.shard.run_ids(self.runs)
+
+    @property
     def make_train(self) -> MakeTrain:
         """What prepares the training of its runs in a worker."""
         alone = self.placement.workers_see_one_gpu
@@ -88,6 +95,7 @@ class Campaign:
             "driver": self.settings.driver(),
             "filesystem": filesystem_of(self.out),
             **({"stopping": self.stopping} if self.stopping else {}),
+            **({"shard": str(self.shard)} if self.shard != WHOLE else {}),
             **origin,
             "versions": origin["versions"] | self.settings.gpu_libraries(),
         }
@@ -117,6 +125,7 @@ class Session:
             labels=dict.fromkeys(names, campaign.data.test.labels_N),
             provenance=provenance,
             capacity=campaign.runs,
+            own=None if campaign.shard == WHOLE else campaign.run_ids,
         ) as writer:
             statistics = LiveStatistics.of_store(writer.store)
             yield cls(campaign=campaign, writer=writer, statistics=statistics, provenance=provenance)
@@ -166,10 +175,11 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
     """Train what is missing, commit row by row, and return the estimates of the finished store.
 
     `mode` says how progress is shown. `execute` is by default that of `campaign.placement`. What is missing
-    are the runs that were never tried, and then, once more, those that failed before.
+    are the runs that were never tried, and then, once more, those that failed before. Of a shard, only its
+    own runs are trained, waited for and reported; the store may hold others, which the estimates count too.
 
     Raises:
-        UsageError: the recipe does not fit the data; no store was made.
+        UsageError: the recipe does not fit the data, or the shard has no run; no store was made.
         StoreRefusedError: the store is of another campaign, in use, or has more runs already.
         StorageError: the disk is full or failing; what was shown as done is safe.
         InterruptedCampaignError: a signal came with work left; what was finished is committed.
@@ -184,11 +194,13 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                 f"{campaign.out} already has committed runs up to number {beyond[0] + 1}, more than --runs "
                 f"{campaign.runs}, which is the total. Ask for at least as many, or choose another --out."
             )
-        work = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]
+        own, there = campaign.run_ids, writer.committed_ids()
+        undone = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]
+        work = [run_id for run_id in undone if run_id in own]
         if work:
             title = f"{campaign.recipe.name} on {campaign.data.title}"
-            done, tried = writer.committed_count, 0
-            with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
+            total, tried = len({*own, *there}), 0
+            with LiveView(total, len(there), mode, title) as view, Interrupt(view.message) as interrupt:
                 session.start(view.message)
                 execute = execute or campaign.placement.execute
                 specs = map(session.spec, work)  # made when they are begun: there may be millions
@@ -200,15 +212,16 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                 session.keep(view.message)
             session.stop(interrupt)
             if (came := interrupt.signal) and tried < len(work):
+                done = sum(run_id in own for run_id in writer.committed_ids())
                 raise InterruptedCampaignError(
-                    f"stopped by {came.name} with {writer.committed_count} of {campaign.runs} runs "
-                    f"committed in {campaign.out}. The same command goes on from there.",
+                    f"stopped by {came.name} with {done} of {len(own)} runs committed in {campaign.out}. "
+                    "The same command goes on from there.",
                     exit_code=128 + came,
                 )
-        failed = writer.failed_ids(campaign.runs)
+        failed = [run_id for run_id in writer.failed_ids(campaign.runs) if run_id in own]
     if failed:
         raise RunsFailedError(
-            f"{len(failed)} of {campaign.runs} runs failed, the first is run {failed[0]}; all others are "
+            f"{len(failed)} of {len(own)} runs failed, the first is run {failed[0]}; all others are "
             f"committed in {campaign.out}. Its events.jsonl says why; the same command tries them again."
         )
     return statistics.analysis()

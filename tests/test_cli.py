@@ -57,6 +57,16 @@ CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%
         (["--runs", "1", "--workers", "0"], 2, "is not a whole number of 1 or more"),
         (["--runs", "1", "--runs-per-device", "0"], 2, "is not a whole number of 1 or more"),
         (["--runs", "1", "--device", "cpu", "--runs-per-device", "2"], 2, "On a CPU, train in several"),
+        *(
+            (["--runs", "4", f"--shard={text}"], 2, f"'{text}' is not I/M with I from 0 to M - 1")
+            for text in ("3/3", "a/b", "-1/4", "0/0", "1")
+        ),
+        (["--runs", "3", "--shard", "3/5"], 2, "--shard 3/5 has no run among 3"),
+        ([*CONTEST, "--b", "epochs=3", "--shard", "0/2"], 2, "unrecognized arguments: --shard"),
+        (["merge"], 2, "required: STORE, --out"),
+        (["merge", "EMPTY"], 2, "required: --out"),
+        (["merge", "EMPTY", "--out", "out"], 5, "is no store"),
+        (["merge", "none", "--out", "out"], 2, "there is no such store"),
         (["--run", "1"], 2, "required: --runs"),
         (["--runs", "1", "--json", "--quiet"], 2, "not allowed with"),
         (["--runs", "1", "--recipe", "tyni"], 2, "unknown recipe 'tyni' (did you mean 'tiny'?)"),

@@ -277,7 +277,8 @@ def follow(
     will be. Raises as `LiveStatistics.of_store`.
     """
     yield statistics
-    is_open = "stopping" in store.manifest.provenance
+    # Until they show something; or one shard's alone; or what was there to be merged.
+    is_open = not store.manifest.provenance.keys().isdisjoint(("stopping", "shard", "merged"))
     while not ((is_open or statistics.is_complete(store)) and lock_holder(store.path) is None):
         wait()
         store.refresh()

@@ -1,6 +1,9 @@
 """What an argument of the command line may be, with a message for what it may not be."""
 
 import argparse
+import re
+
+from airbench_var.shard import Shard
 
 
 def positive(text: str) -> int:
@@ -43,3 +46,14 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a percentage as 0.02% nor a fraction of 1")
     return value
+
+
+def shard(text: str) -> Shard:
+    """Return shard 3 of the shards 0 ... 99 for '3/100'."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    index, count = map(int, match.groups()) if match else (0, 0)
+    if index >= count:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not I/M with I from 0 to M - 1, as 0/4, 1/4, 2/4 and 3/4 for four jobs"
+        )
+    return Shard(index, count)

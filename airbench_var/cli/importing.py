@@ -2,16 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import positive
+from airbench_var.cli.bars import bars
 from airbench_var.cli.stores import show_store
-
-if TYPE_CHECKING:
-    from airbench_var.importing import Track
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +45,7 @@ def import_(options: argparse.Namespace) -> int:
         test_set=options.test_set,
         classes=options.classes,
     )
-    with _bars(hidden=options.json) as track:
+    with bars(hidden=options.json) as track:
         done = import_runs(wanted, track)
     if not options.json:
         if warning := network_warning(options.out):
@@ -63,15 +58,3 @@ def import_(options: argparse.Namespace) -> int:
         )
     show_store(options.out, as_json=options.json)
     return 0
-
-
-@contextmanager
-def _bars(*, hidden: bool) -> "Iterator[Track]":
-    """Yield what shows how far each pass is, on a terminal; elsewhere nothing is shown."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    shown = console.is_terminal and not console.is_dumb_terminal and not hidden
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=not shown) as progress:
-        yield lambda blocks, name: progress.track(blocks, description=name)

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 from airbench_var import __version__
-from airbench_var.cli.arguments import positive
+from airbench_var.cli.arguments import positive, shard
 from airbench_var.cli.output import print_analysis_of
 from airbench_var.cli.stores import show_store
 from airbench_var.cli.training import add_training, prepare
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError
+from airbench_var.shard import WHOLE
 
 DESCRIPTION = """\
 Train the same network many times and measure how much the runs differ, and why.
@@ -26,6 +27,8 @@ Train the same network many times and measure how much the runs differ, and why.
   python -m airbench_var info runs/tiny                     what it is of, how far it is
   python -m airbench_var verify runs/tiny                   read all of it, name every fault
   python -m airbench_var repair runs/tiny                   set damage aside, open those runs again
+  python -m airbench_var --runs 10000 --shard 3/100         one of 100 jobs, each with its store
+  python -m airbench_var merge runs/*.shard-* --out runs/all   what they have trained, in one store
 """
 
 EPILOG = """\
@@ -46,7 +49,18 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"airbench_var {__version__}")
     parser.add_argument("--runs", type=positive, required=True, metavar="N", help="committed runs at the end")
-    add_training(parser, recipe="airbench94", out="the store (default runs/RECIPE-DATA)")
+    parser.add_argument(
+        "--shard",
+        type=shard,
+        metavar="I/M",
+        help="of the N train only runs I, I + M, I + 2 M, ...: one of M jobs, 0/M to (M-1)/M, whose stores "
+        "`merge` joins",
+    )
+    add_training(
+        parser,
+        recipe="airbench94",
+        out="the store (default runs/RECIPE-DATA, with --shard runs/RECIPE-DATA.shard-I-of-M)",
+    )
     shown = parser.add_argument_group("what is shown").add_mutually_exclusive_group()
     shown.add_argument(
         "--json", action="store_true", help="progress as JSON lines on stderr, the estimates on stdout"
@@ -63,18 +77,22 @@ def run(options: argparse.Namespace) -> int:
 
     recipe = find_recipe(options.recipe).with_values(parse_assignments(options.set))
     vary = parse_vary(options.vary)
+    part = options.shard or WHOLE
+    part.run_ids(options.runs)  # refused where there are none
 
     prepared = prepare(options, [recipe])  # from here on it takes seconds: torch
     from airbench_var.campaign import Campaign, run_campaign
     from airbench_var.store import Store
 
-    out = options.out or Path("runs") / f"{recipe.name}-{prepared.data.name}"
+    name = f"{recipe.name}-{prepared.data.name}{part.suffix if options.shard else ''}"
+    out = options.out or Path("runs") / name
     prepared.tell({"recipe": recipe}, out)
     campaign = Campaign(
         recipe=recipe,
         data=prepared.data,
         out=out,
         runs=options.runs,
+        shard=part,
         seed=options.seed,
         vary=vary,
         settings=prepared.settings,

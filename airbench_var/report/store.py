@@ -64,6 +64,10 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     identity, origin = info.manifest.identity, info.manifest.provenance
     yield "store", f"{info.store} (format {info.manifest.format_version}, uuid {info.manifest.uuid})"
     yield "runs", _states(info)
+    if shard := origin.get("shard"):
+        yield "shard", f"{shard}; other jobs train the rest"
+    if merged := origin.get("merged"):
+        yield "merged", f"from {len(merged)} store{'s' if len(merged) > 1 else ''}"
     imported = identity.get("imported")
     if imported:
         yield "imported", _imported(imported, origin)

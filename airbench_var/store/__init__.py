@@ -4,6 +4,7 @@ from airbench_var.store.damage import Fault
 from airbench_var.store.filesystem import filesystem_of, network_warning
 from airbench_var.store.inventory import StoreInfo, info
 from airbench_var.store.manifest import Manifest, describe_test_set
+from airbench_var.store.merging import Merged, merge
 from airbench_var.store.quarantine import Repair, repair
 from airbench_var.store.reader import Block, Store
 from airbench_var.store.records import COMMITTED, FAILED, OPEN
@@ -18,6 +19,7 @@ __all__ = [
     "Block",
     "Fault",
     "Manifest",
+    "Merged",
     "Outcome",
     "Predictions",
     "Repair",
@@ -30,6 +32,7 @@ __all__ = [
     "describe_test_set",
     "filesystem_of",
     "info",
+    "merge",
     "network_warning",
     "repair",
     "verify",

@@ -101,8 +101,16 @@ def _remove(path: Path, how: Callable[[Path], None]) -> None:
         how(path)
 
 
-def create_store(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
+def create_store(
+    store: Path,
+    manifest: Manifest,
+    labels: Mapping[str, Bytes],
+    capacity: int,
+    own: range | None = None,
+) -> None:
     """Fill the folder, whose lock the caller holds; on failure take away what was made.
+
+    own: the runs that the matrices have space set aside for; by default all.
 
     Raises: StorageError, StoreRefusedError when something else is in the folder.
     """
@@ -114,7 +122,7 @@ def create_store(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], c
             return
         _discard(store, _folders_of(store, unfinished))
         try:
-            _fill(store, manifest, labels, capacity)
+            _fill(store, manifest, labels, capacity, own)
         except BaseException:
             if (store / MANIFEST).exists():  # renamed, but not certainly on the disk
                 (store / MANIFEST).rename(store / UNFINISHED)
@@ -123,7 +131,9 @@ def create_store(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], c
             raise
 
 
-def _fill(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity: int) -> None:
+def _fill(
+    store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity: int, own: range | None
+) -> None:
     write_new_file(store / UNFINISHED, manifest.encode())
     sync_folder(store)
     write_new_file(store / MANIFEST_COPY, manifest.encode())
@@ -131,7 +141,7 @@ def _fill(store: Path, manifest: Manifest, labels: Mapping[str, Bytes], capacity
         (store / test_set.name).mkdir()
         write_new_file(store / test_set.labels_file, encode_labels(test_set, labels[test_set.name]))
     for matrix in manifest.matrices:
-        RowFile.create(store, matrix.layout, capacity).close()
+        RowFile.create(store, matrix.layout, capacity, own).close()
     for test_set in manifest.test_sets:
         sync_folder(store / test_set.name)
     with closing(RowFile.create(store, runs_layout(manifest), capacity)) as runs:

@@ -15,6 +15,9 @@ from airbench_var.store.layout import RowLayout
 #: What is done without writing: then nothing is said of runs that are safe.
 READING = ("opening", "reading", "mapping")
 
+#: Filesystems give space in blocks of about this size: a hole between two rows that is smaller saves nothing.
+BLOCK_BYTES = 4096
+
 
 @contextmanager
 def storage_errors(path: Path, doing: str) -> Iterator[None]:
@@ -103,11 +106,14 @@ class RowFile:
         self._fd = fd
 
     @classmethod
-    def create(cls, folder: Path, layout: RowLayout, capacity: int) -> Self:
-        """Make the file with `capacity` rows of zeros, all of its space reserved and its size on the disk."""
+    def create(cls, folder: Path, layout: RowLayout, capacity: int, own: range | None = None) -> Self:
+        """Make the file with `capacity` rows of zeros, its space reserved and its size on the disk.
+
+        own: the rows that space is reserved for; by default all.
+        """
         file = cls(layout, os.open(folder / layout.file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), 0)
         try:
-            file.reserve(capacity)
+            file.reserve(capacity, own)
             file.promise(capacity)
         except BaseException:
             file.close()
@@ -119,10 +125,28 @@ class RowFile:
         """Open a file that is there, whose header promises `capacity` rows."""
         return cls(layout, os.open(folder / layout.file, os.O_RDWR), capacity)
 
-    def reserve(self, capacity: int) -> None:
-        """Lengthen the file to hold so many rows of zeros; readers do not look at them yet."""
-        os.posix_fallocate(self._fd, 0, self.layout.offset(capacity))
+    def reserve(self, capacity: int, own: range | None = None) -> None:
+        """Lengthen the file to hold so many rows of zeros; readers do not look at them yet.
+
+        Only for the rows in `own`, by default all, is space set aside: the others may be holes of the file,
+        which read as zeros, and get their space when they are written.
+        """
+        end = self.layout.offset(capacity)
+        for first, last in [(0, end)] if own is None else self._stretches(own):
+            os.posix_fallocate(self._fd, first, last - first)
+        if os.fstat(self._fd).st_size < end:
+            os.ftruncate(self._fd, end)
         os.fsync(self._fd)
+
+    def _stretches(self, rows: range) -> Iterator[tuple[int, int]]:
+        """Yield the bytes [first, last) of rows, in one piece where no hole fits between them."""
+        if not rows:
+            return
+        if (rows.step - 1) * self.layout.row_bytes < BLOCK_BYTES:
+            yield self.layout.offset(rows[0]), self.layout.offset(rows[-1] + 1)
+            return
+        for row in rows:
+            yield self.layout.offset(row), self.layout.offset(row + 1)
 
     def release(self) -> None:
         """Give back what lies beyond the promised rows: nobody looks at it."""

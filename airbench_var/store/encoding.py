@@ -1,13 +1,13 @@
 """Check what an executor hands over and turn it into the bytes of one row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from airbench_var.errors import StoreRefusedError
 from airbench_var.store.manifest import SEEDS, Manifest, TestSet
-from airbench_var.store.records import COMMITTED, FAILED, Bytes, Records, seal
+from airbench_var.store.records import COMMITTED, FAILED, Bytes, Records, record_crcs, seal
 from airbench_var.store.rows import Outcome, Predictions
 
 
@@ -47,6 +47,18 @@ def encode_outcome(manifest: Manifest, labels: Mapping[str, Bytes], outcome: Out
         payload = [getattr(result.predictions[m.test_set], m.column) for m in manifest.matrices]
     seal(record, payload, manifest.uuid)
     return Row(spec.run_id, record, payload)
+
+
+def carry_over(manifest: Manifest, records: Records, rows: Sequence[Bytes]) -> Iterator[Row]:
+    """Yield the rows of runs as another store of the same campaign has them, sealed for this store.
+
+    records: (R,) and rows: (R, width) of every matrix in manifest order, verified. Every byte stays as it is
+    but the checksum of the record, which covers the uuid of its store.
+    """
+    records = records.copy()
+    records["crc"] = record_crcs(records, manifest.uuid)
+    for i, run_id in enumerate(records["run_id"].tolist()):
+        yield Row(run_id, records[i, ...], [rows_Rb[i] for rows_Rb in rows])
 
 
 def _count_correct(run_id: int, test_set: TestSet, labels_N: Bytes, predictions: Predictions) -> int:

@@ -204,7 +204,7 @@ class Manifest:
 
     def refuse_other_identity(self, store: Path, identity: Mapping[str, Any]) -> None:
         """Raise StoreRefusedError that lists each difference by dotted key, when there is one."""
-        lines = list(_differences("", self.identity, _as_json(identity)))
+        lines = differences(self.identity, _as_json(identity), "in the store", "now")
         if lines:
             raise StoreRefusedError(
                 f"{store} is the store of another campaign; nothing was written. What differs:\n"
@@ -248,8 +248,14 @@ def _sha256(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
-def _differences(key: str, old: Any, new: Any) -> Iterator[str]:
-    """Yield 'dotted.key: OLD in the store, NEW now' for every leaf that differs."""
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], where_old: str, where_new: str) -> list[str]:
+    """Return 'dotted.key: OLD <where_old>, NEW <where_new>' for every leaf that differs."""
+    return [
+        f"{key}: {_show(a)} {where_old}, {_show(b)} {where_new}" for key, a, b in _differences("", old, new)
+    ]
+
+
+def _differences(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(old, list) and isinstance(new, list) and any(isinstance(v, dict) for v in (*old, *new)):
         old, new = dict(enumerate(old)), dict(enumerate(new))
     if isinstance(old, dict) and isinstance(new, dict):
@@ -257,7 +263,7 @@ def _differences(key: str, old: Any, new: Any) -> Iterator[str]:
             below = f"{key}.{name}" if key else str(name)
             yield from _differences(below, old.get(name, _ABSENT), new.get(name, _ABSENT))
     elif old != new or type(old) is not type(new):
-        yield f"{key}: {_show(old)} in the store, {_show(new)} now"
+        yield key, old, new
 
 
 _ABSENT = object()

@@ -149,7 +149,7 @@ def _mend_row_file(store: Path, layout: RowLayout, capacity: int) -> None:
         write_new_file(path, b"")
     with closing(RowFile.open(store, layout, capacity)) as rows:
         rows.release()  # what lies beyond is in the quarantine, or zeros
-        rows.reserve(capacity)
+        rows.reserve(capacity, range(layout.rows_in(path.stat().st_size), capacity))
         rows.promise(capacity)
     sync_folder(path.parent)
     sync_folder(store)

@@ -48,7 +48,8 @@ class Rows(NamedTuple):
     """Verified copies of some committed rows of every matrix of a store."""
 
     run_ids: RunIds  #: (R,)
-    rows: Mapping[tuple[str, str], Bytes]  #: (R, width) by test set and column
+    records: Records  #: (R,)
+    rows: Mapping[tuple[str, str], Bytes]  #: (R, width) by test set and column, in manifest order
 
 
 class Store:
@@ -139,9 +140,9 @@ class Store:
         """Yield verified copies of committed rows of all matrices at once; raises as `blocks`."""
         matrices = self.manifest.matrices
         for ids in self._blocks_of(run_ids, rows_per_block):
-            _, rows = self._verified_committed(ids, matrices)
+            records, rows = self._verified_committed(ids, matrices)
             names = [(matrix.test_set, matrix.column) for matrix in matrices]
-            yield Rows(ids, dict(zip(names, rows, strict=True)))
+            yield Rows(ids, records, dict(zip(names, rows, strict=True)))
 
     def correct_RN(self, test_set: str, run_ids: Iterable[int] | RunIds | None = None) -> Bytes:
         """Return verified correctness as zeros and ones, uint8 (R, N); raises as `blocks`."""

@@ -20,7 +20,7 @@ from airbench_var.store.create import (
     write_open_records,
 )
 from airbench_var.store.disk import RowFile, replace_file, storage_errors, sync_folder
-from airbench_var.store.encoding import Row, encode_outcome
+from airbench_var.store.encoding import Row, carry_over, encode_outcome
 from airbench_var.store.events import EventLog
 from airbench_var.store.extent import extent_of
 from airbench_var.store.layout import RowLayout
@@ -79,10 +79,12 @@ class StoreWriter:
         labels: Mapping[str, Bytes],
         provenance: Mapping[str, Any],
         capacity: int,
+        own: range | None = None,
     ) -> Self:
         """Make the store, or reopen it when its identity is the same, with room for `capacity` runs.
 
-        identity: what must match on resume (see `Manifest`); labels: uint8 (n,) by test set name.
+        identity: what must match on resume (see `Manifest`); labels: uint8 (n,) by test set name; own: the
+        runs that this writer means to commit, so that no disk space is set aside for others; by default all.
 
         Raises: StoreRefusedError for another identity, another writer, or a folder of something else;
         StoreDamagedError when any record or whole file is; StorageError when the disk is full, read-only, or
@@ -97,13 +99,13 @@ class StoreWriter:
         with writable_folder(store) as lock:
             refuse_strangers(store)
             if not has_manifest(store):
-                create_store(store, wanted, labels, capacity)
+                create_store(store, wanted, labels, capacity, own)
             manifest = Manifest.load(store)
             manifest.refuse_other_identity(store, identity)
             _restore_labels(store, manifest, labels)
         writer = cls(store, manifest, lock)
         try:
-            writer.ensure_capacity(capacity)
+            writer.ensure_capacity(capacity, own)
         except BaseException:
             writer.close()
             raise
@@ -150,8 +152,11 @@ class StoreWriter:
         self._refuse_unknown(range(n_runs)[-1:])
         return np.flatnonzero(self._states_R[:n_runs] == state).tolist()
 
-    def ensure_capacity(self, capacity: int) -> None:
+    def ensure_capacity(self, capacity: int, own: range | None = None) -> None:
         """Make room for at least this many runs; never shrink.
+
+        Space is set aside for the runs in `own`, also where the store has room for them and a writer of
+        others left holes; by default for all, where the store grows.
 
         Raises: StorageError; the writer is then closed, and the store as it was.
         """
@@ -159,8 +164,11 @@ class StoreWriter:
         growing = [file for file in (*self._matrices, self._runs) if file.capacity < capacity]
         with self._all_or_closed("making room for more runs"):
             try:
-                for file in growing:
-                    file.reserve(capacity)
+                for file in self._matrices:
+                    if file in growing or own is not None:
+                        file.reserve(max(capacity, file.capacity), own)
+                if self._runs in growing:
+                    self._runs.reserve(capacity)  # without holes: an open run has a record
             except OSError:
                 for file in growing:
                     file.release()
@@ -185,9 +193,23 @@ class StoreWriter:
         """
         self._refuse_closed("committing runs")
         self._refuse_unknown(outcome.spec.run_id for outcome in outcomes)
+        self._commit(encode_outcome(self.manifest, self._labels, outcome) for outcome in outcomes)
+
+    def commit_records(self, records: Records, rows: Sequence[Bytes]) -> None:
+        """Commit runs of another store of the same campaign, byte for byte, as `commit` does.
+
+        records: (R,), committed or failed, and rows: (R, width) of every matrix in manifest order, both
+        verified. The caller has compared the identities.
+
+        Raises: as `commit`.
+        """
+        self._refuse_closed("committing runs")
+        self._refuse_unknown(records["run_id"].tolist())
+        self._commit(carry_over(self.manifest, records, rows))
+
+    def _commit(self, rows: Iterable[Row]) -> None:
         batch: dict[int, Row] = {}
-        for outcome in outcomes:
-            row = encode_outcome(self.manifest, self._labels, outcome)
+        for row in rows:
             if self._is_news(row, batch.get(row.run_id)):
                 batch[row.run_id] = row
         if not batch:

@@ -127,6 +127,19 @@ def test_runs_that_were_trained_until_they_showed_something_come_with_a_warning(
     assert not any("beforehand" in w for summary in analyze(store).test_sets for w in summary.warnings)
 
 
+@pytest.mark.parametrize("provenance", [{"shard": "0/2"}, {"merged": "[]"}])
+def test_what_is_not_all_of_a_campaign_is_followed_until_nobody_writes(
+    provenance: dict[str, str], tmp_path: Path
+) -> None:
+    """Its other runs are open for ever."""
+    with writer(tmp_path, provenance) as open_writer:
+        open_writer.commit([outcome(0), outcome(2)])
+    opened = Store.open(tmp_path)
+    statistics = LiveStatistics.of_store(opened)
+    assert len(list(follow(opened, statistics, wait=lambda: pytest.fail("it waits")))) == 1
+    assert not any("beforehand" in w for summary in analyze(tmp_path).test_sets for w in summary.warnings)
+
+
 def test_a_damaged_row_is_never_analyzed(store: Path) -> None:
     path = store / "cifar10" / "correct.npy"
     content = bytearray(path.read_bytes())

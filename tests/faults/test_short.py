@@ -55,7 +55,9 @@ def records_before_payload(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def headers_before_space(monkeypatch: pytest.MonkeyPatch) -> None:
     reserve = RowFile.reserve
-    monkeypatch.setattr(RowFile, "reserve", lambda self, rows: (self.promise(rows), reserve(self, rows)))
+    monkeypatch.setattr(
+        RowFile, "reserve", lambda self, rows, _=None: (self.promise(rows), reserve(self, rows))
+    )
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,23 @@ def test_what_a_store_is_of(store: Path) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("provenance", "name", "text"),
+    [
+        ({"shard": "3/100"}, "shard", "3/100; other jobs train the rest"),
+        ({"merged": [{"path": "a"}]}, "merged", "from 1 store"),
+        ({"merged": [{"path": "a"}, {"path": "b"}]}, "merged", "from 2 stores"),
+    ],
+)
+def test_a_part_of_a_campaign_and_what_was_merged(
+    provenance: dict[str, Any], name: str, text: str, store: Path, tmp_path: Path
+) -> None:
+    open_writer(tmp_path / "part", 4, provenance=provenance).close()
+    lines = printed(print_info, info(tmp_path / "part")).splitlines()
+    assert [name, *text.split()] in [line.split() for line in lines]
+    assert name not in printed(print_info, info(store))
+
+
 def test_a_driver_is_shown_where_there_is_one(tmp_path: Path) -> None:
     provenance = {
         "device": "NVIDIA H100",

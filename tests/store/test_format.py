@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import uuid
 import zlib
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .fake_campaign import CLASSES, LABELS, SIZES, failure, open_writer, outcome, predictions_of
+from airbench_var.store import Store, verify
+
+from .fake_campaign import CLASSES, LABELS, MATRICES, SIZES, failure, open_writer, outcome, predictions_of
 
 
 def read_with_numpy_alone(store: Path) -> tuple[list[int], dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -102,6 +105,39 @@ def test_space_is_reserved_when_the_store_is_made(tmp_path: Path) -> None:
     open_writer(tmp_path / "store", 10_000).close()
     status = (tmp_path / "store/alpha/predicted.npy").stat()
     assert status.st_blocks * 512 >= status.st_size
+
+
+def test_a_shard_takes_space_for_its_own_rows(tmp_path: Path) -> None:
+    """And keeps all the promises of a store; what it does not train are holes until somebody does."""
+    runs, part = 20_000, range(5, 20_000, 400)
+    open_writer(tmp_path / "whole", runs).close()
+
+    def space(matrix: str, store: str = "shard") -> int:
+        return (tmp_path / store / matrix).stat().st_blocks * 512
+
+    large = "beta-tta/predicted.npy"  # rows of 600 bytes, 50 of them the shard's, at most 2 blocks each
+    with open_writer(tmp_path / "shard", runs, own=part) as writer:
+        assert 50 * 600 <= space(large) <= 50 * 2 * 4096 + 4096
+        assert 20 * space(large) < space(large, "whole")
+        before = space(large)
+        writer.commit([outcome(run_id) for run_id in part])
+        os.sync()
+        assert space(large) == before  # reserved to the last byte
+    for file in ("runs.npy", *MATRICES):
+        assert (tmp_path / "shard" / file).stat().st_size == (tmp_path / "whole" / file).stat().st_size
+    assert verify(tmp_path / "shard").faults == ()
+    assert Store.open(tmp_path / "shard").committed_ids().tolist() == list(part)
+
+    with open_writer(tmp_path / "shard", runs, own=range(6, runs, 400)) as writer:  # another shard
+        both = space(large)
+        assert before < both <= 2 * before
+        writer.commit([outcome(run_id) for run_id in range(6, runs, 400)])
+        os.sync()
+        assert space(large) == both
+    open_writer(tmp_path / "shard", runs + 1000, own=range(5, runs + 1000, 400)).close()
+    assert both <= space(large) <= both + 3 * 2 * 4096
+    open_writer(tmp_path / "shard", runs + 2000).close()
+    assert space(large) >= space(large, "whole")  # it grew without a shard: the space of all rows
 
 
 def test_classes_have_names(store: Path) -> None:

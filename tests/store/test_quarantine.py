@@ -327,6 +327,21 @@ def test_a_row_that_the_disk_cannot_read_is_damage_and_can_be_repaired(
     assert finish(store) == whole
 
 
+def test_a_repair_leaves_the_holes_of_a_shard(tmp_path: Path) -> None:
+    own, file = range(1, 20_000, 400), tmp_path / "beta-tta/predicted.npy"
+    with open_writer(tmp_path, 20_000, own=own) as writer:
+        writer.commit([outcome(run_id) for run_id in own])
+    before = matrix_bytes(tmp_path)
+    overwrite(file, bytes(512))
+    assert repair(tmp_path).reopened == ()
+    os.truncate(file, 512 + 600 * 19_000)
+    assert repair(tmp_path).reopened == tuple(range(19_201, 20_000, 400))
+    assert file.stat().st_blocks * 512 < file.stat().st_size / 10
+    with open_writer(tmp_path, 20_000, own=own) as writer:
+        writer.commit([outcome(run_id) for run_id in own if run_id in writer.open_ids(20_000)])
+    assert matrix_bytes(tmp_path) == before
+
+
 def test_a_repair_that_was_cut_short_leaves_no_box_that_looks_whole(store: Path) -> None:
     change_row(store, "runs.npy", 1)
     shutil.copytree(store, store.parent / "counted")
