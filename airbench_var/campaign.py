@@ -230,7 +230,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                 specs = [session.spec(run_id) for run_id in work]
                 for batch in in_batches(execute([session.make_train], specs, interrupt.requested)):
                     session.record(batch, view.message)
-                    view.update(statistics.analysis(thorough=False))
+                    view.update(statistics.runs, partial(statistics.analysis, thorough=False))
                     tried += len(batch)
                 session.keep(view.message)
             session.stop(interrupt)
