@@ -1,1 +1,1 @@
-"""`python -m bench scale`: what one driver sustains, a thousand simulated slots, and what bounds a million runs."""
+"""What one driver sustains, how it feeds a thousand slots, and what bounds a million runs."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from airbench_var.campaign import Campaign, Session
+from airbench_var.campaign import Campaign
 from airbench_var.data import Dataset
 from airbench_var.data.dataset import Split
 from airbench_var.recipes import find_recipe
