@@ -227,7 +227,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
             with LiveView(campaign.runs, done, mode, title) as view, Interrupt(view.message) as interrupt:
                 session.start(view.message)
                 execute = execute or campaign.executor
-                specs = [session.spec(run_id) for run_id in work]
+                specs = map(session.spec, work)  # one by one: a million would take 12 s and 0.4 GB
                 for batch in in_batches(execute([session.make_train], specs, interrupt.requested)):
                     session.record(batch, view.message)
                     view.update(statistics.runs, partial(statistics.analysis, thorough=False))
