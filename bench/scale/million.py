@@ -1,7 +1,7 @@
 """What bounds a million runs: each cost at a size that fits here, and what it comes to.
 
 A cost of the number of runs alone is measured with a million of them, on few examples. A cost of every byte
-is measured with fewer runs on all examples and multiplied: these are passes over rows, linear in their number.
+is measured with fewer runs on all examples and multiplied: these are passes over rows, linear in them.
 """
 
 import time
@@ -51,7 +51,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def of_records(runs: DistinctRuns, store: Path, total: int, stretches: Sequence[Stretch]) -> Iterator[Cost]:
-    """Yield the costs of so many committed runs, on few examples; the stretches are those of their campaign."""
+    """Yield the costs of so many committed runs, on few examples; stretches are those of their campaign."""
     campaign = runs.campaign(store, total)
 
     def cost(what: str, unit: str, value: float, bound: str) -> Cost:
