@@ -45,12 +45,16 @@ def seeds_of_run(campaign_seed: int, run_id: int, vary: tuple[str, ...] = STREAM
 
     Source: `numpy.random.SeedSequence` with the run id as spawn key, whose output NumPy keeps fixed.
     """
-    own, first = (
-        np.random.SeedSequence(campaign_seed, spawn_key=(i,)).generate_state(3, np.uint64)
-        for i in (run_id, 0)
-    )
-    values = {name: int((own if name in vary else first)[i]) for i, name in enumerate(STREAMS)}
+    own = _values(campaign_seed, run_id)
+    first = own if set(vary) >= set(STREAMS) else _values(campaign_seed, 0)
+    values = {name: (own if name in vary else first)[i] for i, name in enumerate(STREAMS)}
     return Seeds(**values)
+
+
+def _values(campaign_seed: int, run_id: int) -> list[int]:
+    sequence = np.random.SeedSequence(campaign_seed, spawn_key=(run_id,))
+    values: list[int] = sequence.generate_state(len(STREAMS), np.uint64).tolist()
+    return values
 
 
 def init_generator(init_seed: int) -> np.random.Generator:

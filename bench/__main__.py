@@ -24,7 +24,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m bench",
         description="Print side-by-side timings.",
         epilog="python -m bench gpu --help: all that a machine with a GPU can say, in one call. "
-        "python -m bench operations --help: where the time of a step goes.",
+        "python -m bench operations --help: where the time of a step goes. "
+        "python -m bench scale --help: what one driver sustains.",
     )
     known = ", ".join(CASES)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"any of {known} (default: all)")
@@ -63,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from bench.operations import main as operations
 
         return operations(arguments[1:])
+    if arguments[:1] == ["scale"]:
+        from bench.scale.command import main as scale
+
+        return scale(arguments[1:])
     own = parser()
     asked = own.parse_args(arguments)
     for name in asked.cases:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from airbench_var.analysis import analyze
-from airbench_var.campaign import BATCH_ROWS, Campaign, in_batches, run_campaign
+from airbench_var.campaign import BATCH_ROWS, MOST_ROWS, Campaign, in_batches, run_campaign
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
 from airbench_var.execution import MakeTrain, Notice, Report, Stop
@@ -306,6 +306,28 @@ def test_batches_are_full_or_due() -> None:
     times = iter([0.0, 0.4, 0.8, 1.1, 1.1, 2.5, 2.5])
     slow = list(in_batches([outcome(0), outcome(1), None, outcome(2)], clock=lambda: next(times)))
     assert [[o.spec.run_id for o in batch] for batch in slow] == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize(("keeping_s", "rows"), [(0.0, BATCH_ROWS), (0.1, 100), (10.0, MOST_ROWS)])
+def test_batches_grow_while_keeping_one_takes_longer_than_the_next_takes_to_come(
+    keeping_s: float, rows: int
+) -> None:
+    """As on a disk that is slow to sync, with an outcome a millisecond; and no further than to a bound."""
+    clock = [0.0]
+
+    def outcomes() -> Iterator[Outcome]:
+        for run_id in range(4 * MOST_ROWS):
+            clock[0] += 0.001
+            yield outcome(run_id)
+
+    sizes, ids = [], []
+    for batch in in_batches(outcomes(), lambda: clock[0], may_grow=True):
+        sizes.append(len(batch))
+        ids += [one.spec.run_id for one in batch]
+        clock[0] += keeping_s
+    assert sizes[0] == BATCH_ROWS
+    assert sizes[1:-1] == pytest.approx([rows] * len(sizes[1:-1]), abs=1)
+    assert ids == list(range(4 * MOST_ROWS))
 
 
 def test_batches_end_when_their_reader_leaves() -> None:

@@ -21,6 +21,9 @@ from airbench_var.store.records import Records
 #: The version of the JSON document; it changes when a key changes its meaning or goes.
 SCHEMA = "airbench_var/analysis/1"
 ROWS_WORTH_KEEPING = 1000
+#: Rows that came by `update` and are counted together: fewer would cost as much as many, as every chunk of
+#: the state that is touched is made anew.
+ROWS_AT_ONCE = 256
 LOOK_EVERY_S = 1.0
 
 
@@ -55,7 +58,8 @@ class LiveStatistics:
         note: str = "",
     ) -> None:
         self._states = dict(states)
-        self._diverged, self._failed = frozenset(diverged), frozenset(failed)
+        self._waiting: dict[int, RunResult] = {}  # are among the counted, and not yet in the states
+        self._diverged, self._failed = set(diverged), set(failed)
         self._counted = set(self._run_ids().tolist())
         self._since_kept = 0
         self.note = note  #: why statistics that were kept in the store could not be used
@@ -81,12 +85,13 @@ class LiveStatistics:
     @property
     def states(self) -> Mapping[str, CampaignState]:
         """The integer state by test set."""
+        self._add_waiting()
         return self._states
 
     @property
     def counts(self) -> Mapping[str, CorrectnessCounts]:
         """What the runs got right, by test set."""
-        return {name: state.correct for name, state in self._states.items()}
+        return {name: state.correct for name, state in self.states.items()}
 
     def catch_up(self, store: Store) -> int:
         """Count the rows that were committed since, and return how many; raises as `of_store`.
@@ -116,8 +121,8 @@ class LiveStatistics:
             }
         self._counted |= set(new_R.tolist())
         self._since_kept += len(new_R)
-        self._diverged = frozenset(np.flatnonzero(is_committed_R & (records["diverged"] != 0)).tolist())
-        self._failed = frozenset(np.flatnonzero(records["state"] == FAILED).tolist())
+        self._diverged = set(np.flatnonzero(is_committed_R & (records["diverged"] != 0)).tolist())
+        self._failed = set(np.flatnonzero(records["state"] == FAILED).tolist())
         return len(new_R)
 
     @property
@@ -127,7 +132,7 @@ class LiveStatistics:
 
     def is_complete(self, store: Store) -> bool:
         """Whether every run that the store has room for was counted, or failed."""
-        return len(self._counted | self._failed) >= store.capacity
+        return len(self._counted) + len(self._failed) >= store.capacity
 
     def keep(self, store: Store) -> str:
         """Keep the state in the store when that saves much counting next time.
@@ -140,38 +145,50 @@ class LiveStatistics:
         digest = checkpoint.digest_of(store, store.records(), self._run_ids())
         if digest is None or self._digest not in (None, digest):
             return f"the statistics are not kept in {store.path}: a repair has changed some of their runs"
-        return checkpoint.save(store, self._states, digest)
+        return checkpoint.save(store, self.states, digest)
 
     @property
     def diverged(self) -> frozenset[int]:
         """The ids of the committed runs that diverged."""
-        return self._diverged
+        return frozenset(self._diverged)
 
     @property
     def failed(self) -> frozenset[int]:
         """The ids of the runs that failed for good."""
-        return self._failed
+        return frozenset(self._failed)
 
     def update(self, outcomes: Sequence[Outcome]) -> None:
-        """Count a batch that was just committed; O(batch x N + N K).
+        """Count a batch that was just committed; O(batch x N), whatever came before.
 
         As in the store, a run that is there already is passed over, and a result replaces a failure.
         """
-        results = {outcome.spec.run_id: outcome.result for outcome in outcomes if outcome.result is not None}
-        done = {run_id: result for run_id, result in results.items() if run_id not in self._counted}
-        if done:
-            self._states = {name: _updated(name, state, done) for name, state in self._states.items()}
-        self._counted |= done.keys()
-        self._since_kept += len(done)
+        for outcome in outcomes:
+            run_id, result = outcome.spec.run_id, outcome.result
+            if run_id in self._counted:
+                continue
+            if result is None:
+                self._failed.add(run_id)
+                continue
+            self._waiting[run_id] = result
+            self._counted.add(run_id)
+            self._since_kept += 1
+            self._failed.discard(run_id)
+            if result.diverged:
+                self._diverged.add(run_id)
         self._digest = None
-        self._diverged |= {run_id for run_id, result in done.items() if result.diverged}
-        self._failed = (self._failed | {outcome.spec.run_id for outcome in outcomes}) - self._counted
+        if len(self._waiting) >= ROWS_AT_ONCE:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        if self._waiting:
+            self._states = {name: _updated(name, s, self._waiting) for name, s in self._states.items()}
+            self._waiting = {}
 
     def analysis(self, level: float = LEVEL, *, thorough: bool = True) -> Analysis:
         """Return the estimates as of now; without `thorough` only those that a live view has time for."""
         summaries = (
-            summarize(name, state, diverged=self._diverged, level=level, thorough=thorough)
-            for name, state in self._states.items()
+            summarize(name, state, diverged=self.diverged, level=level, thorough=thorough)
+            for name, state in self.states.items()
         )
         return Analysis(
             runs=len(self._counted),
@@ -181,7 +198,7 @@ class LiveStatistics:
         )
 
     def _run_ids(self) -> npt.NDArray[np.int64]:
-        for state in self._states.values():
+        for state in self.states.values():
             return state.correct.run_ids_R
         return np.zeros(0, np.int64)
 

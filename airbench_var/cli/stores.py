@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,7 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
     with LiveView(store.capacity, statistics.runs, mode, title, begun=True) as view:
         try:
             for now in follow(store, statistics):
-                view.update(now.analysis(thorough=False))
+                view.update(now.runs, partial(now.analysis, thorough=False))
         except KeyboardInterrupt:
             exit_code = InterruptedCampaignError.exit_code
     _show(store, statistics, as_json=as_json, with_pairs=with_pairs)

@@ -47,7 +47,7 @@ class Display(ABC):
     ) -> None:
         self._mode, self._clock = mode, clock
         self._stream = sys.stderr if stream is None else stream
-        self._next_line_s, self._written = clock(), True
+        self._next_s, self._written = clock(), True
         console = Console(file=self._stream, highlight=False)
         drawable = self._stream.isatty() and not console.is_dumb_terminal
         self._live = self._terminal_view(console) if mode == "auto" and drawable else None
@@ -72,9 +72,21 @@ class Display(ABC):
     def show(self) -> None:
         """Show what there is from now on."""
         self._written = False
-        if self._live is None and self._clock() >= self._next_line_s:
-            self._next_line_s = self._clock() + _SECONDS_BETWEEN_LINES
+        if not self.is_due:
+            return
+        self._next_s = self._clock() + (1 / _REFRESHES_PER_S if self._live else _SECONDS_BETWEEN_LINES)
+        if self._live is None:
             self._write_moment()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no moment is ever shown."""
+        return self._live is None and self._mode == "quiet"
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a change would be seen at once, and not overtaken by a later one."""
+        return not self.is_quiet and self._clock() >= self._next_s
 
     def message(self, text: str) -> None:
         """Say something that stays: above the view, or as a line of its own."""

@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import TextIO
 
 from airbench_var.analysis import Analysis
 from airbench_var.report.display import Display, Mode
 from airbench_var.report.progress import Progress
 from airbench_var.report.rate import Rate
+
+#: So much of the time goes to estimates, at most: they take the longer the more runs there are.
+LOOKING_SHARE = 0.05
 
 
 class LiveView(Display):
@@ -32,13 +36,35 @@ class LiveView(Display):
         self._rate, self._start_s = Rate(already_done, clock, begun=begun), clock()
         self._elapsed_s = 0.0  # up to the last commit
         self._analysis = Analysis(runs=already_done, diverged=0, failed=0, test_sets=())
+        self._newest: Callable[[], Analysis] | None = None  # of commits since the last look
+        self._next_look_s = self._start_s
         super().__init__(mode, stream=stream, clock=clock)
 
-    def update(self, analysis: Analysis) -> None:
-        """Show these estimates from now on."""
-        self._rate.record(analysis.runs)
-        self._analysis = analysis
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._look()
+        super().__exit__(kind, error, trace)
+
+    def update(self, runs: int, analysis: Callable[[], Analysis]) -> None:
+        """Take note that so many runs are committed; what `analysis` returns of them is shown from now on.
+
+        It is called here, only when there is something to draw or write, and once more at the end.
+        """
+        self._rate.record(runs)
+        self._newest = analysis
         self._elapsed_s = self._clock() - self._start_s
+        if self.is_due and self._clock() >= self._next_look_s:
+            self._look()
+
+    def _look(self) -> None:
+        """Take the estimates of what was committed since, if anything was, and show them."""
+        if self._newest is None or self.is_quiet:
+            return
+        start_s = self._clock()
+        self._analysis, self._newest = self._newest(), None
+        end_s = self._clock()
+        self._next_look_s = end_s + (end_s - start_s) * (1 / LOOKING_SHARE - 1)
         self.show()
 
     def moment(self) -> Progress:

@@ -143,6 +143,8 @@ class CampaignState:
     def _in_chunks_of(self, chunk_runs: int) -> Self:
         """Return the same in larger chunks."""
         together = chunk_runs // self.chunk_runs
+        if together == 1:
+            return self
         groups: dict[int, list[Chunk]] = {}
         for number, chunk in self.chunks.items():
             groups.setdefault(number // together, []).append(chunk)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from airbench_var.analysis import LiveStatistics, analyze, follow
+from airbench_var.analysis import LiveStatistics, analyze, follow, live
 from airbench_var.errors import StoreDamagedError, UsageError
 from airbench_var.seeds import seeds_of_run
 from airbench_var.stats import CampaignState
@@ -72,33 +72,43 @@ def test_a_store_is_analyzed_from_its_committed_rows_alone(store: Path) -> None:
     assert analyze(Store.open(store)).to_json() == analysis.to_json()
 
 
-def test_batches_in_any_order_give_what_the_store_gives(store: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 4, live.ROWS_AT_ONCE])
+def test_batches_in_any_order_give_what_the_store_gives(
+    store: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """However many are counted together: the same estimates, from a state of the same bytes."""
+    monkeypatch.setattr(live, "ROWS_AT_ONCE", at_once)
     order = [int(i) for i in np.random.default_rng(0).permutation(RUNS) if i != LATE]
-    live = LiveStatistics(nothing())
+    statistics = LiveStatistics(nothing())
     for start in range(0, len(order), 3):
-        live.update([outcome(run_id) for run_id in order[start : start + 3]])
-    assert live.analysis().to_json() == analyze(store).to_json()
+        statistics.update([outcome(run_id) for run_id in order[start : start + 3]])
+        assert len(statistics._waiting) < at_once
+    assert statistics.analysis().to_json() == analyze(store).to_json()
+    whole = LiveStatistics.of_store(Store.open(store))
+    for name, state in statistics.states.items():
+        for key, array in state.to_arrays().items():
+            np.testing.assert_array_equal(array, whole.states[name].to_arrays()[key], key)
 
 
 def test_statistics_go_on_from_a_store_as_after_a_resume(store: Path) -> None:
-    live = LiveStatistics.of_store(Store.open(store))
-    live.update([outcome(LATE)])
+    growing = LiveStatistics.of_store(Store.open(store))
+    growing.update([outcome(LATE)])
     with writer(store) as open_writer:
         open_writer.commit([outcome(LATE)])
-    assert live.analysis().to_json() == analyze(store).to_json()
-    assert live.analysis().runs == RUNS - 1
+    assert growing.analysis().to_json() == analyze(store).to_json()
+    assert growing.analysis().runs == RUNS - 1
 
 
 def test_a_run_delivered_twice_counts_once_and_a_result_replaces_a_failure() -> None:
-    live = LiveStatistics(nothing())
-    live.update([outcome(1), outcome(2), outcome(1)])
-    live.update([outcome(2), outcome(FAILED)])
-    assert (live.analysis().runs, live.analysis().failed) == (2, 1)
+    growing = LiveStatistics(nothing())
+    growing.update([outcome(1), outcome(2), outcome(1)])
+    growing.update([outcome(2), outcome(FAILED)])
+    assert (growing.analysis().runs, growing.analysis().failed) == (2, 1)
     recovered = outcome(3)
-    live.update([Outcome(spec=outcome(FAILED).spec, worker=1, result=recovered.result)])
-    assert (live.analysis().runs, live.analysis().failed) == (3, 0)
-    live.update([outcome(FAILED)])
-    assert (live.analysis().runs, live.analysis().failed) == (3, 0)
+    growing.update([Outcome(spec=outcome(FAILED).spec, worker=1, result=recovered.result)])
+    assert (growing.analysis().runs, growing.analysis().failed) == (3, 0)
+    growing.update([outcome(FAILED)])
+    assert (growing.analysis().runs, growing.analysis().failed) == (3, 0)
 
 
 def test_an_empty_store_has_an_analysis(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import io
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 from airbench_var.analysis import Analysis, summarize
-from airbench_var.report import LiveView
+from airbench_var.report import LiveView, Mode
 from tests.statistical.generator import simulate, state_of
 
 
@@ -39,7 +40,7 @@ def show(view: LiveView, clock: Clock, updates: list[tuple[float, int]]) -> None
     """Give the view updates, each (seconds later, runs)."""
     for seconds, runs in updates:
         clock.now_s += seconds
-        view.update(analysis(runs))
+        view.update(runs, partial(analysis, runs))
 
 
 def test_plain_lines_come_every_few_seconds_and_at_the_end() -> None:
@@ -101,12 +102,44 @@ def test_json_lines_are_json() -> None:
         assert last["test_sets"]["cifar10"][name]["value"] == estimates[name].value
 
 
-def test_quiet_is_silent_even_on_a_terminal() -> None:
+def test_quiet_is_silent_even_on_a_terminal_and_asks_for_no_estimates() -> None:
     stream = Terminal()
     with LiveView(20, mode="quiet", stream=stream) as view:
         view.message("a word")
-        view.update(analysis(12))
+        view.update(12, lambda: pytest.fail("nobody would see them"))
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(("mode", "terminal", "looks"), [("plain", False, 3), ("auto", True, 22)])
+def test_estimates_are_taken_only_to_be_shown(
+    monkeypatch: pytest.MonkeyPatch, mode: Mode, terminal: bool, looks: int
+) -> None:
+    """Of a thousand commits in ten seconds: every five seconds and every half, and at the end."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    clock, seen, estimates = Clock(), list[int](), analysis(3)
+    with LiveView(1001, 0, mode, stream=Terminal() if terminal else io.StringIO(), clock=clock) as view:
+        for runs in range(1, 1002):
+            view.update(runs, lambda runs=runs: seen.append(runs) or estimates)  # type: ignore[misc]
+            clock.now_s += 0.01
+    assert len(seen) == pytest.approx(looks, abs=1)
+    assert seen[-1] == 1001
+    assert len(set(seen)) == len(seen)
+
+
+def test_estimates_that_take_long_are_taken_rarely() -> None:
+    clock, seen = Clock(), list[int]()
+
+    def take_a_second(runs: int) -> Analysis:
+        clock.now_s += 1
+        seen.append(runs)
+        return Analysis(runs=runs, diverged=0, failed=0, test_sets=())
+
+    with LiveView(100, 0, "plain", stream=io.StringIO(), clock=clock) as view:
+        for runs in range(1, 101):
+            view.update(runs, partial(take_a_second, runs))
+            clock.now_s += 1
+        assert 1 < len(seen) <= 1 + clock.now_s / 20
+        assert view.moment().networks_per_hour == pytest.approx(3600 * 100 / clock.now_s, rel=0.05)
 
 
 def test_nothing_to_train_writes_nothing() -> None:
@@ -123,10 +156,10 @@ def test_a_terminal_gets_a_view_that_ends_on_the_last_state(
     monkeypatch.setenv("TERM", "xterm-256color")
     stream = Terminal()
     with LiveView(20, 0, "auto", "tiny on synthetic", stream=stream, clock=Clock()) as view:
-        view.update(analysis(2))
+        view.update(2, partial(analysis, 2))
         view.message("run [3] failed for good")
         print("result", file=sys.stdout)
-        view.update(analysis(20))
+        view.update(20, partial(analysis, 20))
     text = stream.getvalue()
     assert capsys.readouterr().out == "result\n"
     assert "\x1b" in text
@@ -139,14 +172,14 @@ def test_a_terminal_that_cannot_be_drawn_on_gets_lines(monkeypatch: pytest.Monke
     monkeypatch.setenv("TERM", "dumb")
     stream = Terminal()
     with LiveView(20, 0, "auto", stream=stream) as view:
-        view.update(analysis(12))
+        view.update(12, partial(analysis, 12))
         assert stream.getvalue().startswith("12 of 20 runs")
     assert "\x1b" not in stream.getvalue()
 
 
 def test_progress_leaves_stdout_to_the_results(capsys: pytest.CaptureFixture[str]) -> None:
     with LiveView(20, 0, "plain") as view:
-        view.update(analysis(12))
+        view.update(12, partial(analysis, 12))
         print("result", file=sys.stdout)
     captured = capsys.readouterr()
     assert captured.out == "result\n"

@@ -1,0 +1,1 @@
+"""What one driver sustains, how it feeds a thousand slots, and what bounds a million runs."""
