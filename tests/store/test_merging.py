@@ -164,13 +164,8 @@ def changed(store: Path, **identity: object) -> Path:
     return store
 
 
-def damaged_row(folder: Path) -> Path:
-    change_row(shard(folder / "bad", 1, 2), "beta-tta/predicted.npy", 13)
-    return folder / "bad"
-
-
-def damaged_record(folder: Path) -> Path:
-    change_row(shard(folder / "bad", 1, 2), "runs.npy", 4)
+def damaged(folder: Path, file: str, run_id: int) -> Path:
+    change_row(shard(folder / "bad", 1, 2), file, run_id)
     return folder / "bad"
 
 
@@ -189,8 +184,8 @@ REFUSALS: dict[str, tuple[Callable[[Path], Path], type[Exception], str]] = {
     ),
     "vary": (lambda f: changed(f / "bad", vary=["init"]), StoreRefusedError, r"vary: .* in .*bad"),
     "columns": (lambda f: changed(f / "bad", columns=["correct"]), StoreRefusedError, "columns: "),
-    "damaged row": (damaged_row, StoreDamagedError, r"bad/beta-tta/predicted\.npy: run 13"),
-    "damaged record": (damaged_record, StoreDamagedError, r"bad/runs\.npy: run 4"),
+    "row": (lambda f: damaged(f, "beta-tta/predicted.npy", 13), StoreDamagedError, r"bad/beta.*: run 13"),
+    "record": (lambda f: damaged(f, "runs.npy", 4), StoreDamagedError, r"bad/runs\.npy: run 4"),
     "predictions": (
         lambda f: with_one_other(f, with_other_predictions),
         StoreRefusedError,
