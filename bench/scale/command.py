@@ -166,10 +166,15 @@ def rates_table(found: Findings) -> Table:
         f"{len(found.rates)} stretches ({found.making_us:.0f} us of each for making it)",
         title_justify="left",
     )
-    for heading in ("results/s", "driver's memory, MB"):
+    for heading in ("results/s", "CPU us a result", "driver's memory, MB"):
         table.add_column(heading, justify="right")
     for stretch in found.rates:
-        table.add_row(f"{stretch.runs:,}", f"{stretch.rate:,.0f}", f"{stretch.memory_bytes / 1e6:,.0f}")
+        table.add_row(
+            f"{stretch.runs:,}",
+            f"{stretch.rate:,.0f}",
+            f"{stretch.cpu_us:.0f}",
+            f"{stretch.memory_bytes / 1e6:,.0f}",
+        )
     return table
 
 

@@ -30,6 +30,7 @@ class Stretch:
 
     runs: int  #: in the store at its end
     rate: float  #: results a second
+    cpu_us: float  #: a result, of this process: other work on the machine changes it little
     memory_bytes: int  #: at its end
 
 
@@ -45,22 +46,23 @@ class Ready:
         self, arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop
     ) -> Iterator[Outcome | None]:
         """Yield the outcomes in the order of the specs."""
-        start_s = time.perf_counter()
+        start_s, start_cpu_s = time.perf_counter(), time.process_time()
         for count, spec in enumerate(specs, start=1):
             before_s = time.perf_counter()
             outcome = self._runs.outcome(spec)
             self.making_s += time.perf_counter() - before_s
             yield outcome
             if count % self._per_stretch == 0:
-                end_s = time.perf_counter()
+                end_s, end_cpu_s = time.perf_counter(), time.process_time()
                 self.stretches.append(
                     Stretch(
                         runs=spec.run_id + 1,
                         rate=self._per_stretch / (end_s - start_s),
+                        cpu_us=1e6 * (end_cpu_s - start_cpu_s) / self._per_stretch,
                         memory_bytes=memory_bytes(),
                     )
                 )
-                start_s = end_s
+                start_s, start_cpu_s = end_s, end_cpu_s
 
 
 def sustained(

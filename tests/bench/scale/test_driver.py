@@ -18,7 +18,7 @@ def test_every_result_that_is_counted_is_in_the_store(
     runs = DistinctRuns(43)
     ready = sustained(runs, tmp_path / "store", 100, 40, mode, drawn=drawn)
     assert [stretch.runs for stretch in ready.stretches] == [40, 80]
-    assert all(stretch.rate > 0 for stretch in ready.stretches)
+    assert all(stretch.rate > 0 and stretch.cpu_us > 0 for stretch in ready.stretches)
     assert ready.making_s > 0
     assert verify(tmp_path / "store").committed == 100
     predicted = Store.open(tmp_path / "store").predicted("fake")
@@ -28,6 +28,6 @@ def test_every_result_that_is_counted_is_in_the_store(
 
 def test_what_is_gained_is_from_the_first_stretch_on() -> None:
     sizes = (10, 30, 25)
-    assert gained_bytes([Stretch(runs=1, rate=1.0, memory_bytes=size) for size in sizes]) == 15
+    assert gained_bytes([Stretch(runs=1, rate=1.0, cpu_us=1.0, memory_bytes=size) for size in sizes]) == 15
     assert memory_bytes() > 1e7
     assert spread([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)
