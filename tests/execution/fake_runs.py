@@ -82,10 +82,50 @@ def _send_half(connection: Connection, message: bytes) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Hangs(FakeRun):
+    """Sleeps for ever on one init seed, the first time; `how` is another way to hang."""
+
+    def __init__(self, init_seed: int, folder: Path, how: str = "sleeps") -> None:
+        super().__init__()
+        self.init_seed, self.folder, self.how = init_seed, folder, how
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        if seeds.init == self.init_seed and not list(self.folder.iterdir()):
+            (self.folder / str(os.getpid())).touch()
+            if self.how == "stops while sending":
+                Connection._send = _send_half_and_stop  # type: ignore[attr-defined]
+                return super().__call__(seeds)
+            if self.how == "stops":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            while True:
+                time.sleep(1)
+        return super().__call__(seeds)
+
+
+def _send_half_and_stop(connection: Connection, message: bytes) -> None:
+    os.write(connection.fileno(), message[: len(message) // 2])
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class MeetsWorkers(FakeRun):
+    """Ends when so many workers are there; says which GPUs it sees as the device it is on."""
+
+    def __init__(self, workers: int, folder: Path) -> None:
+        super().__init__()
+        self.workers, self.folder = workers, folder
+        self.device_name = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        (self.folder / str(os.getpid())).touch()
+        while len(list(self.folder.iterdir())) < self.workers:
+            time.sleep(0.01)
+        return super().__call__(seeds)
+
+
 class Raises(FakeRun):
     """Raises on one init seed."""
 
-    def __init__(self, init_seed: int, error: type[Exception] = ZeroDivisionError) -> None:
+    def __init__(self, init_seed: int, error: type[BaseException] = ZeroDivisionError) -> None:
         super().__init__()
         self.init_seed, self.error = init_seed, error
 

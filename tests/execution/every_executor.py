@@ -1,0 +1,21 @@
+"""The executors that keep one contract, by name; whoever adds one adds a line here."""
+
+from functools import partial
+
+import pytest
+
+from airbench_var.execution import Executor, in_process, in_threads, process_pool
+
+#: All of them, each with two slots where it can have two.
+EVERY_EXECUTOR: dict[str, Executor] = {
+    "in_process": in_process,
+    "threads": partial(in_threads, threads=2),
+    "pool": partial(process_pool, workers=2),
+    "lanes": partial(process_pool, workers=1, lanes=2),
+}
+
+#: Those that survive the death of a worker.
+ROBUST_EXECUTORS = {name: EVERY_EXECUTOR[name] for name in ("pool", "lanes")}
+
+EXECUTORS = pytest.mark.parametrize("execute", EVERY_EXECUTOR.values(), ids=EVERY_EXECUTOR)
+ROBUST = pytest.mark.parametrize("execute", ROBUST_EXECUTORS.values(), ids=ROBUST_EXECUTORS)
