@@ -1,9 +1,11 @@
 """Runs that take no time: a result that depends on the seeds, and runs that misbehave on command."""
 
 import os
+import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -105,6 +107,22 @@ class Hangs(FakeRun):
 def _send_half_and_stop(connection: Connection, message: bytes) -> None:
     os.write(connection.fileno(), message[: len(message) // 2])
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class TakesItsTime(FakeRun):
+    """Takes no two times as long, so that runs end in any order; some kill their worker, as often as said."""
+
+    def __init__(self, labels_N: np.ndarray, deadly: dict[int, int], folder: Path) -> None:
+        super().__init__(labels_N)
+        self.deadly, self.folder = deadly, folder  #: deaths by init seed; files count them over all workers
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        time.sleep(random.SystemRandom().uniform(0, 0.01))
+        tried = len(list(self.folder.glob(f"{seeds.init}-*")))
+        if tried < self.deadly.get(seeds.init, 0):
+            (self.folder / f"{seeds.init}-{tried}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(super().__call__(seeds), train_s=time.perf_counter())
 
 
 class MeetsWorkers(FakeRun):
