@@ -1,7 +1,6 @@
 """Same specs, same store: whichever executor, number of workers, order of completion and number of deaths."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,12 +9,12 @@ import pytest
 
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data.dataset import Dataset
-from airbench_var.execution import Executor, MakeTrain, Report, Stop, in_process, process_pool
+from airbench_var.execution import Executor, in_process, process_pool
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
-from airbench_var.store import RunSpec, Store, verify
+from airbench_var.store import Store, verify
 from airbench_var.training import Settings
-from tests.execution.every_executor import EVERY_EXECUTOR, ROBUST
+from tests.execution.every_executor import EVERY_EXECUTOR, ROBUST, instead
 from tests.execution.fake_runs import FakeRun, TakesItsTime
 
 RUNS = 200
@@ -27,14 +26,6 @@ EXECUTORS = EVERY_EXECUTOR | {
     "pool of 3": partial(process_pool, workers=3),
 }
 EACH = pytest.mark.parametrize("execute", EXECUTORS.values(), ids=EXECUTORS)
-
-
-def instead(
-    execute: Executor, fake: MakeTrain, arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop
-) -> Iterator[Report]:
-    """Be an executor that trains something else than it was asked for."""
-    assert len(arms) == 1
-    return execute([fake], specs, stop)
 
 
 @pytest.fixture(scope="module")

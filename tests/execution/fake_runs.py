@@ -125,6 +125,22 @@ class TakesItsTime(FakeRun):
         return replace(super().__call__(seeds), train_s=time.perf_counter())
 
 
+class TellsItsPhase(FakeRun):
+    """Takes a time that follows from the seeds; a file named by the process says t in a run, then h."""
+
+    def __init__(self, labels_N: np.ndarray, mean_s: float, folder: Path) -> None:
+        super().__init__(labels_N)
+        self.mean_s = mean_s
+        self.phase = os.open(folder / str(os.getpid()), os.O_CREAT | os.O_WRONLY)
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        os.pwrite(self.phase, b"t", 0)
+        time.sleep(2 * self.mean_s * (seeds.init % 1000) / 1000)
+        result = super().__call__(seeds)
+        os.pwrite(self.phase, b"h", 0)
+        return result
+
+
 class MeetsWorkers(FakeRun):
     """Ends when so many workers are there; says which GPUs it sees as the device it is on."""
 
