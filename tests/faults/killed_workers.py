@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -17,11 +17,11 @@ import numpy as np
 
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data.dataset import Dataset, Split
-from airbench_var.errors import RunsFailedError
-from airbench_var.execution import process_pool
+from airbench_var.errors import AirbenchVarError, RunsFailedError
+from airbench_var.execution import MakeTrain, Report, Stop, process_pool
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
-from airbench_var.store import Store, verify
+from airbench_var.store import Outcome, RunSpec, Store, verify
 from airbench_var.training import Settings
 from tests.execution.every_executor import instead
 from tests.execution.fake_runs import TellsItsPhase, predictions_of
@@ -43,18 +43,31 @@ def kill_workers(
     phases = folder / "phases"
     phases.mkdir()
     fake = partial(TellsItsPhase, killed.data.test.labels_N, mean_s, phases)
-    execute = partial(instead, partial(process_pool, workers=WORKERS), fake)
+    pool = partial(instead, partial(process_pool, workers=WORKERS), fake)
     rng, struck, failed, runs, extra_s = random.Random(seed), Counter[str](), 0, 0, list[float]()
 
     def extend(campaign: Campaign) -> tuple[float, set[int]]:
         """Give the command with this number of runs; return its seconds and the runs it calls failed."""
+        called, ended = set[int](), Counter[int]()
+
+        def execute(arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop) -> Iterator[Report]:
+            for report in pool(arms, specs, stop):
+                if isinstance(report, Outcome):
+                    ended[report.spec.run_id] += 1
+                yield report
+
         start_s = time.perf_counter()
-        called: set[int] = set()
         try:
             run_campaign(replace(campaign, runs=runs), execute=execute)
         except RunsFailedError:
             called = set(Store.open(campaign.out).failed_ids().tolist())
+        except AirbenchVarError as error:
+            tally.wrong("stuck", f"{runs} runs: {error}")
         elapsed_s = time.perf_counter() - start_s
+        if lost := set(range(runs)) - called - set(Store.open(campaign.out).committed_ids().tolist()):
+            tally.wrong("lost", f"{runs} runs: neither committed nor failed: {lost}", len(lost))
+        if doubled := [run_id for run_id, times in ended.items() if times > 1]:
+            tally.wrong("other_bytes", f"{runs} runs: more than one outcome of {doubled}", len(doubled))
         if left := _workers():
             tally.wrong("stuck", f"{runs} runs: workers left behind: {left}")
         return elapsed_s, called
