@@ -68,6 +68,7 @@ PROMISED = {
     "start": {"start_share_of_import_torch"},
     "overhead": {"campaign_share_of_training"},
     "scaling": {"scaling_vs_1_worker", "scaling_share_of_ideal"},
+    "death": {"death_share_of_import_torch"},
     "executors": {"executors_vs_pool_of_1", "executors_vs_in_process", "executors_share_of_ideal"},
     "step": {"tiny_share_of_gemm", "airbench94_share_of_gemm", "tiny_vs_plain_step"},
     "store": {"commit_disk_vs_npz_per_run", "commit_one_run_vs_memmap", "store_resume_vs_plain"},
