@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bench import campaigns, kernels, loaders, statistics, step, store, training_cpu
+from bench import campaigns, deaths, kernels, loaders, scaling, statistics, step, store, training_cpu
 from bench.schema import Case, CheckFailedError, Row, measure, ratios
 
 
@@ -63,6 +63,13 @@ CASES: Mapping[str, Run] = MappingProxyType(
         "overhead": lambda o: campaigns.overhead(
             training_cpu.small() if o.small else training_cpu.full(o.data_dir), o.repeats, o.limit_s
         ),
+        "scaling": lambda o: scaling.scaling(
+            training_cpu.small() if o.small else training_cpu.full(o.data_dir), o.repeats, o.limit_s
+        ),
+        "death": lambda o: deaths.deaths(
+            training_cpu.small() if o.small else training_cpu.full(o.data_dir), o.repeats, o.limit_s
+        ),
+        "executors": lambda o: scaling.executors(0.01 if o.small else 1.0, o.repeats, o.limit_s),
         "step": timed(lambda o: step.cases(o.device, step.SMALL if o.small else {})),
         "store": timed(lambda o: store.cases(o.device, store.SMALL if o.small else store.FULL)),
         "statistics": timed(

@@ -26,6 +26,10 @@ from airbench_var.store.rows import Outcome, RunResult, RunSpec
 #: than so many seconds, is taken to hang; not before so many have ended.
 TIMES_THE_LONGEST, LEAST_S, ENDED_BEFORE = 10, 60.0, 3
 
+#: More time than this between two looks at the workers was spent elsewhere, and is held against none of them:
+#: whoever takes the outcomes wrote to a slow disk, or all of this was stopped by Ctrl-Z.
+LONGEST_TURN_S = 2 * POLL_S
+
 
 @dataclass(eq=False)
 class Worker:
@@ -71,7 +75,7 @@ class Raised:
     """An exception in a worker: a named error as it is, of others the traceback."""
 
     worker: Worker
-    error: Exception | str
+    error: BaseException | str
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class Crew(Protocol):
         """Let a worker die at once."""
 
     def wait(self, timeout_s: float) -> Sequence[Event]:
-        """Return what has happened, in order; nothing when that was nothing for so long."""
+        """Return all that has happened, in order; nothing when that was nothing for so long."""
 
     def close(self) -> None:
         """Let all workers die."""
@@ -192,28 +196,49 @@ class _Dispatcher:
         self.training, self.preparing = Patience(run_limit_s), Patience()
         self.deaths_at_start: Counter[int] = Counter()  #: in a row, by number
         self.left_out: set[int] = set()  #: numbers whose workers never get ready
-        self.looked_s = clock()  #: when it was last looked who hangs
+        self.wanted = 0  #: as the crew last said
+        self.read_s = clock()  #: when the clock was last read
+        self.now_s = self.looked_s = 0.0  #: time spent here, and that when it was last looked who hangs
 
     def reports(self) -> Iterator[Report]:
+        told: list[Report] = []  #: in the last turn
         while True:
             stopping = self.stop()
             if not stopping:
                 self._hire()
                 self._give()
+            yield from told  # not earlier, because whoever takes them may write to a disk meanwhile
             if not self.under_way and (stopping or not self.work):
                 return
             events = self.crew.wait(POLL_S)
-            for event in events:
-                yield from self._react(event)
-            for worker, how in self._hung():
-                self.crew.kill(worker)
-                yield from self._mourn(Died(worker, how))
-            if not events:
-                yield None
+            self._tick()
+            told = [] if events else [None]
+            try:
+                for report in self._turn(events):
+                    told.append(report)
+            except BaseException:  # what has ended is not lost with it
+                yield from told
+                raise
+
+    def _turn(self, events: Sequence[Event]) -> Iterator[Report]:
+        """Take note of what happened, and of what did not, and yield what there is to tell of it."""
+        for event in events:
+            yield from self._react(event)
+        for worker, how in self._hung():
+            self.crew.kill(worker)
+            yield from self._mourn(Died(worker, how))
+
+    def _tick(self) -> None:
+        before_s, self.read_s = self.read_s, self.clock()
+        self.now_s += min(self.read_s - before_s, LONGEST_TURN_S)
 
     def _hire(self) -> None:
         """Start workers for the work that no lane is free for, as far as the crew can have them."""
-        wanted = self.crew.wanted() - len(self.left_out)
+        before, self.wanted = self.wanted, self.crew.wanted()
+        if self.wanted != before:  # machines came or went: who was left out may now be on another
+            self.left_out.clear()
+            self.deaths_at_start.clear()
+        wanted = self.wanted - len(self.left_out)
         if len(self.team) >= wanted:
             return
         free = self.crew.lanes * len(self.team) - self.under_way
@@ -243,7 +268,7 @@ class _Dispatcher:
 
     def _begin(self, worker: Worker, lane: int, spec: RunSpec | None) -> None:
         if spec is not None:
-            worker.running[lane] = spec, self.clock()
+            worker.running[lane] = spec, self.now_s
             self.under_way += 1
             self.crew.give(worker, lane, spec)
 
@@ -251,21 +276,21 @@ class _Dispatcher:
         worker = event.worker
         match event:
             case Up():
-                worker.up_since_s = self.clock()
+                worker.up_since_s = self.now_s
             case Ready():
                 assert worker.up_since_s is not None
-                self.preparing.learn(self.clock() - worker.up_since_s)
+                self.preparing.learn(self.now_s - worker.up_since_s)
                 self.deaths_at_start[worker.number] = 0
                 worker.ready = True
                 yield event.notice
             case Done():
                 spec, start_s = worker.running.pop(event.lane)
                 self.under_way -= 1
-                self.training.learn(self.clock() - start_s)
+                self.training.learn(self.now_s - start_s)
                 slot = worker.number * self.crew.lanes + event.lane
                 yield Outcome(spec=spec, worker=slot, result=event.result)
             case Raised():
-                if isinstance(event.error, Exception):
+                if isinstance(event.error, BaseException):
                     raise event.error
                 raise WorkerError(f"worker {worker.number} raised an exception:\n{event.error}")
             case Died():
@@ -309,7 +334,7 @@ class _Dispatcher:
 
     def _hung(self) -> Iterator[tuple[Worker, str]]:
         """Yield the workers that take much too long, looking now and then."""
-        now_s = self.clock()
+        now_s = self.now_s
         if now_s - self.looked_s < POLL_S:
             return
         self.looked_s = now_s

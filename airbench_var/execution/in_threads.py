@@ -43,7 +43,7 @@ class _Threads:
         def train() -> None:
             try:
                 self._events.put(Done(worker, lane, self._prepared.train(lane, spec)))
-            except Exception as error:
+            except BaseException as error:  # of SystemExit, say, a thread tells nobody
                 self._events.put(Raised(worker, error))
 
         self._pool.submit(train)

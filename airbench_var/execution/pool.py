@@ -7,16 +7,20 @@ under way; here it costs its own run, which is tried again.
 import atexit
 import multiprocessing
 import os
+import pickle
 import signal
+import socket
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from queue import Empty, SimpleQueue
 
 from airbench_var.errors import AirbenchVarError
 from airbench_var.execution.contract import MakeTrain, Notice, Report, Stop
@@ -26,8 +30,8 @@ from airbench_var.store.rows import RunResult, RunSpec
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
-#: What a worker sends: that it is up; that it is ready; a lane and its result; an error or its traceback.
-_Message = None | Notice | tuple[int, RunResult] | AirbenchVarError | str
+#: What a worker sends: that it is ready; a lane and its result; an error or its traceback.
+_Message = Notice | tuple[int, RunResult] | AirbenchVarError | str
 
 
 def process_pool(
@@ -52,27 +56,51 @@ def process_pool(
 class _Process:
     process: SpawnProcess
     connection: Connection
+    listener: threading.Thread  #: waits for it, so that nobody else waits for a worker that hangs
 
-    def send(self, message: Sequence[MakeTrain] | tuple[int, RunSpec]) -> None:
-        with suppress(OSError):  # it just died: the end of file on receiving tells
-            self.connection.send(message)
+    def kill(self) -> None:
+        if self.process.pid is not None:  # otherwise it could not be started
+            self.process.kill()
+
+    def bury(self) -> str:
+        """Let it die, if it has not, and return how it ended."""
+        self.kill()
+        if self.process.pid is not None:
+            self.process.join()
+        code = self.process.exitcode
+        with suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)  # for the listener it ends here, whoever holds the other end
+        if self.listener.ident is not None:
+            self.listener.join()
+        self.connection.close()
+        self.process.close()
+        if code is not None and code < 0:
+            return f"signal {signal.Signals(-code).name}"
+        return f"exit code {code}"
 
 
 class _Processes:
-    """A crew of processes of this machine."""
+    """A crew of processes of this machine, and for each a thread that listens to it."""
 
     def __init__(self, arms: Sequence[MakeTrain], workers: int, lanes: int, gpus: Sequence[str]) -> None:
         self._arms, self._workers, self.lanes, self._gpus = arms, workers, lanes, gpus
         self._processes: dict[Worker, _Process] = {}
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        atexit.register(self.close)  # multiprocessing would send SIGTERM, which is blocked, and wait
+
+    @cached_property
+    def _pickled_arms(self) -> bytes:
+        """Once for all workers that will ever be: the data are in it."""
+        return pickle.dumps(self._arms, protocol=pickle.HIGHEST_PROTOCOL)
 
     def wanted(self) -> int:
         return self._workers
 
     def start(self, worker: Worker) -> None:
-        """Start a process that says when it waits for its arms.
+        """Start a process, and a thread that sends it its arms and listens to it.
 
-        It gets nothing large as an argument: multiprocessing writes arguments to a pipe that it also holds
-        open for reading, so that for a child that dies it would block for ever.
+        The process gets nothing large as an argument: multiprocessing writes arguments to a pipe that it
+        also holds open for reading, so that for a child that dies it would block for ever.
         """
         ours, theirs = _CONTEXT.Pipe()
         gpu = self._gpus[worker.number % len(self._gpus)] if self._gpus else None
@@ -82,65 +110,77 @@ class _Processes:
             name=f"worker-{worker.number}",
             daemon=True,
         )
+        listener = threading.Thread(
+            target=_listen, args=(ours, self._pickled_arms, worker, self._events), daemon=True
+        )
+        self._events.put(Up(worker))
         # Ctrl-C, or a scheduler's SIGTERM, reaches the whole process group, but the campaign decides what
         # becomes of the runs under way. A child inherits what is blocked, so it is safe from its birth on.
         resource_tracker.ensure_running()  # here, because starting it unblocks both signals
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         try:
+            # First, because a second Ctrl-C may raise as soon as it is unblocked: `close` must know of it.
+            self._processes[worker] = _Process(process, ours, listener)
             process.start()
+            listener.start()
+        except OSError as error:  # no memory for another process, or too many of them
+            self._events.put(Died(worker, str(error)))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        atexit.register(process.kill)  # multiprocessing would send SIGTERM, which is blocked, and wait
         theirs.close()  # so that the worker's death is an end of file here
-        self._processes[worker] = _Process(process, ours)
 
     def give(self, worker: Worker, lane: int, spec: RunSpec) -> None:
-        self._processes[worker].send((lane, spec))
+        with suppress(OSError):  # it just died, which its listener tells
+            self._processes[worker].connection.send((lane, spec))
 
     def wait(self, timeout_s: float) -> list[Event]:
-        workers = {one.connection: worker for worker, one in self._processes.items()}
-        ready = wait(list(workers), timeout=timeout_s)
-        return [
-            self._receive(workers[connection]) for connection in ready if isinstance(connection, Connection)
-        ]
+        events = []
+        with suppress(Empty):
+            events.append(self._events.get(timeout=timeout_s))
+            while True:
+                events.append(self._events.get_nowait())
+        return [self._seen(event) for event in events if event.worker in self._processes]
 
-    def _receive(self, worker: Worker) -> Event:
-        try:
-            message: _Message = self._processes[worker].connection.recv()
-        except (EOFError, OSError):  # between messages, or in the middle of one
-            self._processes[worker].process.join(timeout=1)  # so that it ends in its own way
-            return Died(worker, self._bury(worker))
-        match message:
-            case None:
-                self._processes[worker].send(self._arms)
-                return Up(worker)
-            case Notice():
-                return Ready(worker, message)
-            case AirbenchVarError() | str():
-                return Raised(worker, message)
-            case lane, result:
-                return Done(worker, lane, result)
-
-    def _bury(self, worker: Worker) -> str:
-        """Let a process die, if it has not, and return how it ended."""
-        one = self._processes.pop(worker)
-        one.process.kill()
-        one.process.join()
-        one.connection.close()
-        atexit.unregister(one.process.kill)
-        code = one.process.exitcode
-        return (
-            f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-        )
+    def _seen(self, event: Event) -> Event:
+        if not isinstance(event, Died):
+            return event
+        one = self._processes.pop(event.worker)
+        if one.process.pid is not None:
+            one.process.join(timeout=1)  # so that it ends in its own way
+        how = one.bury()
+        return replace(event, how=event.how or how)
 
     def kill(self, worker: Worker) -> None:
-        self._bury(worker)
+        self._processes.pop(worker).bury()
 
     def close(self) -> None:
+        atexit.unregister(self.close)
         for one in self._processes.values():
-            one.process.kill()
-        for worker in list(self._processes):
-            self._bury(worker)
+            one.kill()
+        while self._processes:
+            self._processes.popitem()[1].bury()
+
+
+def _listen(connection: Connection, arms: bytes, worker: Worker, events: "SimpleQueue[Event]") -> None:
+    """Send a worker its arms, then pass on what it says, until it is no more."""
+    try:
+        connection.send_bytes(arms)
+        while True:
+            events.put(_event(worker, connection.recv()))
+    except (EOFError, OSError):  # between messages, or in the middle of one
+        events.put(Died(worker, ""))
+    except Exception as error:  # what it sent cannot be read
+        events.put(Raised(worker, _traceback(error)))
+
+
+def _event(worker: Worker, message: _Message) -> Event:
+    match message:
+        case Notice():
+            return Ready(worker, message)
+        case AirbenchVarError() | str():
+            return Raised(worker, message)
+        case lane, result:
+            return Done(worker, lane, result)
 
 
 def _work(connection: Connection, number: int, lanes: int, gpu: str | None) -> None:
@@ -157,11 +197,10 @@ def _work(connection: Connection, number: int, lanes: int, gpu: str | None) -> N
     def train(lane: int, spec: RunSpec) -> None:
         try:
             send((lane, prepared.train(lane, spec)))
-        except Exception as error:
+        except BaseException as error:  # in a thread, SystemExit would end nothing and be seen by nobody
             send(_told(error))
 
     try:
-        send(None)
         prepared = Lanes(connection.recv(), lanes)
         send(prepared.notice(number))
     except Exception as error:
@@ -169,16 +208,23 @@ def _work(connection: Connection, number: int, lanes: int, gpu: str | None) -> N
         return
     pool = ThreadPoolExecutor(lanes) if lanes > 1 else None
     while True:
-        lane, spec = connection.recv()
+        try:
+            lane, spec = connection.recv()
+        except (EOFError, OSError):  # the campaign has left
+            return
         if pool:
             pool.submit(train, lane, spec)
         else:
             train(lane, spec)
 
 
-def _told(error: Exception) -> AirbenchVarError | str:
+def _told(error: BaseException) -> AirbenchVarError | str:
     """Return what can be sent of an error: the message of a named one is for the user as it is."""
-    return error if isinstance(error, AirbenchVarError) else "".join(traceback.format_exception(error))
+    return error if isinstance(error, AirbenchVarError) else _traceback(error)
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _leave_with_parent() -> None:

@@ -82,6 +82,45 @@ def test_ctrl_c_keeps_everything_and_says_so(tmp_path: Path) -> None:
     assert f"{committed} run" in shown  # the table of what is there
 
 
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
+def test_a_signal_to_the_whole_process_group_leaves_nobody(
+    signals: tuple[signal.Signals, ...], tmp_path: Path
+) -> None:
+    """Ctrl-C and schedulers reach all processes: one signal ends the campaign in order, two at once."""
+    out = tmp_path / "store"
+    campaign = subprocess.Popen(
+        command(out, "--workers", "2", runs=500),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert campaign.stderr is not None
+    for line in campaign.stderr:
+        if " of 500 runs" in line:
+            break
+    children = Path(f"/proc/{campaign.pid}/task/{campaign.pid}/children").read_text().split()
+    assert len(children) >= 2
+    for number in signals:
+        os.killpg(campaign.pid, number)
+    _, messages = campaign.communicate(timeout=120)
+    deadline_s = time.monotonic() + 60
+    while any(is_running(child) for child in children):
+        assert time.monotonic() < deadline_s, f"orphans: {children}"
+        time.sleep(0.05)
+    committed = len(Store.open(out).committed_ids())
+    assert 1 <= committed < 500
+    events = [json.loads(line)["kind"] for line in (out / "events.jsonl").read_text().splitlines()]
+    assert "worker-died" not in events
+    if len(signals) == 1:
+        assert campaign.returncode == 128 + signals[0]
+        assert f"{committed} of 500 runs committed" in messages
+        assert events[-1] == "stop"
+    else:
+        assert campaign.returncode in {128 + number for number in signals}
+        assert "stopped at once" in messages
+
+
 def test_ffcv_gives_the_same_bits(whole: Path, tmp_path: Path) -> None:
     pytest.importorskip("ffcv")
     out = tmp_path / "store"

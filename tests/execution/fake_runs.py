@@ -1,9 +1,11 @@
 """Runs that take no time: a result that depends on the seeds, and runs that misbehave on command."""
 
 import os
+import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -82,10 +84,82 @@ def _send_half(connection: Connection, message: bytes) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Hangs(FakeRun):
+    """Sleeps for ever on one init seed, the first time; `how` is another way to hang."""
+
+    def __init__(self, init_seed: int, folder: Path, how: str = "sleeps") -> None:
+        super().__init__()
+        self.init_seed, self.folder, self.how = init_seed, folder, how
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        if seeds.init == self.init_seed and not list(self.folder.iterdir()):
+            (self.folder / str(os.getpid())).touch()
+            if self.how == "stops while sending":
+                Connection._send = _send_half_and_stop  # type: ignore[attr-defined]
+                return super().__call__(seeds)
+            if self.how == "stops":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            while True:
+                time.sleep(1)
+        return super().__call__(seeds)
+
+
+def _send_half_and_stop(connection: Connection, message: bytes) -> None:
+    os.write(connection.fileno(), message[: len(message) // 2])
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class TakesItsTime(FakeRun):
+    """Takes no two times as long, so that runs end in any order; some kill their worker, as often as said."""
+
+    def __init__(self, labels_N: np.ndarray, deadly: dict[int, int], folder: Path) -> None:
+        super().__init__(labels_N)
+        self.deadly, self.folder = deadly, folder  #: deaths by init seed; files count them over all workers
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        time.sleep(random.SystemRandom().uniform(0, 0.01))
+        tried = len(list(self.folder.glob(f"{seeds.init}-*")))
+        if tried < self.deadly.get(seeds.init, 0):
+            (self.folder / f"{seeds.init}-{tried}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return replace(super().__call__(seeds), train_s=time.perf_counter())
+
+
+class TellsItsPhase(FakeRun):
+    """Takes a time that follows from the seeds; a file named by the process says t in a run, then h."""
+
+    def __init__(self, labels_N: np.ndarray, mean_s: float, folder: Path) -> None:
+        super().__init__(labels_N)
+        self.mean_s = mean_s
+        self.phase = os.open(folder / str(os.getpid()), os.O_CREAT | os.O_WRONLY)
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        os.pwrite(self.phase, b"t", 0)
+        time.sleep(2 * self.mean_s * (seeds.init % 1000) / 1000)
+        result = super().__call__(seeds)
+        os.pwrite(self.phase, b"h", 0)
+        return result
+
+
+class MeetsWorkers(FakeRun):
+    """Ends when so many workers are there; says which GPUs it sees as the device it is on."""
+
+    def __init__(self, workers: int, folder: Path) -> None:
+        super().__init__()
+        self.workers, self.folder = workers, folder
+        self.device_name = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        (self.folder / str(os.getpid())).touch()
+        while len(list(self.folder.iterdir())) < self.workers:
+            time.sleep(0.01)
+        return super().__call__(seeds)
+
+
 class Raises(FakeRun):
     """Raises on one init seed."""
 
-    def __init__(self, init_seed: int, error: type[Exception] = ZeroDivisionError) -> None:
+    def __init__(self, init_seed: int, error: type[BaseException] = ZeroDivisionError) -> None:
         super().__init__()
         self.init_seed, self.error = init_seed, error
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from airbench_var import machine
-from tests.faults import failing, harm, inject, kills, power, together
+from tests.faults import failing, harm, inject, killed_workers, kills, power, together
 from tests.faults.tally import OUTCOMES, Tally
 from tests.store.machine import StoreMachine
 
@@ -57,6 +57,13 @@ def campaigns(*, short: bool) -> Iterator[Campaign]:
     yield partial(harm.repair_harm, times=40 if short else 2000)
     yield partial(together.race, writers=3, n_runs=60 if short else 1500)
     yield partial(together.read_beside_a_writer, readers=2, n_runs=200 if short else 6000)
+    yield partial(
+        killed_workers.kill_workers,
+        kills=10 if short else 1000,
+        runs_at_a_time=60 if short else 1000,
+        examples=1_000 if short else 10_000,
+        mean_s=0.02,
+    )
     yield partial(histories, times=15 if short else 1500)
 
 
@@ -120,7 +127,7 @@ def main() -> int:
 def in_a_folder(campaign: Campaign) -> Tally | None:
     """Run a campaign in a folder of its own: real processes on a disk, what is simulated in memory."""
     memory, inner = Path("/dev/shm"), campaign.func if isinstance(campaign, partial) else campaign
-    in_processes = inner.__module__ in (kills.__name__, together.__name__)
+    in_processes = inner.__module__ in (kills.__name__, killed_workers.__name__, together.__name__)
     place = None if in_processes or not os.access(memory, os.W_OK) else memory
     with tempfile.TemporaryDirectory(prefix="faults-", dir=place) as folder:
         return campaign(Path(folder))
