@@ -60,3 +60,16 @@ def ray_nodes() -> Iterator[Any]:
 
     with cluster(2, num_cpus=2, num_gpus=1) as nodes:
         yield nodes
+
+
+@pytest.fixture(autouse=True)
+def _cluster_for_its_executor(request: pytest.FixtureRequest) -> None:
+    """Start the cluster for the tests of every executor that have come to this one."""
+    if "ray" in getattr(request.node, "callspec", Nothing).id.split("-"):
+        request.getfixturevalue("ray_nodes")
+
+
+class Nothing:
+    """Stands for the parameters of a test that has none."""
+
+    id = ""

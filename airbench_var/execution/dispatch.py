@@ -346,4 +346,4 @@ class _Dispatcher:
                 since_s = now_s if worker.up_since_s is None else worker.up_since_s
                 limit_s, what = self.preparing.limit_s, "not ready"
             if now_s - since_s > limit_s:
-                yield worker, f"hung: {what} after {limit_s:.0f} s"
+                yield worker, f"hung: {what} after {limit_s:.3g} s"

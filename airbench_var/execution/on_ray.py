@@ -148,7 +148,10 @@ class Actor:
 
     def train(self, lane: int, spec: RunSpec) -> RunResult:
         """Train one run."""
-        return self._lanes.train(lane, spec)
+        try:
+            return self._lanes.train(lane, spec)
+        except SystemExit as error:  # Ray would take it for a death, but it is a defect
+            raise RuntimeError(f"SystemExit: {error}") from error
 
 
 class _Actors:

@@ -5,7 +5,17 @@ from functools import partial
 
 import pytest
 
-from airbench_var.execution import Executor, MakeTrain, Report, Stop, in_process, in_threads, process_pool
+from airbench_var.execution import (
+    Executor,
+    MakeTrain,
+    Report,
+    Stop,
+    in_process,
+    in_threads,
+    on_ray,
+    process_pool,
+)
+from airbench_var.execution.on_ray import Share
 from airbench_var.store import RunSpec
 
 #: All of them, each with two slots where it can have two.
@@ -14,10 +24,11 @@ EVERY_EXECUTOR: dict[str, Executor] = {
     "threads": partial(in_threads, threads=2),
     "pool": partial(process_pool, workers=2),
     "lanes": partial(process_pool, workers=1, lanes=2),
+    "ray": partial(on_ray, share=Share(), workers=2),  # the name makes conftest start a cluster
 }
 
 #: Those that survive the death of a worker.
-ROBUST_EXECUTORS = {name: EVERY_EXECUTOR[name] for name in ("pool", "lanes")}
+ROBUST_EXECUTORS = {name: EVERY_EXECUTOR[name] for name in ("pool", "lanes", "ray")}
 
 EXECUTORS = pytest.mark.parametrize("execute", EVERY_EXECUTOR.values(), ids=EVERY_EXECUTOR)
 ROBUST = pytest.mark.parametrize("execute", ROBUST_EXECUTORS.values(), ids=ROBUST_EXECUTORS)

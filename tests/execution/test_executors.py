@@ -45,7 +45,7 @@ from tests.execution.fake_runs import (
     sleeps_while_preparing,
 )
 
-POOL, THREADS = EVERY_EXECUTOR["pool"], EVERY_EXECUTOR["threads"]
+POOL, THREADS, RAY = (EVERY_EXECUTOR[name] for name in ("pool", "threads", "ray"))
 HANGS_AFTER_S = 100
 
 
@@ -198,6 +198,8 @@ def test_a_dead_worker_costs_only_its_run_which_is_tried_again(execute: Executor
 @ROBUST
 def test_a_run_that_hangs_is_tried_again_elsewhere(execute: Executor, how: str, tmp_path: Path) -> None:
     """Also when its process stands still in the middle of a message: nobody waits for the rest."""
+    if execute is RAY and how == "stops while sending":
+        pytest.skip("its messages are Ray's business")
     hangs = partial(Hangs, specs(5)[1].seeds.init, tmp_path, how)
     found = list(execute([hangs], specs(5), never, run_limit_s=0.3))  # type: ignore[call-arg]
     done = {o.spec.run_id: o for o in only_outcomes(found)}
@@ -205,9 +207,12 @@ def test_a_run_that_hangs_is_tried_again_elsewhere(execute: Executor, how: str, 
     assert done[1].spec.attempt == 2
     assert all(o.result is not None for o in done.values())
     [told] = [r for r in found if isinstance(r, Notice) and r.kind == "worker-died"]
-    assert told.fields["how"] == "hung: no result after 0 s"
+    assert told.fields["how"] == "hung: no result after 0.3 s"
     [hung] = tmp_path.iterdir()
-    assert not Path(f"/proc/{hung.name}").exists()
+    deadline_s = time.monotonic() + (HANGS_AFTER_S if execute is RAY else 0)  # another process kills it
+    while Path(f"/proc/{hung.name}").exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
     assert multiprocessing.active_children() == []
 
 
