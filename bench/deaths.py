@@ -62,7 +62,7 @@ def deaths(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], Non
     note = f"noticed after {1e3 * np.median(noticed_s):.0f} ms, at most {1e3 * max(noticed_s):.0f} ms"
     yield [
         row(
-            case=f"death: of one in {WORKERS} workers, until another is ready; {recipe.name} on {images.title}",
+            case=f"death of one of {WORKERS} workers, until it is replaced: {recipe.name} on {images.title}",
             key="death",
             variant=name,
             device=device_name(torch.device("cpu"), WORKERS),

@@ -20,9 +20,10 @@ import torch
 
 from airbench_var.campaign import Campaign
 from airbench_var.execution import Executor, MakeTrain, in_process, process_pool
-from airbench_var.seeds import Seeds, seeds_of_run
-from airbench_var.store import Outcome, Predictions, RunResult, RunSpec
+from airbench_var.seeds import seeds_of_run
+from airbench_var.store import Outcome, RunSpec
 from bench.schema import OURS, Row, device_name, row, take_turns
+from bench.sleeping import Sleeps
 from bench.training_cpu import Sizes, chosen
 
 #: Timed turns at most, and runs of every slot that a turn times at least.
@@ -92,21 +93,6 @@ def scaling(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], No
         bytes_moved=images.train.images_NHWC.nbytes,
         item="networks",
     )
-
-
-class Sleeps:
-    """A run that takes a given time and no core; its result is as large as that of a network."""
-
-    def __init__(self, seconds: float, examples: int) -> None:
-        predicted_N = np.zeros(examples, np.uint8)
-        predictions = Predictions(correct=np.packbits(predicted_N), predicted=predicted_N)
-        self.seconds = seconds
-        self.result = RunResult(predictions={"fake": predictions}, loss=0.5, diverged=False, train_s=seconds)
-
-    def __call__(self, seeds: Seeds) -> RunResult:
-        """Sleep."""
-        time.sleep(self.seconds)
-        return self.result
 
 
 def executors(
