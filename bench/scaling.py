@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from itertools import count, pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 
 from airbench_var.campaign import Campaign
-from airbench_var.execution import Executor, MakeTrain, in_process, process_pool
+from airbench_var.execution import Executor, MakeTrain, in_process, on_ray, process_pool
+from airbench_var.execution.on_ray import Share, connect
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec
 from bench.schema import OURS, Row, device_name, row, take_turns
@@ -28,6 +30,9 @@ from bench.training_cpu import Sizes, chosen
 
 #: Timed turns at most, and runs of every slot that a turn times at least.
 TURNS, RUNS = 5, 2
+
+
+RAY = "Ray"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Way:
 EXECUTORS: Mapping[str, Way] = MappingProxyType(
     {
         OURS: Way(partial(process_pool, workers=2), 2),
+        **({RAY: Way(partial(on_ray, share=Share(), workers=2), 2)} if find_spec("ray") else {}),
         "pool of 1": Way(partial(process_pool, workers=1), 1),
         "in process": Way(in_process, 1),
     }
@@ -103,6 +109,8 @@ def executors(
     ways: Mapping[str, Way] = EXECUTORS,
 ) -> Generator[list[Row], None, None]:
     """Yield by executor the seconds of a run that sleeps so long: what is above that, handing over takes."""
+    if RAY in ways:
+        connect("local")  # or the cluster that this process has joined
     make_train = partial(Sleeps, seconds, examples)
     timers = {name: partial(run_s, way, make_train) for name, way in ways.items()}
     times_s = take_turns(timers, min(turns, TURNS), 0, limit_s)

@@ -25,6 +25,7 @@ from bench.scale.driver import Stretch, spread, sustained
 from bench.scale.million import Cost, of_making, of_records, of_rows
 from bench.scale.runs import DistinctRuns
 from bench.scale.slots import Simulation, simulate
+from bench.scale.transports import Transport, carried, transports
 from bench.schema import device_name
 from bench.store import folder_on_disk
 
@@ -44,6 +45,7 @@ class Sizes:
         (10_000, 20),
     )  #: seconds of each
     run_s: float = 1.0
+    waves: int = 15  #: of runs, one a slot, through real executors
     few_examples: int = 100
     many: int = 1_000_000
 
@@ -56,6 +58,7 @@ SMALL = Sizes(
     shown_runs=100,
     slots=((20, 0.2), (40, 0.2)),
     run_s=0.05,
+    waves=6,
     few_examples=40,
     many=1500,
 )
@@ -81,6 +84,7 @@ class Findings:
     making_us: float = 0.0  #: of each result's time, what went to making it
     shown: dict[str, list[Stretch]] = field(default_factory=dict)
     simulations: list[Simulation] = field(default_factory=list)
+    transports: list[Transport] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
     many: int
 
@@ -122,7 +126,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def measured(sizes: Sizes) -> Iterator[tuple[Findings, Table]]:
+def measured(sizes: Sizes, *, with_ray: bool = True) -> Iterator[tuple[Findings, Table]]:
     """Yield all that was found so far, and the table of what was found last."""
     runs, few = DistinctRuns(sizes.examples), DistinctRuns(sizes.few_examples)
     with folder_on_disk() as folder:
@@ -148,6 +152,14 @@ def measured(sizes: Sizes) -> Iterator[tuple[Findings, Table]]:
             found.simulations.append(simulate(runs, folder / "slots", slots, seconds, sizes.run_s))
             rmtree(folder / "slots")
         yield found, slots_table(found)
+
+        slots = sizes.slots[0][0]
+        for name, execute in transports(slots, with_ray=with_ray):
+            found.transports.append(
+                carried(name, execute, runs, folder / "slots", slots, sizes.waves, sizes.run_s)
+            )
+            rmtree(folder / "slots")
+        yield found, transports_table(found)
 
         found.costs += of_rows(runs, store, sizes.runs, sizes.many, found.rates)
         rmtree(store)
@@ -218,6 +230,27 @@ def slots_table(found: Findings) -> Table:
             f"{one.batch[0]:.0f} ({one.batch[1]} to {one.batch[2]})",
             str(one.updates),
             " to ".join(f"{size / 1e6:,.0f}" for size in one.memory_bytes),
+        )
+    return table
+
+
+def transports_table(found: Findings) -> Table:
+    """Return a row for each real executor."""
+    table = Table(
+        "executor",
+        title="The same slots as lanes of two processes, with results that are pickled, sent and read",
+        title_justify="left",
+    )
+    for heading in ("slots", "runs", "results/s", "of ideal", "CPU of the driver"):
+        table.add_column(heading, justify="right")
+    for one in found.transports:
+        table.add_row(
+            one.name,
+            f"{one.slots:,}",
+            f"{one.runs:,}",
+            f"{one.rate:,.0f}",
+            f"{one.share_of_ideal:.1%}",
+            f"{one.cpu_share:.0%}",
         )
     return table
 

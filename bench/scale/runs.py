@@ -1,5 +1,6 @@
 """Runs that no network made, no two of them alike, and a campaign to keep them in."""
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from airbench_var.campaign import Campaign
 from airbench_var.data import Dataset
 from airbench_var.data.dataset import Split
 from airbench_var.recipes import find_recipe
+from airbench_var.seeds import Seeds
 from airbench_var.store import Outcome, Predictions, RunResult, RunSpec
 from airbench_var.training import Settings
 from bench.keeping import CLASSES, FakeRuns
@@ -66,3 +68,16 @@ class DistinctRuns:
     def campaign(self, out: Path, runs: int) -> Campaign:
         """Return the campaign of so many of these runs."""
         return Campaign(recipe=find_recipe("tiny"), data=self.data, out=out, runs=runs, settings=Settings())
+
+
+@dataclass(frozen=True)
+class Asleep:
+    """What a worker trains: a run that takes a while and no core."""
+
+    runs: DistinctRuns
+    seconds: float
+
+    def __call__(self, seeds: Seeds) -> RunResult:
+        """Sleep, and return the result of a run that the seeds name."""
+        time.sleep(self.seconds)
+        return self.runs.result(seeds.init % 2**32)

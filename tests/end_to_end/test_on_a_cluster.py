@@ -13,6 +13,7 @@ import pytest
 from airbench_var.errors import DeviceError
 from airbench_var.store import Store
 from tests.end_to_end.test_main_job import command, is_running, matrices
+from tests.execution.ray_cluster import actors
 
 RUNS = 6
 ON_RAY = ["--executor", "ray", "--workers", "2", "--devices", "cpu", "--json"]
@@ -22,19 +23,6 @@ ON_RAY = ["--executor", "ray", "--workers", "2", "--devices", "cpu", "--json"]
 def environment(ray_nodes: Any) -> dict[str, str]:
     """What a shell on a machine of the cluster has."""
     return os.environ | {"RAY_ADDRESS": ray_nodes.address}
-
-
-def actors() -> list[str]:
-    """Return the process ids of all actors of this machine."""
-    titles = {path.parent.name: path for path in Path("/proc").glob("[0-9]*/cmdline")}
-    return [pid for pid, path in titles.items() if _title(path).startswith("ray::Actor")]
-
-
-def _title(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
 
 
 def events(store: Path) -> list[dict[str, Any]]:
@@ -60,7 +48,7 @@ def test_actors_and_driver_killed_and_run_again_give_the_same_matrices(
         assert left
         campaign.kill()
     deadline_s = time.monotonic() + 60
-    while any(is_running(pid) for pid in left):  # a killed driver leaves no one training on
+    while any(is_running(str(pid)) for pid in left):  # a killed driver leaves no one training on
         assert time.monotonic() < deadline_s, f"orphans: {left}"
         time.sleep(0.1)
     before = Store.open(out).committed_ids().tolist()
@@ -75,7 +63,7 @@ def test_actors_and_driver_killed_and_run_again_give_the_same_matrices(
     ) as campaign:
         while not (there := actors()) and campaign.poll() is None:
             time.sleep(0.01)
-        os.kill(int(there[0]), signal.SIGKILL)
+        os.kill(there[0], signal.SIGKILL)
         printed, messages = campaign.communicate(timeout=120)
     assert campaign.returncode == 0, messages
     assert json.loads(printed)  # and nothing of what Ray says of its dead worker

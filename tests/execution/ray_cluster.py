@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from airbench_var.execution.on_ray import connect
 from airbench_var.seeds import Seeds
 from airbench_var.store import RunResult
 from tests.execution.fake_runs import FakeRun
@@ -16,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def cluster(nodes: int = 2, *, connect: bool = True, **resources: float) -> Iterator[Any]:
-    """Yield a cluster with a head that has no room for workers, and nodes with these resources each."""
+def cluster(nodes: int = 2, **resources: float) -> Iterator[Any]:
+    """Yield a cluster that this process has joined: a head without room for workers, and nodes like these."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -29,8 +30,7 @@ def cluster(nodes: int = 2, *, connect: bool = True, **resources: float) -> Iter
     try:
         for _ in range(nodes):
             there.add_node(**(resources or {"num_cpus": 1}))
-        if connect:
-            ray.init(address=there.address, log_to_driver=False, logging_level=logging.ERROR)
+        connect(there.address)
         yield there
     finally:
         ray.shutdown()
@@ -62,3 +62,22 @@ def held(folder: Path) -> list[tuple[int, int]]:
             path.name.split("-") for path in sorted(files, key=lambda path: path.stat().st_mtime_ns)
         )
     ]
+
+
+def is_joined() -> bool:
+    """Whether this process is part of a cluster."""
+    import ray
+
+    return ray.is_initialized()
+
+
+def actors() -> list[int]:
+    """Return the processes of all our actors on this machine."""
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _is_actor(path)]
+
+
+def _is_actor(path: Path) -> bool:
+    try:
+        return path.read_bytes().startswith(b"ray::Actor")
+    except OSError:
+        return False

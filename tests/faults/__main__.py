@@ -64,6 +64,8 @@ def campaigns(*, short: bool) -> Iterator[Campaign]:
         examples=1_000 if short else 10_000,
         mean_s=0.02,
     )
+    if not short:  # the tests of executors on Ray kill some too
+        yield partial(killed_workers.kill_actors, kills=200, runs_at_a_time=500, examples=10_000, mean_s=0.02)
     yield partial(histories, times=15 if short else 1500)
 
 

@@ -7,9 +7,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,32 +18,57 @@ import numpy as np
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.errors import AirbenchVarError, RunsFailedError
-from airbench_var.execution import MakeTrain, Report, Stop, process_pool
+from airbench_var.execution import Executor, MakeTrain, Report, Stop, on_ray, process_pool
+from airbench_var.execution.on_ray import Share
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec, Store, verify
 from airbench_var.training import Settings
 from tests.execution.every_executor import instead
 from tests.execution.fake_runs import TellsItsPhase, predictions_of
+from tests.execution.ray_cluster import actors, cluster, is_joined
 from tests.faults.tally import Tally
 
 WORKERS = 2
 PHASES = ("preparing", "training", "handing over")
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of workers, and how to find their processes."""
+
+    name: str
+    execute: Executor
+    processes: Callable[[], list[int]]
+
+
+def kill_actors(folder: Path, kills: int, runs_at_a_time: int, examples: int, mean_s: float) -> Tally:
+    """The same as `kill_workers` with actors of a Ray cluster of two nodes on this machine."""
+    with nullcontext() if is_joined() else cluster(WORKERS, num_cpus=1):
+        crew = Kind("an actor on Ray", partial(on_ray, share=Share(), workers=WORKERS), actors)
+        return kill_workers(folder, kills, runs_at_a_time, examples, mean_s, kind=crew)
+
+
 def kill_workers(
-    folder: Path, kills: int, runs_at_a_time: int, examples: int, mean_s: float, seed: int = 0
+    folder: Path,
+    kills: int,
+    runs_at_a_time: int,
+    examples: int,
+    mean_s: float,
+    seed: int = 0,
+    kind: Kind | None = None,
 ) -> Tally:
     """Extend a campaign until so many of its workers were killed; another has the same runs and no kills.
 
     A run that fails for good must be named as failed, and the next command trains it.
     """
-    tally = Tally(f"SIGKILL to a worker of a pool of {WORKERS} ({' or '.join(PHASES)})")
+    kind = kind or Kind("a worker of a pool", partial(process_pool, workers=WORKERS), _workers)
+    tally = Tally(f"SIGKILL to {kind.name}, one of {WORKERS} ({' or '.join(PHASES)})")
     killed, whole = (_campaign(folder / name, examples) for name in ("killed", "whole"))
     phases = folder / "phases"
     phases.mkdir()
     fake = partial(TellsItsPhase, killed.data.test.labels_N, mean_s, phases)
-    pool = partial(instead, partial(process_pool, workers=WORKERS), fake)
+    pool = partial(instead, kind.execute, fake)
     rng, struck, failed, runs, extra_s = random.Random(seed), Counter[str](), 0, 0, list[float]()
 
     def extend(campaign: Campaign) -> tuple[float, set[int]]:
@@ -68,7 +93,7 @@ def kill_workers(
             tally.wrong("lost", f"{runs} runs: neither committed nor failed: {lost}", len(lost))
         if doubled := [run_id for run_id, times in ended.items() if times > 1]:
             tally.wrong("other_bytes", f"{runs} runs: more than one outcome of {doubled}", len(doubled))
-        if left := _workers():
+        if left := _left(kind):
             tally.wrong("stuck", f"{runs} runs: workers left behind: {left}")
         return elapsed_s, called
 
@@ -76,7 +101,7 @@ def kill_workers(
     while tally.tries < kills:
         runs += runs_at_a_time
         undisturbed_s, _ = extend(whole)
-        with _killing(rng, phases, kills - tally.tries) as strokes:
+        with _killing(rng, phases, kills - tally.tries, kind) as strokes:
             disturbed_s, called = extend(killed)
         tally.tries += strokes.total()
         struck.update(strokes)
@@ -87,7 +112,7 @@ def kill_workers(
         descriptors.append(len(os.listdir("/proc/self/fd")))  # noqa: PTH208
     if extend(killed)[1]:
         tally.wrong("stuck", "runs fail although nobody kills them")
-    if descriptors[-1] > descriptors[0]:
+    if descriptors[-1] > descriptors[0] and kind.processes is _workers:  # Ray has some of its own
         tally.wrong("stuck", f"open descriptors grew from {descriptors[0]} to {descriptors[-1]}")
     _compare(tally, killed, whole, runs)
     tally.notes.append(f"{runs:,} runs at n = {examples:,}, of which failed for good, then trained: {failed}")
@@ -141,6 +166,14 @@ def _named_as_failed(store: Path) -> set[int]:
     return {event["run_id"] for event in events if event["kind"] == "failed"}
 
 
+def _left(kind: Kind) -> list[int]:
+    """Return the workers that outlive their campaign; those on Ray are told to end, and take a moment."""
+    until_s = time.monotonic() + (0 if kind.processes is _workers else 20)
+    while (left := kind.processes()) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return left
+
+
 def _workers() -> list[int]:
     """Return the processes of this one's pool that are alive, or dead and not buried."""
     me = os.getpid()
@@ -168,7 +201,7 @@ def _phase(worker: int, phases: Path) -> str:
 
 
 @contextmanager
-def _killing(rng: random.Random, phases: Path, most: int) -> Iterator[Counter[str]]:
+def _killing(rng: random.Random, phases: Path, most: int, kind: Kind) -> Iterator[Counter[str]]:
     """Kill workers of this process within this context, at most so many; yields how many in which phase."""
     struck, over = Counter[str](), threading.Event()
     dead: set[int] = set()
@@ -177,7 +210,7 @@ def _killing(rng: random.Random, phases: Path, most: int) -> Iterator[Counter[st
     def strike(phase: str) -> bool:
         """Kill a worker in this phase. Thrice before a first run is not allowed: then the pool gives up."""
         nonlocal early
-        doing = {worker: _phase(worker, phases) for worker in _workers() if worker not in dead}
+        doing = {worker: _phase(worker, phases) for worker in kind.processes() if worker not in dead}
         if len(doing) == WORKERS and all(does in PHASES[1:] for does in doing.values()):
             early = 0
         for worker, does in doing.items():

@@ -15,6 +15,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("ray_nodes")  # so that it starts no cluster of its own
 def test_all_of_it_at_small_sizes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scale", "--small", "--json", "--out", "numbers.json"]) == 0
     printed, shown = capsys.readouterr()
@@ -25,6 +26,8 @@ def test_all_of_it_at_small_sizes(here: Path, capsys: pytest.CaptureFixture[str]
     assert [one["runs"] for one in found["rates"]] == [100, 200, 300, 400]
     assert [*found["shown"]] == [*SHOWN]
     assert [one["slots"] for one in found["simulations"]] == [20, 40]
+    assert [one["name"] for one in found["transports"]] == ["pool", "Ray"]
+    assert all(20 <= one["runs"] <= 80 and one["rate"] > 0 for one in found["transports"])
     costs = {(cost["what"], cost["runs"], cost["examples"]): cost for cost in found["costs"]}
     predictions = costs["predictions", SMALL.runs, SMALL.examples]
     assert predictions["factor"] == SMALL.many / SMALL.runs
