@@ -429,9 +429,9 @@ def test_a_suspect_waits_for_one_worker_and_the_others_stay_full() -> None:
 
 def test_a_suspect_goes_to_the_worker_that_is_free_first() -> None:
     """Worker 0 has room, but also a run that takes long; worker 1, the new one, has nothing to do."""
-    crew = FakeCrew(workers=2, lanes=2, runs={0: [Plan(100)], 2: [Plan(0.5, Died, how=KILLED)]})
+    crew = FakeCrew(workers=2, lanes=2, runs={0: [Plan(50)], 2: [Plan(0.5, Died, how=KILLED)]})
     outcomes(crew, specs(20))
-    assert [when for _, attempt, when, _ in crew.begun if attempt == 2] == pytest.approx([1.5, 2.5])
+    assert [when for _, attempt, when, _ in crew.begun if attempt == 2] == pytest.approx([2.5, 3.5])
 
 
 def test_each_lane_is_a_slot_of_its_own() -> None:
