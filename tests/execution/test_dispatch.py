@@ -216,7 +216,7 @@ def test_all_processes_may_be_stopped_and_go_on() -> None:
     """Ctrl-Z and an hour later `fg`: every clock went on, and no run did."""
     crew, stopped = FakeCrew(workers=2, runs={i: [Plan(4)] for i in range(8)}), 0
     for report in reports(crew, specs(8), limit_s=5):
-        if report is None and stopped < 3:
+        if report is None and crew.begun and stopped < 3:
             stopped += 1
             crew.now_s += 3600
             crew.coming = [(at_s + 3600, order, event) for at_s, order, event in crew.coming]
