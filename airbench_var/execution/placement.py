@@ -114,8 +114,12 @@ def choose_placement(
         raise UsageError(
             f"--executor in-process trains in one process, not in {workers}: choose pool or auto."
         )
+    if executor == "in-process" and run_limit_s is not None:
+        raise UsageError(
+            "--executor in-process cannot end a run that hangs, and so keeps no --run-timeout: choose pool."
+        )
     if executor == "auto":
-        executor = "in-process" if workers == 1 else "pool"
+        executor = "in-process" if workers == 1 and run_limit_s is None else "pool"
     placement = Placement(
         executor=executor,
         workers=workers,

@@ -212,8 +212,20 @@ def test_a_free_worker_has_its_next_run_before_anyone_looks_at_the_last_one() ->
             assert [run_id for run_id, *_ in crew.begun] == list(range(report.spec.run_id + 2))
 
 
+def test_all_processes_may_be_stopped_and_go_on() -> None:
+    """Ctrl-Z and an hour later `fg`: every clock went on, and no run did."""
+    crew, stopped = FakeCrew(workers=2, runs={i: [Plan(4)] for i in range(8)}), 0
+    for report in reports(crew, specs(8), limit_s=5):
+        if report is None and crew.begun and stopped < 3:
+            stopped += 1
+            crew.now_s += 3600
+            crew.coming = [(at_s + 3600, order, event) for at_s, order, event in crew.coming]
+    assert stopped == 3
+    assert crew.killed == []
+
+
 def test_time_that_was_spent_elsewhere_is_held_against_no_worker() -> None:
-    """Its run ended while nobody listened, for longer than the limit; or all was stopped by Ctrl-Z."""
+    """Its run ended while nobody listened, for longer than the limit."""
     crew = FakeCrew(lanes=2, runs={i: [Plan(1 + i % 2)] for i in range(40)})
     for report in reports(crew, specs(40), limit_s=5):
         if isinstance(report, Outcome):
@@ -261,6 +273,12 @@ def test_a_run_that_hangs_is_killed_after_what_was_asked_for_and_tried_again() -
     begun_s = next(when for run_id, _, when, _ in crew.begun if run_id == 0)
     assert number == 0
     assert 8 < killed_s - begun_s < 8.5
+
+
+def test_a_run_that_hangs_beside_others_that_end_is_killed_too() -> None:
+    crew = FakeCrew(lanes=2, runs={0: [HANGS]})
+    assert attempts(outcomes(crew, specs(20), limit_s=5))[0] == 2
+    assert crew.killed[0][1] < 7
 
 
 def test_a_run_that_hangs_three_times_is_given_up_with_the_reason() -> None:
@@ -407,6 +425,13 @@ def test_a_suspect_waits_for_one_worker_and_the_others_stay_full() -> None:
     done = outcomes(crew, specs(60))
     assert len(done) == 60
     assert crew.now_s < 60 / 6 + 12
+
+
+def test_a_suspect_goes_to_the_worker_that_is_free_first() -> None:
+    """Worker 0 has room, but also a run that takes long; worker 1, the new one, has nothing to do."""
+    crew = FakeCrew(workers=2, lanes=2, runs={0: [Plan(50)], 2: [Plan(0.5, Died, how=KILLED)]})
+    outcomes(crew, specs(20))
+    assert [when for _, attempt, when, _ in crew.begun if attempt == 2] == pytest.approx([2.5, 3.5])
 
 
 def test_each_lane_is_a_slot_of_its_own() -> None:
