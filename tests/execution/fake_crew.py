@@ -1,5 +1,6 @@
 """A crew that does what a test says, with a clock of its own: no process, no thread, no second of waiting."""
 
+import random
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
@@ -122,3 +123,36 @@ class FakeCrew:
 
     def close(self) -> None:
         self.closed += 1
+
+
+class Chaos(FakeCrew):
+    """Workers that do anything at any time: get ready or not, end, die, hang, come and go."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        super().__init__(workers=self.random.randint(1, 6), lanes=self.random.randint(1, 4))
+        self.death, self.hang = self.random.choice([(0, 0), (0.05, 0.0), (0.3, 0.1), (0.6, 0.3)])
+
+    def wanted(self) -> int:
+        if self.random.random() < 0.02:
+            self.workers = self.random.randint(1, 6)
+        return self.workers
+
+    def plan(self) -> Plan:
+        draw = self.random.random()
+        after_s = self.random.choice([0, 0.01, 0.5, 1, 3])
+        if draw < self.death:
+            gone = self.random.random() < 0.3
+            return Plan(after_s, Died, how="chance", with_its_machine=gone)
+        return HANGS if draw < self.death + self.hang else Plan(after_s)
+
+    def start(self, worker: Worker) -> None:
+        plan = self.plan()
+        if plan.after_s == NEVER_S or (plan.event and not plan.more["with_its_machine"]):
+            plan = Plan()  # of deaths at the start the others tell
+        self.starts[worker.number] = [plan]
+        super().start(worker)
+
+    def give(self, worker: Worker, lane: int, spec: RunSpec) -> None:
+        self.runs[spec.run_id] = [self.plan()]
+        super().give(worker, lane, spec)

@@ -1,6 +1,5 @@
 """Order, retries, giving up, time limits and suspects, with a crew that does what a test says."""
 
-import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
@@ -16,11 +15,10 @@ from airbench_var.execution.dispatch import (
     LEAST_S,
     Died,
     Raised,
-    Worker,
     dispatch,
 )
 from airbench_var.store import Outcome, RunSpec
-from tests.execution.fake_crew import DIES, HANGS, KILLED, NEVER_S, RESULT, FakeCrew, Plan, spec, specs
+from tests.execution.fake_crew import DIES, HANGS, KILLED, RESULT, Chaos, FakeCrew, Plan, spec, specs
 
 
 def reports(
@@ -361,39 +359,6 @@ def test_the_crew_is_closed_in_every_way_of_leaving(way: str) -> None:
         with pytest.raises((WorkerError, KeyError)):
             list(found)
     assert crew.closed == 1
-
-
-class Chaos(FakeCrew):
-    """Workers that do anything at any time: get ready or not, end, die, hang, come and go."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        super().__init__(workers=self.random.randint(1, 6), lanes=self.random.randint(1, 4))
-        self.death, self.hang = self.random.choice([(0, 0), (0.05, 0.0), (0.3, 0.1), (0.6, 0.3)])
-
-    def wanted(self) -> int:
-        if self.random.random() < 0.02:
-            self.workers = self.random.randint(1, 6)
-        return self.workers
-
-    def plan(self) -> Plan:
-        draw = self.random.random()
-        after_s = self.random.choice([0, 0.01, 0.5, 1, 3])
-        if draw < self.death:
-            gone = self.random.random() < 0.3
-            return Plan(after_s, Died, how="chance", with_its_machine=gone)
-        return HANGS if draw < self.death + self.hang else Plan(after_s)
-
-    def start(self, worker: Worker) -> None:
-        plan = self.plan()
-        if plan.after_s == NEVER_S or (plan.event and not plan.more["with_its_machine"]):
-            plan = Plan()  # of deaths at the start the others tell
-        self.starts[worker.number] = [plan]
-        super().start(worker)
-
-    def give(self, worker: Worker, lane: int, spec: RunSpec) -> None:
-        self.runs[spec.run_id] = [self.plan()]
-        super().give(worker, lane, spec)
 
 
 @pytest.mark.parametrize("block", range(4))
