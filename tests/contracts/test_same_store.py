@@ -67,7 +67,7 @@ def test_any_executor_and_any_order(execute: Executor, campaign: Campaign, tmp_p
 def test_any_number_of_deaths(execute: Executor, campaign: Campaign, tmp_path: Path) -> None:
     """Runs that kill their worker once or twice are trained all the same."""
     seeds = [seeds_of_run(campaign.seed, run_id).init for run_id in range(RUNS)]
-    deadly = {seeds[3]: 1, seeds[50]: 2, seeds[51]: 1, seeds[RUNS - 1]: 1}
+    deadly = {seeds[3]: 1, seeds[50]: 2, seeds[120]: 1, seeds[RUNS - 1]: 1}  # none beside another
     fake = partial(TakesItsTime, campaign.data.test.labels_N, deadly, tmp_path)
     out = tmp_path / "store"
     run_campaign(replace(campaign, out=out), execute=partial(instead, execute, fake))
