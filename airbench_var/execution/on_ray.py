@@ -93,7 +93,14 @@ def connect(address: str | None) -> tuple[Sequence[Mapping[str, float]], str]:
             f"--address {address}: Ray Client is not supported. Give the command on a machine of the "
             "cluster, with the address that `ray start` printed, or none."
         )
-    if not ray.is_initialized():
+    if ray.is_initialized():
+        joined = ray.get_runtime_context().gcs_address
+        if address not in ("auto", "local", joined):
+            raise UsageError(
+                f"--address {address}: this process is part of the Ray cluster at {joined} already. Leave it "
+                "out."
+            )
+    else:
         _refuse_silence(address)
         own: Any = {"include_dashboard": False} if address == "local" else {}
         try:
@@ -103,15 +110,11 @@ def connect(address: str | None) -> tuple[Sequence[Mapping[str, float]], str]:
                 f"no Ray cluster at --address {address}: {error}\nStart one with `ray start --head`, and on "
                 "each other machine `ray start --address HOST:6379`; or --address local for this one alone."
             ) from error
-    joined = ray.get_runtime_context().gcs_address
-    if address not in ("auto", "local", joined):
-        raise UsageError(
-            f"--address {address}: this process is part of the Ray cluster at {joined} already. Leave it out."
-        )
     # Ray would print what its daemons say of a dead worker to our stdout; its debugger turns that off so.
     ray._private.worker._worker_logs_enabled = False
     machines = _machines()
-    return machines, f"{len(machines)} machines of the Ray cluster at {joined}"
+    where = ray.get_runtime_context().gcs_address
+    return machines, f"{len(machines)} machines of the Ray cluster at {where}"
 
 
 def _refuse_silence(address: str) -> None:

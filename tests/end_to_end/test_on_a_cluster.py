@@ -54,9 +54,9 @@ def test_actors_and_driver_killed_and_run_again_give_the_same_matrices(
     before = Store.open(out).committed_ids().tolist()
     assert 1 <= len(before) < RUNS
 
+    port = environment["RAY_ADDRESS"].rpartition(":")[2]
     with subprocess.Popen(
-        command(out, *ON_RAY),
-        env=environment,
+        command(out, *ON_RAY, "--address", f"localhost:{port}"),  # by name, and not as Ray writes it
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
