@@ -103,8 +103,8 @@ def connect(address: str | None) -> tuple[Sequence[Mapping[str, float]], str]:
                 f"no Ray cluster at --address {address}: {error}\nStart one with `ray start --head`, and on "
                 "each other machine `ray start --address HOST:6379`; or --address local for this one alone."
             ) from error
-    joined = ray.get_runtime_context().gcs_address
-    if address not in ("auto", "local", joined):
+        joined = ray.get_runtime_context().gcs_address  # by number, also where a name was given
+    elif address not in ("auto", "local", joined := ray.get_runtime_context().gcs_address):
         raise UsageError(
             f"--address {address}: this process is part of the Ray cluster at {joined} already. Leave it out."
         )
