@@ -114,8 +114,13 @@ def choose_placement(
         raise UsageError(
             f"--executor in-process trains in one process, not in {workers}: choose pool or auto."
         )
-    if executor == "auto":
-        executor = "in-process" if workers == 1 else "pool"
+    if executor == "in-process" and run_limit_s is not None:
+        raise UsageError(
+            "--run-timeout ends a worker that hangs, and --executor in-process has none but this process: "
+            "choose pool or auto, or leave it out."
+        )
+    if executor == "auto":  # this process can wait for itself alone, not end itself
+        executor = "in-process" if workers == 1 and run_limit_s is None else "pool"
     placement = Placement(
         executor=executor,
         workers=workers,
