@@ -100,6 +100,11 @@ def choose_placement(
             workers, why = max(1, cores // threads), f"{cores} CPU cores, {threads} for each run"
     else:
         why = "asked for"
+    if executor == "in-process" and len(gpus) > 1:
+        raise UsageError(
+            f"--executor in-process trains on one GPU, not on {len(gpus)}: name it, as --devices cuda:0, or "
+            "choose pool or auto."
+        )
     if len(gpus) > 1 and workers % len(gpus):
         raise UsageError(
             f"--workers {workers} do not share {len(gpus)} GPUs evenly. Leave it out for one on each, or "
