@@ -74,6 +74,20 @@ def print_json(values: Mapping[str, Any]) -> None:
     print(json.dumps(values, indent=2, allow_nan=False))
 
 
+def open_closed_streams() -> None:
+    """Let standard streams that were closed for us, as by `>&-`, lead to nowhere.
+
+    Otherwise the next file that is opened, one of the store say, would get what is written to them.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
+        pass
+    os.close(fd)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
     """Print within this context; a reader of our output who left, as `| head` does, is no error."""

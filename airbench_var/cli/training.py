@@ -61,7 +61,7 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
         "--executor",
         choices=("auto", "in-process", "pool", "ray"),
         default="auto",
-        help="where runs are trained; auto is a pool if there is more than one worker",
+        help="where runs are trained; auto is a pool if there is more than one worker, or a --run-timeout",
     )
     how.add_argument(
         "--workers",

@@ -244,16 +244,13 @@ class _Actors:
         )
 
     def _fault(self, worker: Worker, error: BaseException) -> Event:
-        from ray.exceptions import ActorUnavailableError, RayTaskError
+        from ray.exceptions import RayTaskError
 
         if isinstance(error, RayTaskError):
             cause = getattr(error, "cause", None)
             return Raised(worker, cause if isinstance(cause, AirbenchVarError) else _plain(str(error)))
-        text = _plain(str(error))
-        # Ray tells that a machine cannot be reached before it knows that it is lost, if it is.
-        gone = isinstance(error, ActorUnavailableError) or "node" in text.partition("Worker exit detail")[0]
         self.kill(worker)
-        return Died(worker, "its machine cannot be reached" if gone else _how(text), with_its_machine=gone)
+        return _death(worker, error)
 
     def kill(self, worker: Worker) -> None:
         import ray
@@ -265,6 +262,18 @@ class _Actors:
         for worker in list(self._actors):
             self.kill(worker)
         self._arms_there = None
+
+
+def _death(worker: Worker, error: BaseException) -> Died:
+    """Return how an actor died, which Ray tells by an exception."""
+    from ray.exceptions import ActorUnavailableError, OutOfMemoryError
+
+    if isinstance(error, OutOfMemoryError):  # which names the machine, but did not lose it
+        return Died(worker, "Ray ended it because its machine ran out of memory")
+    text = _plain(str(error))
+    # Ray tells that a machine cannot be reached before it knows that it is lost, if it is.
+    gone = isinstance(error, ActorUnavailableError) or "node" in text.partition("Worker exit detail")[0]
+    return Died(worker, "its machine cannot be reached" if gone else _how(text), with_its_machine=gone)
 
 
 def _plain(text: str) -> str:

@@ -100,6 +100,11 @@ def choose_placement(
             workers, why = max(1, cores // threads), f"{cores} CPU cores, {threads} for each run"
     else:
         why = "asked for"
+    if executor == "in-process" and len(gpus) > 1:
+        raise UsageError(
+            f"--executor in-process trains on one GPU, not on {len(gpus)}: name it, as --devices cuda:0, or "
+            "choose pool or auto."
+        )
     if len(gpus) > 1 and workers % len(gpus):
         raise UsageError(
             f"--workers {workers} do not share {len(gpus)} GPUs evenly. Leave it out for one on each, or "
@@ -116,9 +121,10 @@ def choose_placement(
         )
     if executor == "in-process" and run_limit_s is not None:
         raise UsageError(
-            "--executor in-process cannot end a run that hangs, and so keeps no --run-timeout: choose pool."
+            "--run-timeout ends a worker that hangs, and --executor in-process has none but this process: "
+            "choose pool or auto, or leave it out."
         )
-    if executor == "auto":
+    if executor == "auto":  # this process can wait for itself alone, not end itself
         executor = "in-process" if workers == 1 and run_limit_s is None else "pool"
     placement = Placement(
         executor=executor,

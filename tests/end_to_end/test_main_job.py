@@ -64,6 +64,20 @@ def test_killed_and_run_again_gives_the_same_matrices(whole: Path, tmp_path: Pat
     assert matrices(out) == matrices(whole)
 
 
+@pytest.mark.parametrize("closed", [">&- 2>&-", "<&- >&- 2>&-", ">&-"])
+def test_closed_streams_neither_end_it_nor_lead_into_the_store(
+    closed: str, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "store"
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command(out, "--workers", "1")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert matrices(out) == matrices(whole)
+
+
 def test_ctrl_c_keeps_everything_and_says_so(tmp_path: Path) -> None:
     out = tmp_path / "store"
     campaign = subprocess.Popen(

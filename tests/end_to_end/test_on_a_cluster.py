@@ -21,8 +21,8 @@ ON_RAY = ["--executor", "ray", "--workers", "2", "--devices", "cpu", "--json"]
 
 @pytest.fixture
 def environment(ray_nodes: Any) -> dict[str, str]:
-    """What a shell on a machine of the cluster has."""
-    return os.environ | {"RAY_ADDRESS": ray_nodes.address}
+    """What a shell on a machine of the cluster has; Ray itself goes by the number of this name."""
+    return os.environ | {"RAY_ADDRESS": f"localhost:{ray_nodes.address.rpartition(':')[2]}"}
 
 
 def events(store: Path) -> list[dict[str, Any]]:

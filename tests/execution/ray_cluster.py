@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,11 +27,13 @@ def cluster(nodes: int = 2, **resources: float) -> Iterator[Any]:
     before = {name: os.environ.get(name) for name in here}
     os.environ |= here
     logging.getLogger("ray").setLevel(logging.ERROR)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     there = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         for _ in range(nodes):
             there.add_node(**(resources or {"num_cpus": 1}))
         connect(there.address)
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would stay for all other tests
         yield there
     finally:
         ray.shutdown()

@@ -14,6 +14,7 @@ import pytest
 from airbench_var import machine
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.execution import Notice, Report, choose_on_ray, on_ray
+from airbench_var.execution.dispatch import Worker
 from airbench_var.execution.on_ray import Share, connect
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec
@@ -208,6 +209,21 @@ def _refused(address: str) -> None:
     from airbench_var.execution.on_ray import _refuse_silence
 
     _refuse_silence(address)
+
+
+def test_a_death_for_want_of_memory_is_no_loss_of_the_machine() -> None:
+    """Otherwise workers for which there is not enough memory would be started for ever."""
+    from ray.exceptions import ActorUnavailableError, OutOfMemoryError
+
+    from airbench_var.execution.on_ray import _death
+
+    text = "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 10.0.0.2"
+    death = _death(Worker(0), OutOfMemoryError(text))
+    assert (death.how, death.with_its_machine) == (
+        "Ray ended it because its machine ran out of memory",
+        False,
+    )
+    assert _death(Worker(0), ActorUnavailableError("no answer", None)).with_its_machine
 
 
 def test_a_second_cluster_is_refused(ray_nodes: Any) -> None:

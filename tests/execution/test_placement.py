@@ -24,9 +24,10 @@ def choose(executor: Any = "auto", **changes: Any) -> Placement:
         ({"threads": 16}, "in-process", 1, ()),
         ({"workers": 1}, "in-process", 1, ()),
         ({"workers": 1, "executor": "pool"}, "pool", 1, ()),
-        ({"workers": 1, "run_limit_s": 60}, "pool", 1, ()),
         ({"executor": "in-process"}, "in-process", 1, ()),
         ({"gpus": ["0"]}, "in-process", 1, ()),
+        ({"gpus": ["0"], "run_limit_s": 60}, "pool", 1, ("0",)),
+        ({"workers": 1, "run_limit_s": 60}, "pool", 1, ()),
         ({"gpus": ["0"], "workers": 2}, "pool", 2, ("0",)),
         ({"gpus": ["4", "7"]}, "pool", 2, ("4", "7")),
         ({"gpus": ["4", "7"], "runs_per_device": 2}, "pool", 2, ("4", "7")),
@@ -48,8 +49,11 @@ def test_choices(given: dict[str, Any], executor: str, workers: int, gpus: tuple
         ({"gpus": ["0", "1"], "workers": 3}, "do not share 2 GPUs evenly"),
         ({"gpus": ["0", "1"], "workers": 1}, "do not share 2 GPUs evenly"),
         ({"executor": "in-process", "workers": 2}, "in one process, not in 2"),
-        ({"executor": "in-process", "run_limit_s": 60}, "cannot end a run that hangs"),
-        ({"executor": "in-process", "gpus": ["0", "1"]}, "do not share 2 GPUs evenly"),
+        ({"executor": "in-process", "run_limit_s": 60}, "--run-timeout ends a worker that hangs"),
+        (
+            {"executor": "in-process", "gpus": ["0", "1"]},
+            "on one GPU, not on 2: name it, as --devices cuda:0",
+        ),
     ],
 )
 def test_contradictions_are_refused(given: dict[str, Any], message: str) -> None:
