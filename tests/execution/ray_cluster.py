@@ -27,13 +27,24 @@ def cluster(nodes: int = 2, **resources: float) -> Iterator[Any]:
     before = {name: os.environ.get(name) for name in here}
     os.environ |= here
     logging.getLogger("ray").setLevel(logging.ERROR)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    there = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+
+    class Quiet(Cluster):
+        """Its nodes take no signals that are for the tests."""
+
+        def add_node(self, *arguments: Any, **options: Any) -> Any:
+            before = signal.getsignal(signal.SIGTERM)
+            try:
+                return super().add_node(*arguments, **options)
+            finally:
+                signal.signal(signal.SIGTERM, before)
+
+    there = Quiet(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         for _ in range(nodes):
             there.add_node(**(resources or {"num_cpus": 1}))
+        before_it = signal.getsignal(signal.SIGTERM)
         connect(there.address)
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's would stay for all other tests
+        signal.signal(signal.SIGTERM, before_it)
         yield there
     finally:
         ray.shutdown()
