@@ -221,6 +221,15 @@ def test_time_that_was_spent_elsewhere_is_held_against_no_worker() -> None:
     assert crew.killed == []
 
 
+def test_a_run_that_was_stopped_with_everything_else_is_not_taken_to_hang() -> None:
+    """Ctrl-Z for 50 s while it was under way: it ends 59 s after the other, 9 of them within a limit of 20."""
+    crew = FakeCrew(lanes=2, runs={0: [Plan(60)], 1: [Plan(1)]})
+    for report in reports(crew, specs(2), limit_s=20):
+        if isinstance(report, Outcome) and report.spec.run_id == 1:
+            crew.now_s += 50
+    assert crew.killed == []
+
+
 def test_stop_takes_no_new_spec_and_finishes_those_under_way() -> None:
     crew, done = FakeCrew(workers=3), list[int]()
     begun_when_stopped = 0
