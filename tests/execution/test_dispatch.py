@@ -298,10 +298,16 @@ def test_without_a_limit_nothing_hangs_before_three_have_ended() -> None:
 
 
 def test_a_worker_that_hangs_while_it_prepares_is_replaced() -> None:
-    crew = FakeCrew(workers=5, starts={4: [HANGS]}, runs={i: [Plan(100)] for i in range(20)})
+    crew = FakeCrew(workers=5, starts={4: [HANGS]}, runs={i: [Plan(300)] for i in range(20)})
     assert len(outcomes(crew, specs(20))) == 20
     assert [number for number, _ in crew.killed] == [4]
     assert crew.started == [0, 1, 2, 3, 4, 4]
+
+
+def test_a_machine_that_compiles_what_others_found_compiled_is_waited_for() -> None:
+    crew = FakeCrew(workers=5, starts={4: [Plan(300)]}, runs={i: [Plan(100)] for i in range(20)})
+    assert len(outcomes(crew, specs(20))) == 20
+    assert (crew.killed, crew.started) == ([], [0, 1, 2, 3, 4])
 
 
 def test_preparing_is_not_measured_by_the_limit_of_a_run() -> None:
