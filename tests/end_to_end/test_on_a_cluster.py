@@ -67,7 +67,7 @@ def test_actors_and_driver_killed_and_run_again_give_the_same_matrices(
     assert 1 <= len(before) < RUNS
 
     with subprocess.Popen(
-        command(out, *ON_RAY),
+        command(out, *ON_RAY, "--workers", "1"),  # of two, the other could do all before the death is known
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
