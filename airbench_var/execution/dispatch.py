@@ -135,7 +135,9 @@ class Patience:
         """What was asked for; otherwise much more than any took so far, and no limit as long as few ended."""
         if self._asked_s is not None:
             return self._asked_s
-        return max(self._least_s, TIMES_THE_LONGEST * self._longest_s) if self._ended >= ENDED_BEFORE else math.inf
+        if self._ended < ENDED_BEFORE:
+            return math.inf
+        return max(self._least_s, TIMES_THE_LONGEST * self._longest_s)
 
 
 class Work:

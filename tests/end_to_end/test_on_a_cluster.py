@@ -24,17 +24,23 @@ def environment(ray_nodes: Any) -> dict[str, str]:
     return os.environ | {"RAY_ADDRESS": f"localhost:{ray_nodes.address.rpartition(':')[2]}"}
 
 
-def actors() -> list[str]:
-    """Return the process ids of all actors of this machine."""
-    titles = {path.parent.name: path for path in Path("/proc").glob("[0-9]*/cmdline")}
-    return [pid for pid, path in titles.items() if _title(path).startswith("ray::Actor")]
+def actors(environment: dict[str, str]) -> list[str]:
+    """Return the process ids of the cluster's actors; those of other clusters are nobody's to kill here."""
+    port = environment["RAY_ADDRESS"].rpartition(":")[2]
+    pids = [path.name for path in Path("/proc").glob("[0-9]*")]
+    there = [pid for pid in pids if _read(pid, "cmdline").startswith("ray::Actor")]
+    return [pid for pid in there if f":{port}\0" in _read(_parent(pid), "cmdline")]
 
 
-def _title(path: Path) -> str:
+def _parent(pid: str) -> str:
+    return _read(pid, "stat").rpartition(")")[2].split()[1]
+
+
+def _read(pid: str, name: str) -> str:
     try:
-        return path.read_text()
+        return Path(f"/proc/{pid}/{name}").read_text()
     except OSError:
-        return ""
+        return ") ? 0" if name == "stat" else ""  # it has just ended
 
 
 def events(store: Path) -> list[dict[str, Any]]:
@@ -56,7 +62,7 @@ def test_actors_and_driver_killed_and_run_again_give_the_same_matrices(
         for line in campaign.stderr:  # the first progress line comes after the first commit
             if "networks_per_hour" in line:
                 break
-        left = actors()
+        left = actors(environment)
         assert left
         campaign.kill()
     deadline_s = time.monotonic() + 60
@@ -73,7 +79,7 @@ def test_actors_and_driver_killed_and_run_again_give_the_same_matrices(
         stderr=subprocess.PIPE,
         text=True,
     ) as campaign:
-        while not (there := actors()) and campaign.poll() is None:
+        while not (there := actors(environment)) and campaign.poll() is None:
             time.sleep(0.01)
         os.kill(int(there[0]), signal.SIGKILL)
         printed, messages = campaign.communicate(timeout=120)
