@@ -222,7 +222,7 @@ def test_time_that_was_spent_elsewhere_is_held_against_no_worker() -> None:
 
 
 def test_a_run_that_was_stopped_with_everything_else_is_not_taken_to_hang() -> None:
-    """Ctrl-Z for 50 s while it was under way: it ends 59 s after the other, 9 of them within a limit of 20."""
+    """Ctrl-Z for 50 s while it was under way: it ends 59 s after the other, 9 of them in a limit of 20."""
     crew = FakeCrew(lanes=2, runs={0: [Plan(60)], 1: [Plan(1)]})
     for report in reports(crew, specs(2), limit_s=20):
         if isinstance(report, Outcome) and report.spec.run_id == 1:
