@@ -26,6 +26,10 @@ from airbench_var.store.rows import Outcome, RunResult, RunSpec
 #: than so many seconds, is taken to hang; not before so many have ended.
 TIMES_THE_LONGEST, LEAST_S, ENDED_BEFORE = 10, 60.0, 3
 
+#: The same for preparing: a machine that joins may have to fetch the data and to compile for minutes what the
+#: first ones found in their caches.
+LEAST_TO_PREPARE_S = 600.0
+
 #: More time than this between two looks at the workers was spent elsewhere, and is held against none of them:
 #: whoever takes the outcomes wrote to a slow disk, or all of this was stopped by Ctrl-Z.
 LONGEST_TURN_S = 2 * POLL_S
@@ -119,8 +123,8 @@ class Crew(Protocol):
 class Patience:
     """How long something may take before it is taken to hang."""
 
-    def __init__(self, asked_s: float | None = None) -> None:
-        self._asked_s, self._longest_s, self._ended = asked_s, 0.0, 0
+    def __init__(self, asked_s: float | None = None, least_s: float = LEAST_S) -> None:
+        self._asked_s, self._least_s, self._longest_s, self._ended = asked_s, least_s, 0.0, 0
 
     def learn(self, seconds: float) -> None:
         """Take note of how long one took that has ended."""
@@ -131,7 +135,9 @@ class Patience:
         """What was asked for; otherwise much more than any took so far, and no limit as long as few ended."""
         if self._asked_s is not None:
             return self._asked_s
-        return max(LEAST_S, TIMES_THE_LONGEST * self._longest_s) if self._ended >= ENDED_BEFORE else math.inf
+        if self._ended < ENDED_BEFORE:
+            return math.inf
+        return max(self._least_s, TIMES_THE_LONGEST * self._longest_s)
 
 
 class Work:
@@ -193,7 +199,7 @@ class _Dispatcher:
         self.work = Work(specs)
         self.team: dict[int, Worker] = {}  #: by number
         self.under_way = 0
-        self.training, self.preparing = Patience(run_limit_s), Patience()
+        self.training, self.preparing = Patience(run_limit_s), Patience(least_s=LEAST_TO_PREPARE_S)
         self.deaths_at_start: Counter[int] = Counter()  #: in a row, by number
         self.left_out: set[int] = set()  #: numbers whose workers never get ready
         self.wanted = 0  #: as the crew last said

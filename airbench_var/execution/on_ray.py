@@ -108,7 +108,8 @@ def connect(address: str | None) -> tuple[Sequence[Mapping[str, float]], str]:
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise DeviceError(
                 f"no Ray cluster at --address {address}: {error}\nStart one with `ray start --head`, and on "
-                "each other machine `ray start --address HOST:6379`; or --address local for this one alone."
+                "each other machine `ray start --address HOST:6379`; or --address local for this one alone. "
+                "If it runs and asks for a token, RAY_AUTH_MODE=token shows yours."
             ) from error
     # Ray would print what its daemons say of a dead worker to our stdout; its debugger turns that off so.
     ray._private.worker._worker_logs_enabled = False

@@ -155,8 +155,15 @@ def choose_on_ray(
         raise UsageError(
             f"--devices {device}: Ray chooses among the GPUs of its machines. Choose auto, cpu or cuda."
         )
+    if round(gpu_share, 4) != gpu_share:
+        raise UsageError(f"--gpu-share {gpu_share}: Ray divides a GPU into 10,000 parts. Give four decimals.")
     machines, where = connect(address)
     if device == "auto":
+        if not any(resources.get("CPU") for resources in machines):
+            raise DeviceError(
+                "--devices auto: the Ray cluster has no machine with room for a worker to choose by. Add one "
+                "with `ray start --address`, or say --devices cuda (or cpu) and --workers K to wait for some."
+            )
         device = "cuda" if any(resources.get("GPU") for resources in machines) else "cpu"
     if device == "cpu" and (runs_per_device > 1 or gpu_share < 1):
         raise UsageError(

@@ -154,11 +154,11 @@ class _Processes:
         self._processes.pop(worker).bury()
 
     def close(self) -> None:
-        atexit.unregister(self.close)
         for one in self._processes.values():
             one.kill()
         while self._processes:
             self._processes.popitem()[1].bury()
+        atexit.unregister(self.close)  # the last: one more Ctrl-C may have come before
 
 
 def _listen(connection: Connection, arms: bytes, worker: Worker, events: "SimpleQueue[Event]") -> None:

@@ -85,13 +85,27 @@ def is_joined() -> bool:
     return ray.is_initialized()
 
 
-def actors() -> list[int]:
-    """Return the processes of all our actors on this machine."""
-    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _is_actor(path)]
+def joined() -> str:
+    """Return the address of the cluster that this process is part of."""
+    import ray
+
+    return ray.get_runtime_context().gcs_address
 
 
-def _is_actor(path: Path) -> bool:
+def actors(address: str) -> list[int]:
+    """Return the processes of a cluster's actors on this machine; those of others are nobody's to kill."""
+    port = address.rpartition(":")[2]
+    pids = [path.name for path in Path("/proc").glob("[0-9]*")]
+    there = [pid for pid in pids if _read(pid, "cmdline").startswith("ray::Actor")]
+    return [int(pid) for pid in there if f":{port}\0" in _read(_parent(pid), "cmdline")]
+
+
+def _parent(pid: str) -> str:
+    return _read(pid, "stat").rpartition(")")[2].split()[1]
+
+
+def _read(pid: str, name: str) -> str:
     try:
-        return path.read_bytes().startswith(b"ray::Actor")
+        return Path(f"/proc/{pid}/{name}").read_text()
     except OSError:
-        return False
+        return ") ? 0" if name == "stat" else ""  # it has just ended

@@ -113,6 +113,15 @@ def test_time_that_was_spent_elsewhere_is_held_against_no_worker() -> None:
     assert crew.killed == []
 
 
+def test_a_run_that_was_stopped_with_everything_else_is_not_taken_to_hang() -> None:
+    """Ctrl-Z for 50 s while it was under way: it ends 59 s after the other, 9 of them in a limit of 20."""
+    crew = FakeCrew(lanes=2, runs={0: [Plan(60)], 1: [Plan(1)]})
+    for report in reports(crew, specs(2), limit_s=20):
+        if isinstance(report, Outcome) and report.spec.run_id == 1:
+            crew.now_s += 50
+    assert crew.killed == []
+
+
 def test_stop_takes_no_new_spec_and_finishes_those_under_way() -> None:
     crew, done = FakeCrew(workers=3), list[int]()
     begun_when_stopped = 0
@@ -187,10 +196,16 @@ def test_without_a_limit_nothing_hangs_before_three_have_ended() -> None:
 
 
 def test_a_worker_that_hangs_while_it_prepares_is_replaced() -> None:
-    crew = FakeCrew(workers=5, starts={4: [HANGS]}, runs={i: [Plan(100)] for i in range(20)})
+    crew = FakeCrew(workers=5, starts={4: [HANGS]}, runs={i: [Plan(300)] for i in range(20)})
     assert len(outcomes(crew, specs(20))) == 20
     assert [number for number, _ in crew.killed] == [4]
     assert crew.started == [0, 1, 2, 3, 4, 4]
+
+
+def test_a_machine_that_compiles_what_others_found_compiled_is_waited_for() -> None:
+    crew = FakeCrew(workers=5, starts={4: [Plan(300)]}, runs={i: [Plan(100)] for i in range(20)})
+    assert len(outcomes(crew, specs(20))) == 20
+    assert (crew.killed, crew.started) == ([], [0, 1, 2, 3, 4])
 
 
 def test_preparing_is_not_measured_by_the_limit_of_a_run() -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from airbench_var.errors import UsageError
-from airbench_var.execution import Placement, choose_placement
+from airbench_var.errors import DeviceError, UsageError
+from airbench_var.execution import Placement, choose_on_ray, choose_placement
+from airbench_var.execution import placement as placement_module
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec
 from tests.execution.fake_runs import FakeRun
@@ -50,10 +51,7 @@ def test_choices(given: dict[str, Any], executor: str, workers: int, gpus: tuple
         ({"gpus": ["0", "1"], "workers": 1}, "do not share 2 GPUs evenly"),
         ({"executor": "in-process", "workers": 2}, "in one process, not in 2"),
         ({"executor": "in-process", "run_limit_s": 60}, "--run-timeout ends a worker that hangs"),
-        (
-            {"executor": "in-process", "gpus": ["0", "1"]},
-            "on one GPU, not on 2: name it, as --devices cuda:0",
-        ),
+        ({"executor": "in-process", "gpus": ["0", "1"]}, "on one GPU, not on 2: name it, as --devices"),
     ],
 )
 def test_contradictions_are_refused(given: dict[str, Any], message: str) -> None:
@@ -78,3 +76,25 @@ def test_a_placement_trains_in_as_many_slots_as_it_says(placement: Placement) ->
     ]
     assert {outcome.worker for outcome in done} <= set(range(placement.slots))
     assert len(done) == 40
+
+
+def choose_in_a_cluster_of(*machines: dict[str, float], **changes: Any) -> tuple[Placement, str]:
+    given = {"address": None, "device": "auto", "workers": 4, "runs_per_device": 1, "gpu_share": 1.0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placement_module, "connect", lambda address: (machines, "a cluster"))
+        return choose_on_ray(**(given | changes), threads=1)[:2]  # type: ignore[arg-type]
+
+
+def test_a_kind_of_device_is_not_guessed_from_machines_that_are_not_there_yet() -> None:
+    head: dict[str, float] = {"memory": 1e9}
+    assert choose_in_a_cluster_of(head, {"CPU": 4.0})[1] == "cpu"
+    assert choose_in_a_cluster_of(head, {"CPU": 4.0, "GPU": 1.0})[1] == "cuda"
+    with pytest.raises(DeviceError, match="say --devices cuda"):
+        choose_in_a_cluster_of(head)
+    assert choose_in_a_cluster_of(head, device="cuda")[0].workers == 4
+
+
+def test_a_share_of_a_gpu_that_ray_cannot_give_is_refused() -> None:
+    assert choose_in_a_cluster_of({"CPU": 4.0, "GPU": 1.0}, gpu_share=0.3333)[0].share.gpus == 0.3333
+    with pytest.raises(UsageError, match="four decimals"):
+        choose_in_a_cluster_of({"CPU": 4.0, "GPU": 1.0}, gpu_share=0.33333)

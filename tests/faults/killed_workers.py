@@ -26,7 +26,7 @@ from airbench_var.store import Outcome, RunSpec, Store, verify
 from airbench_var.training import Settings
 from tests.execution.every_executor import instead
 from tests.execution.fake_runs import TellsItsPhase, predictions_of
-from tests.execution.ray_cluster import actors, cluster, is_joined
+from tests.execution.ray_cluster import actors, cluster, is_joined, joined
 from tests.faults.tally import Tally
 
 WORKERS = 2
@@ -45,7 +45,9 @@ class Kind:
 def kill_actors(folder: Path, kills: int, runs_at_a_time: int, examples: int, mean_s: float) -> Tally:
     """The same as `kill_workers` with actors of a Ray cluster of two nodes on this machine."""
     with nullcontext() if is_joined() else cluster(WORKERS, num_cpus=1):
-        crew = Kind("an actor on Ray", partial(on_ray, share=Share(), workers=WORKERS), actors)
+        crew = Kind(
+            "an actor on Ray", partial(on_ray, share=Share(), workers=WORKERS), partial(actors, joined())
+        )
         return kill_workers(folder, kills, runs_at_a_time, examples, mean_s, kind=crew)
 
 
