@@ -112,7 +112,8 @@ def test_stop_takes_no_new_spec_and_finishes_those_under_way(execute: Executor) 
     for report in execute([FakeRun], specs(50), lambda: len(done) >= 3):
         if isinstance(report, Outcome):
             done.append(report)
-    assert 3 <= len(done) <= 5  # one each of the two slots may have been under way
+    # Two may have come before; then two at once, and by then two more were under way.
+    assert 3 <= len(done) <= 6
     assert all(outcome.result is not None for outcome in done)
     assert multiprocessing.active_children() == []
 

@@ -84,21 +84,6 @@ def test_a_node_that_is_lost_gives_its_runs_to_others_and_a_new_one_gets_work(
     assert sorted(outcome.spec.attempt for outcome in done.values()) == [1] * 18 + [2] * 2
 
 
-def test_an_actor_that_hangs_is_killed(ray_nodes: Any, tmp_path: Path) -> None:
-    """Stopped by a signal, so that it can answer nothing, not even that it should die."""
-    watched = Watched(
-        on_ray([partial(Held, tmp_path)], specs(2), never, share=Share(), workers=1, run_limit_s=3)
-    )
-    watched.until(lambda: held(tmp_path))
-    stopped = held(tmp_path)[0][1]
-    os.kill(stopped, signal.SIGSTOP)
-    watched.until(lambda: watched.notices("worker-died"))
-    assert "hung: no result after 3 s" in watched.notices("worker-died")[0].text
-    (tmp_path / "go").touch()
-    assert sorted(watched.rest()) == [0, 1]
-    ends(stopped)
-
-
 def ends(pid: int) -> None:
     deadline_s = time.monotonic() + HANGS_AFTER_S
     while Path(f"/proc/{pid}").exists():

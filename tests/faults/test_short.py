@@ -14,7 +14,7 @@ import pytest
 from airbench_var.store import writer
 from airbench_var.store.disk import RowFile
 from tests.faults import __main__ as faults
-from tests.faults import harm, killed_workers, power
+from tests.faults import harm, power
 from tests.faults.tally import Tally
 
 
@@ -100,10 +100,3 @@ def test_rows_without_checksums_are_found_by_the_flips(
 
     tally: Tally = harm.flip_bits(tmp_path, some)
     assert tally.undetected > 0, tally
-
-
-@pytest.mark.usefixtures("ray_nodes")
-def test_actors_that_are_killed_lose_no_run(tmp_path: Path) -> None:
-    tally = killed_workers.kill_actors(tmp_path, kills=4, runs_at_a_time=60, examples=500, mean_s=0.02)
-    assert tally.tries == 4
-    assert tally.harmless, tally
