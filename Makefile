@@ -15,7 +15,7 @@ demo: .venv/installed
 	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
 
 test: .venv/installed-dev check data/cifar-10-batches-py
-	$(BIN)/python -m pytest -rs -m "not statistics"
+	$(BIN)/python -m pytest -rs -m "not statistics" -n 2 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
