@@ -1,0 +1,71 @@
+"""The command that repeats the paper's experiments: study."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from airbench_var.cli.output import print_json, reader_may_leave
+from airbench_var.cli.training import add_how, prepare
+from airbench_var.errors import UsageError
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add what `study` takes."""
+    parser.add_argument("name", metavar="NAME", help="durations, ...; an unknown name lists them all")
+    parser.add_argument(
+        "--scale", default="quick", metavar="S", help="quick (seconds, default), cpu or paper"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="numbers, figures and README")
+    parser.add_argument(
+        "--stores",
+        type=Path,
+        metavar="DIR",
+        help="where the runs are kept, which studies share (default OUT/stores)",
+    )
+    parser.add_argument("--data", metavar="D", help="cifar10 or synthetic (default: what the scale says)")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
+    )
+    how = parser.add_argument_group("how")
+    add_how(how)
+    parser.add_argument("--quiet", action="store_true", help="only the verdicts")
+
+
+def study(options: argparse.Namespace) -> int:
+    """Repeat one of the paper's experiments: train what it needs, then write numbers, figures and a page.
+
+    The same command again goes on where it stopped. Runs are found by what they are of, so that studies with
+    the same --stores share them. Figures need matplotlib: pip install 'airbench_var[report]'.
+    """
+    if options.json and options.quiet:
+        raise UsageError("argument --quiet: not allowed with argument --json")
+    from airbench_var.studies import find_study, run_study  # seconds: torch
+    from airbench_var.studies.arms import Workplace
+    from airbench_var.studies.scales import find_scale
+
+    chosen, scale = find_study(options.name), find_scale(options.scale)
+    options.data = options.data or scale.data
+    arms = chosen.arms(scale)
+    prepared = prepare(options, [arm.recipe for arm in arms])
+    if prepared.mode == "auto":
+        told = {"study": f"{chosen.name} at scale {scale.name}: {scale.about}"}
+        told |= prepared.reasons | {"runs": f"{sum(arm.runs for arm in arms):,} in {len(arms)} arms"}
+        for name, choice in told.items():
+            print(f"{name:8} {choice}", file=sys.stderr)
+    workplace = Workplace(
+        data=prepared.data,
+        settings=prepared.settings,
+        placement=prepared.placement,
+        engine=options.engine,
+        stores=options.stores or options.out / "stores",
+        mode=prepared.mode,
+    )
+    findings = run_study(chosen, scale, workplace, options.out)
+    with reader_may_leave():
+        if options.json:
+            print_json(findings.to_json())
+        else:
+            for claim in findings.claims:
+                print(f"{claim.verdict:14}  {claim.text}: {claim.because}")
+            print(f"{options.out / 'README.md'} has numbers and figures")
+    return 0

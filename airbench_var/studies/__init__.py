@@ -1,0 +1,21 @@
+"""The paper's experiments, and what goes beyond them: `python -m airbench_var study NAME`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from airbench_var.errors import UsageError, nearest
+from airbench_var.studies import durations
+from airbench_var.studies.study import Study, run_study
+
+__all__ = ["STUDIES", "Study", "find_study", "run_study"]
+
+STUDIES: Mapping[str, Study] = MappingProxyType({study.name: study for study in (durations.STUDY,)})
+
+
+def find_study(name: str) -> Study:
+    """Return the study of this name; raise UsageError for another."""
+    if name not in STUDIES:
+        raise UsageError(
+            f"unknown study {name!r}{nearest(name, list(STUDIES))}. Known: {', '.join(STUDIES)}."
+        )
+    return STUDIES[name]

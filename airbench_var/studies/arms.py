@@ -1,0 +1,132 @@
+"""The runs of a study. An arm is a campaign in a store found by what it is of, so that studies share runs."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from airbench_var.analysis import TestSetSummary, summarize
+from airbench_var.analysis.live import empty_states
+from airbench_var.campaign import Campaign, run_campaign
+from airbench_var.data.dataset import Dataset
+from airbench_var.errors import UsageError
+from airbench_var.execution import HERE, Placement
+from airbench_var.recipe import Recipe
+from airbench_var.report.display import Mode
+from airbench_var.seeds import STREAMS
+from airbench_var.stats import CampaignState
+from airbench_var.store import Store
+from airbench_var.store.create import has_manifest
+from airbench_var.training import Settings, choose_engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One recipe that a study trains many times: its first `runs` runs are what the study is about."""
+
+    name: str  #: for people, and in numbers.json: "16 epochs"
+    recipe: Recipe
+    runs: int
+    seed: int = 0
+    vary: tuple[str, ...] = STREAMS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The runs of an arm, counted."""
+
+    arm: Arm
+    store: Store
+    states: Mapping[str, CampaignState]  #: by test set
+    diverged: frozenset[int]
+
+    @cached_property
+    def summaries(self) -> Mapping[str, TestSetSummary]:
+        """Every estimate, by test set."""
+        return {name: summarize(name, state, diverged=self.diverged) for name, state in self.states.items()}
+
+    @property
+    def summary(self) -> TestSetSummary:
+        """Every estimate of the first test set."""
+        return next(iter(self.summaries.values()))
+
+    @property
+    def state(self) -> CampaignState:
+        """The counts of the first test set."""
+        return next(iter(self.states.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """With what a study trains, and where it keeps the stores."""
+
+    data: Dataset
+    settings: Settings
+    placement: Placement = HERE
+    engine: Literal["auto", "native", "compiled", "eager"] = (
+        "auto"  #: what was asked for; chosen for each arm
+    )
+    stores: Path
+    mode: Mode = "quiet"
+
+    def campaign(self, arm: Arm) -> Campaign:
+        """Return the campaign of an arm; its store's name ends with a hash of all that must match."""
+        engine, _ = choose_engine(
+            self.engine, self.settings.device, self.settings.threads, [arm.recipe], self.data
+        )
+        campaign = Campaign(
+            recipe=arm.recipe,
+            data=self.data,
+            out=Path(),
+            runs=arm.runs,
+            seed=arm.seed,
+            vary=arm.vary,
+            settings=replace(self.settings, engine=engine),
+            placement=self.placement,
+        )
+        name = f"{arm.recipe.name}-{self.data.name}-{identity_sha256(campaign)[:12]}"
+        return replace(campaign, out=self.stores / name)
+
+    def train(self, arm: Arm) -> None:
+        """Train those of the arm's runs that its store lacks; it may hold more. Raises as `run_campaign`."""
+        campaign = self.campaign(arm)
+        if has_manifest(campaign.out):
+            store = Store.open(campaign.out)
+            store.manifest.refuse_other_identity(campaign.out, campaign.identity())
+            if len(own_ids(store, arm)) == arm.runs:
+                return
+            if store.capacity > arm.runs:  # runs beyond ours are there, and of ours some are missing
+                campaign = replace(campaign, runs=store.capacity)
+        run_campaign(campaign, self.mode)
+
+    def trained(self, arm: Arm) -> Trained:
+        """Return the runs of an arm; raises UsageError when some are missing, StoreDamagedError."""
+        store = Store.open(self.campaign(arm).out)
+        ids = own_ids(store, arm)
+        if len(ids) < arm.runs:
+            raise UsageError(f"{store.path} has {len(ids)} of the {arm.runs} runs of {arm.name!r}.")
+        states = empty_states(store)
+        for block in store.all_blocks(ids):
+            states = {
+                name: state.update(
+                    block.run_ids, block.rows[name, "correct"], block.rows.get((name, "predicted"))
+                )
+                for name, state in states.items()
+            }
+        diverged = ids[store.records(ids)["diverged"] != 0]
+        return Trained(arm=arm, store=store, states=states, diverged=frozenset(diverged.tolist()))
+
+
+def own_ids(store: Store, arm: Arm) -> Any:
+    """Return the ids of the committed runs among 0 ... arm.runs - 1, int64 (R,)."""
+    ids = store.committed_ids()
+    return ids[ids < arm.runs]
+
+
+def identity_sha256(campaign: Campaign) -> str:
+    """Return the hash of all that must match when runs are added to the campaign's store."""
+    text = json.dumps(campaign.identity(), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

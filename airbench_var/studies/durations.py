@@ -1,0 +1,295 @@
+"""How the spread of runs changes with training length: the paper's sections 2 and 3, Fig 1, 2, 3 and 5."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.analysis.poisson_binomial import poisson_binomial
+from airbench_var.report.percent import interval_text, value_text
+from airbench_var.studies.arms import Arm, Trained
+from airbench_var.studies.figures import COLOURS
+from airbench_var.studies.findings import Claim, Figure, Findings, Number, Unit, above, numbers_of
+from airbench_var.studies.scales import PAPER_EPOCHS, Scale
+from airbench_var.studies.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+UNITS: dict[str, Unit] = {
+    "mean_accuracy": "share",
+    "test_set_std": "share",
+    "independent_errors_std": "share",
+    "distribution_wise_std": "share",
+    "distribution_wise_variance": "variance",
+    "split_half_correlation": "plain",
+    "split_half_correlation_over_splits": "plain",
+    "lucky_quarter_gain": "share",
+    "lucky_quarter_gain_over_splits": "share",
+}
+
+#: What the paper prints for 0, 4, 16 and 64 epochs; of Fig 1, 2, 3 and 5.
+PAPER = {
+    "test_set_std": (0.0187, 0.0056, 0.0019, 0.0015),
+    "range": (0.132, 0.066, 0.017, 0.014),
+    "mean_accuracy": (None, None, None, 0.9442),
+    "independent_errors_std": (None, 0.0022, None, 0.00145),
+    "distribution_wise_std": (None, 0.0052, None, 0.00033),
+    "lucky_quarter_gain": (None, None, None, 0.0002),
+}
+
+
+def arms(scale: Scale) -> list[Arm]:
+    """Return one arm a length, each with seeds of its own so that they are independent of each other."""
+    return [
+        Arm(name=name, recipe=recipe, runs=scale.runs["durations"], seed=seed)
+        for seed, (name, recipe) in enumerate(scale.lengths.items())
+    ]
+
+
+def findings(trained: Sequence[Trained]) -> Findings:
+    """Return what runs of several lengths, shortest first, say."""
+    return Findings(
+        numbers=[number for arm in trained for number in _numbers(arm)],
+        claims=list(_claims(trained)),
+        figures=[
+            Figure(
+                name="accuracies",
+                caption="Test-set accuracies of all runs, by training length (paper, Fig 1).",
+                draw=partial(_accuracies, trained),
+                inches=(7, 1.1 + 1.25 * len(trained)),
+            ),
+            Figure(
+                name="halves",
+                caption="Each run's accuracy on the test examples of even and of odd index (paper, Fig 2).",
+                draw=partial(_halves, trained),
+                inches=(2.4 * len(trained), 2.7),
+            ),
+            Figure(
+                name="independence",
+                caption="Accuracies against what independent errors would give, with the rates of each "
+                "example from the same runs (paper, Fig 3).",
+                draw=partial(_independence, trained),
+                inches=(2.4 * len(trained), 2.6),
+            ),
+            Figure(
+                name="spread",
+                caption="Spread (std) over runs on this test set and on its distribution, with 95 % "
+                "intervals; the spread of independent errors beside them (paper, Fig 5).",
+                draw=partial(_spread, trained),
+                inches=(5.2, 3.4),
+            ),
+        ],
+    )
+
+
+def _numbers(trained: Trained) -> Iterator[Number]:
+    arm, counts, estimates = trained.arm, trained.state.correct, trained.summary.estimates
+    printed = {name: value for name in PAPER if (value := _paper(name, trained)) is not None}
+    yield from numbers_of(arm.name, estimates, UNITS, printed)
+    yield Number(
+        name="range",
+        arm=arm.name,
+        unit="share",
+        value=float(np.ptp(counts.k_R)) / counts.n,
+        target="these runs",
+        runs=counts.R,
+        examples=counts.n,
+        method="largest less smallest accuracy; it grows with the number of runs",
+        absent="it is of these runs",
+        paper=printed.get("range"),
+    )
+    ratio = trained.summary.tests["variance_ratio"]
+    yield Number(
+        name="variance_ratio_p_value",
+        arm=arm.name,
+        unit="plain",
+        value=ratio.p_value,
+        target="this test set",
+        runs=counts.R,
+        examples=counts.n,
+        method=ratio.method,
+        assumption=ratio.assumption,
+        absent=ratio.absent or "it is a p-value",
+    )
+
+
+def _paper(name: str, trained: Trained) -> float | None:
+    """Return what the paper prints of its network trained for as many epochs, if it does."""
+    epochs = trained.arm.recipe.epochs
+    return PAPER[name][PAPER_EPOCHS.index(epochs)] if epochs in PAPER_EPOCHS else None
+
+
+def _claims(trained: Sequence[Trained]) -> Iterator[Claim]:
+    short, long = next((one for one in trained if one.arm.recipe.epochs), trained[0]), trained[-1]
+    yield _falls(short, long)
+    few, many = (one.summary.estimates["split_half_correlation_over_splits"] for one in (short, long))
+    yield above(
+        few,
+        0.5,
+        text=f"Of short training, a run that is lucky on half of the test set is so on the other "
+        f"(correlation above 0.5, {short.arm.name})",
+        source="section 3.1, Fig 2",
+        shown=_plain(few.value, few.interval),
+    )
+    yield above(
+        many,
+        0.1,
+        below=True,
+        text=f"Of long training it is not (correlation below 0.1, {long.arm.name})",
+        source="section 3.1, Fig 2",
+        shown=_plain(many.value, many.interval),
+    )
+    here, chance = (
+        long.summary.estimates[name] for name in ("test_set_variance", "independent_errors_variance")
+    )
+    if chance.value:
+        yield above(
+            here,
+            chance.value * 1.2,
+            below=True,
+            text=f"Of long training, independent errors explain nearly all variance (the rest is less than a "
+            f"sixth of all, {long.arm.name})",
+            source="section 3.2, Fig 3",
+            shown=f"std {_both(long, 'test_set_std')}, of independent errors "
+            f"{_both(long, 'independent_errors_std')}",
+        )
+    real = long.summary.estimates["distribution_wise_variance"]
+    if here.value:
+        yield above(
+            real,
+            here.value / 10,
+            below=True,
+            text="Of long training, the variance on the distribution is at most a tenth of that on the test "
+            f"set (the paper: a twentieth, {long.arm.name})",
+            source="section 3.3, Eq 3, Fig 5",
+            shown=f"std {_both(long, 'distribution_wise_std')} against {_both(long, 'test_set_std')}",
+        )
+
+
+def _falls(short: Trained, long: Trained) -> Claim:
+    """Return whether longer training gives a smaller spread, by whether the intervals are apart."""
+    ends = [one.summary.estimates["test_set_std"].interval for one in (short, long)]
+    claim = Claim(
+        text="Longer training gives a smaller spread over runs",
+        source="section 2, Fig 1",
+        verdict="cannot be told",
+        because=f"std {_both(short, 'test_set_std')} at {short.arm.name}, {_both(long, 'test_set_std')} at "
+        f"{long.arm.name}",
+    )
+    if not (ends[0] and ends[1]):
+        return claim
+    if ends[1][1] < ends[0][0]:
+        return replace(claim, verdict="holds")
+    return replace(claim, verdict="does not hold") if ends[1][0] > ends[0][1] else claim
+
+
+def _both(trained: Trained, name: str) -> str:
+    estimate = trained.summary.estimates[name]
+    return f"{value_text(estimate)} ({interval_text(estimate)})"
+
+
+def _plain(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
+        return "none"
+    return f"correlation {value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+
+
+def _accuracies(trained: Sequence[Trained], canvas: "Canvas") -> None:
+    axes = canvas.subplots(len(trained), 1, sharex=True, squeeze=False)[:, 0]
+    for one, axis, colour in zip(trained, axes, COLOURS, strict=False):
+        counts = one.state.correct
+        accuracy_R = 100 * counts.k_R / counts.n
+        axis.hist(accuracy_R, bins=min(60, max(8, counts.R // 8)), color=colour)
+        std = one.summary.estimates["test_set_std"]
+        axis.set_title(
+            f"{one.arm.name}: {counts.R:,} runs, mean {accuracy_R.mean():.2f} %, std {value_text(std)}"
+        )
+        axis.set_yticks([])
+        axis.spines["left"].set_visible(False)
+    axes[-1].set_xlabel("test-set accuracy, %")
+
+
+def _halves(trained: Sequence[Trained], canvas: "Canvas") -> None:
+    axes = canvas.subplots(1, len(trained), squeeze=False)[0]
+    for one, axis, colour in zip(trained, axes, COLOURS, strict=False):
+        counts = one.state.correct
+        even = (counts.n + 1) // 2
+        even_R, odd_R = 100 * counts.even_R / even, 100 * (counts.k_R - counts.even_R) / (counts.n - even)
+        axis.scatter(even_R, odd_R, s=4, alpha=0.5, color=colour, linewidths=0)
+        found = one.summary.estimates["split_half_correlation"].value
+        axis.set_title(f"{one.arm.name}\ncorrelation {'none' if found is None else f'{found:.2f}'}")
+        axis.set_xlabel("even examples, %")
+        axis.locator_params(nbins=4)
+        axis.set_box_aspect(1)
+    axes[0].set_ylabel("odd examples, %")
+
+
+def _independence(trained: Sequence[Trained], canvas: "Canvas") -> None:
+    axes = canvas.subplots(1, len(trained), squeeze=False)[0]
+    for one, axis, colour in zip(trained, axes, COLOURS, strict=False):
+        _against_the_law(one, axis, colour)
+    axes[0].set_ylabel("runs, density")
+
+
+def _against_the_law(one: Trained, axis: "Axes", colour: str) -> None:
+    counts = one.state.correct
+    accuracy_R = 100 * counts.k_R / counts.n
+    axis.hist(accuracy_R, bins=min(40, max(8, counts.R // 10)), density=True, color=colour, alpha=0.6)
+    law = poisson_binomial(counts.c_N, counts.R)
+    places_K = 100 * (law.first + np.arange(len(law.pmf_K))) / counts.n
+    shown_K = law.pmf_K > 1e-6 * law.pmf_K.max()
+    axis.plot(places_K[shown_K], law.pmf_K[shown_K] * counts.n / 100, color="black", linewidth=1)
+    ratio = one.summary.tests["variance_ratio"].statistic
+    axis.set_title(f"{one.arm.name}\nvariance ratio {'none' if ratio is None else f'{ratio:.2f}'}")
+    axis.set_xlabel("accuracy, %")
+    axis.set_yticks([])
+    axis.locator_params(axis="x", nbins=4)
+
+
+def _spread(trained: Sequence[Trained], canvas: "Canvas") -> None:
+    axis = canvas.subplots()
+    kinds = (
+        ("test_set_std", "on this test set", "o"),
+        ("independent_errors_std", "if errors were independent", "_"),
+        ("distribution_wise_std", "on its distribution", "s"),
+    )
+    for place, (name, label, marker) in enumerate(kinds):
+        x_A, y_A, reach_2A = [], [], []
+        for index, one in enumerate(trained):
+            estimate = one.summary.estimates[name]
+            if estimate.value is None or estimate.interval is None:
+                continue
+            low, high = estimate.interval
+            x_A.append(index + 0.14 * (place - 1))
+            y_A.append(100 * estimate.value)
+            reach_2A.append((max(0, 100 * (estimate.value - low)), max(0, 100 * (high - estimate.value))))
+        axis.errorbar(
+            x_A,
+            y_A,
+            np.array(reach_2A).T if reach_2A else None,
+            fmt=marker,
+            color=COLOURS[place],
+            label=label,
+            markersize=5,
+            capsize=2,
+        )
+    axis.set_xticks(range(len(trained)), [one.arm.name for one in trained])
+    axis.set_yscale("symlog", linthresh=0.1)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("std over runs, % (linear below 0.1)")
+    axis.legend()
+
+
+STUDY = Study(
+    name="durations",
+    title="Training length and the spread of runs",
+    source="sections 2 and 3, Fig 1, 2, 3 and 5",
+    question="How much do runs differ after short and after long training, and how much of that is noise of "
+    "the test set?",
+    arms=arms,
+    findings=findings,
+)

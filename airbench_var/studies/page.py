@@ -1,0 +1,99 @@
+"""The README of a study: command, what was trained, verdicts, pictures, and every number."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from airbench_var.report.percent import decimals, percent, span_text
+from airbench_var.studies.findings import Claim, Findings, Number
+
+#: Targets in a table.
+_TARGETS = {"this test set": "test set", "the distribution": "distribution"}
+
+
+def page(document: Mapping[str, Any], question: str, findings: Findings) -> str:
+    """Return the page of a study, from the document that numbers.json holds and what was found."""
+    analysed = document["analysed"]
+    lines = [
+        f"# {document['title']}",
+        "",
+        f"{question} ({document['source']}.)",
+        "",
+        f"    {analysed['command']}",
+        "",
+        *_trained(document),
+        "",
+        "## What the runs say of the paper's claims",
+        "",
+        *claims_table(findings.claims),
+        "",
+        *(line for note in findings.notes for line in (note, "")),
+    ]
+    for figure in findings.figures:
+        lines += [f"![{figure.name}](figures/{figure.name}.png)", "", figure.caption, ""]
+    lines += ["## Numbers", "", *_numbers_table(findings.numbers), ""]
+    methods = dict.fromkeys(f"{n.name}: {n.method}" for n in findings.numbers if n.low is not None)
+    lines += ["Intervals. " + "; ".join(methods) + ".", ""] if methods else []
+    lines += [
+        "`numbers.json` has all of it with methods and assumptions. The paper's values are of its own "
+        "networks and data, and stand beside ours to compare.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def claims_table(claims: Sequence[Claim]) -> Iterator[str]:
+    """Yield the rows of a Markdown table of verdicts."""
+    yield "| claim | in the paper | here | why |"
+    yield "|---|---|---|---|"
+    for claim in claims:
+        needed = f"; about {claim.runs_needed:,} runs would tell" if claim.runs_needed else ""
+        yield f"| {claim.text} | {claim.source} | **{claim.verdict}** | {claim.because}{needed} |"
+
+
+def _trained(document: Mapping[str, Any]) -> Iterator[str]:
+    analysed = document["analysed"]
+    devices = ", ".join(dict.fromkeys(str(arm["device"]) for arm in document["arms"]))
+    commits = ", ".join(dict.fromkeys(str(arm["trained_at_commit"])[:8] for arm in document["arms"]))
+    yield (
+        f"{document['data_title']}; trained on {devices}, commit {commits}; analysed at commit "
+        f"{str(analysed['commit'])[:8]}, {analysed['created'][:10]}."
+    )
+    yield ""
+    yield "| arm | recipe | hash | runs | varied | diverged | seconds a run |"
+    yield "|---|---|---|---|---|---|---|"
+    for arm in document["arms"]:
+        yield (
+            f"| {arm['name']} | {arm['recipe']['name']} | {arm['recipe_sha256'][:8]} | {arm['runs']:,} | "
+            f"{', '.join(arm['vary'])} | {arm['diverged']} | {arm['seconds_of_training'] / arm['runs']:.1f} |"
+        )
+
+
+def _numbers_table(numbers: Sequence[Number]) -> Iterator[str]:
+    yield "| number | of | arm | value | 95 % interval | n (runs x examples) | the paper |"
+    yield "|---|---|---|---|---|---|---|"
+    for number in numbers:
+        value, interval = shown(number)
+        paper = "" if number.paper is None else _one(number.paper, number)
+        target = _TARGETS.get(number.target, number.target)
+        yield (
+            f"| {number.name.replace('_', ' ')} | {target} | {number.arm} | {value} | {interval} | "
+            f"{number.runs:,} x {number.examples:,} | {paper} |"
+        )
+
+
+def shown(number: Number) -> tuple[str, str]:
+    """Return value and interval as people read them."""
+    if number.value is None:
+        return "none", number.absent
+    ends = None if number.low is None or number.high is None else (number.low, number.high)
+    if number.unit == "share":
+        return percent(number.value, decimals(ends)), span_text(ends) if ends else number.absent
+    interval = f"{_one(ends[0], number)} to {_one(ends[1], number)}" if ends else number.absent
+    return _one(number.value, number), interval
+
+
+def _one(value: float, number: Number) -> str:
+    if number.unit == "share":
+        return percent(value, 3 if abs(value) < 0.01 else 2)
+    if number.unit == "variance":
+        return f"{1e6 * value:.3g}e-6"
+    return f"{value:,.0f}" if number.unit == "count" else f"{value:.3g}"
