@@ -32,7 +32,10 @@ class Scale:
 
 
 def _small(epochs: float, train_share: float) -> Recipe:
-    return find_recipe("tiny").with_values({"epochs": epochs, "batch_size": 250, "train_share": train_share})
+    """Return `tiny` for few images: without shifts, 64 epochs on 5,000 images leave no training error."""
+    return find_recipe("tiny").with_values(
+        {"epochs": epochs, "batch_size": 250, "train_share": train_share, "augment.translate": 0}
+    )
 
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
