@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from airbench_var.errors import UsageError, nearest
-from airbench_var.studies import durations
+from airbench_var.studies import binary, binomial, calibration, durations, pairs
 from airbench_var.studies.study import Study, run_study
 
 __all__ = ["STUDIES", "Study", "find_study", "run_study"]
 
-STUDIES: Mapping[str, Study] = MappingProxyType({study.name: study for study in (durations.STUDY,)})
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {study.STUDY.name: study.STUDY for study in (durations, pairs, binomial, binary, calibration)}
+)
 
 
 def find_study(name: str) -> Study:

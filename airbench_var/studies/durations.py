@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airbench_var.analysis.poisson_binomial import poisson_binomial
-from airbench_var.report.percent import interval_text, value_text
+from airbench_var.data.dataset import Dataset
+from airbench_var.report.percent import value_text
 from airbench_var.studies.arms import Arm, Trained
 from airbench_var.studies.figures import COLOURS
-from airbench_var.studies.findings import Claim, Figure, Findings, Number, Unit, above, numbers_of
+from airbench_var.studies.findings import (
+    Claim,
+    Figure,
+    Findings,
+    Number,
+    Unit,
+    above,
+    numbers_of,
+    p_value_of,
+    percent_of,
+    text_of,
+)
 from airbench_var.studies.scales import PAPER_EPOCHS, Scale
 from airbench_var.studies.study import Study
 
@@ -50,7 +62,7 @@ def arms(scale: Scale) -> list[Arm]:
     ]
 
 
-def findings(trained: Sequence[Trained]) -> Findings:
+def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
     """Return what runs of several lengths, shortest first, say."""
     return Findings(
         numbers=[number for arm in trained for number in _numbers(arm)],
@@ -90,31 +102,16 @@ def _numbers(trained: Trained) -> Iterator[Number]:
     arm, counts, estimates = trained.arm, trained.state.correct, trained.summary.estimates
     printed = {name: value for name in PAPER if (value := _paper(name, trained)) is not None}
     yield from numbers_of(arm.name, estimates, UNITS, printed)
-    yield Number(
-        name="range",
-        arm=arm.name,
-        unit="share",
-        value=float(np.ptp(counts.k_R)) / counts.n,
-        target="these runs",
-        runs=counts.R,
-        examples=counts.n,
+    yield Number.bare(
+        "range",
+        arm.name,
+        "share",
+        float(np.ptp(counts.k_R)) / counts.n,
+        counts=counts,
         method="largest less smallest accuracy; it grows with the number of runs",
-        absent="it is of these runs",
         paper=printed.get("range"),
     )
-    ratio = trained.summary.tests["variance_ratio"]
-    yield Number(
-        name="variance_ratio_p_value",
-        arm=arm.name,
-        unit="plain",
-        value=ratio.p_value,
-        target="this test set",
-        runs=counts.R,
-        examples=counts.n,
-        method=ratio.method,
-        assumption=ratio.assumption,
-        absent=ratio.absent or "it is a p-value",
-    )
+    yield p_value_of(trained.summary.tests["variance_ratio"], arm.name, counts)
 
 
 def _paper(name: str, trained: Trained) -> float | None:
@@ -133,7 +130,7 @@ def _claims(trained: Sequence[Trained]) -> Iterator[Claim]:
         text=f"Of short training, a run that is lucky on half of the test set is so on the other "
         f"(correlation above 0.5, {short.arm.name})",
         source="section 3.1, Fig 2",
-        shown=_plain(few.value, few.interval),
+        shown=f"correlation {text_of(few)}",
     )
     yield above(
         many,
@@ -141,7 +138,7 @@ def _claims(trained: Sequence[Trained]) -> Iterator[Claim]:
         below=True,
         text=f"Of long training it is not (correlation below 0.1, {long.arm.name})",
         source="section 3.1, Fig 2",
-        shown=_plain(many.value, many.interval),
+        shown=f"correlation {text_of(many)}",
     )
     here, chance = (
         long.summary.estimates[name] for name in ("test_set_variance", "independent_errors_variance")
@@ -188,14 +185,7 @@ def _falls(short: Trained, long: Trained) -> Claim:
 
 
 def _both(trained: Trained, name: str) -> str:
-    estimate = trained.summary.estimates[name]
-    return f"{value_text(estimate)} ({interval_text(estimate)})"
-
-
-def _plain(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None or interval is None:
-        return "none"
-    return f"correlation {value:.2f} ({interval[0]:.2f} to {interval[1]:.2f})"
+    return percent_of(trained.summary.estimates[name])
 
 
 def _accuracies(trained: Sequence[Trained], canvas: "Canvas") -> None:
@@ -279,6 +269,7 @@ def _spread(trained: Sequence[Trained], canvas: "Canvas") -> None:
         )
     axis.set_xticks(range(len(trained)), [one.arm.name for one in trained])
     axis.set_yscale("symlog", linthresh=0.1)
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.set_ylim(bottom=0)
     axis.set_ylabel("std over runs, % (linear below 0.1)")
     axis.legend()

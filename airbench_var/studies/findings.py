@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from airbench_var.analysis import Estimate
+from airbench_var.analysis.independence import HypothesisTest
+from airbench_var.report.percent import interval_text, value_text
+from airbench_var.stats import CorrectnessCounts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -56,6 +59,34 @@ class Number:
             method=estimate.method,
             assumption=estimate.assumption,
             absent=estimate.absent,
+            paper=paper,
+        )
+
+    @classmethod
+    def bare(
+        cls,
+        name: str,
+        arm: str,
+        unit: Unit,
+        value: float | None,
+        *,
+        counts: CorrectnessCounts,
+        method: str,
+        target: str = "these runs",
+        absent: str = "no interval: it describes these runs",
+        paper: float | None = None,
+    ) -> Self:
+        """Return a number that has no interval, with the reason; runs and examples are those of `counts`."""
+        return cls(
+            name=name,
+            arm=arm,
+            unit=unit,
+            value=value,
+            target=target,
+            runs=counts.R,
+            examples=counts.n,
+            method=method,
+            absent=absent,
             paper=paper,
         )
 
@@ -118,6 +149,54 @@ def numbers_of(
     for name, unit in units.items():
         if name in estimates:
             yield Number.of(estimates[name], arm, unit, paper=(paper or {}).get(name))
+
+
+def p_value_of(test: HypothesisTest, arm: str, counts: CorrectnessCounts) -> Number:
+    """Return the p-value of a test as a number of a study."""
+    return Number.bare(
+        f"{test.name}_p_value",
+        arm,
+        "plain",
+        test.p_value,
+        counts=counts,
+        method=f"{test.method}; null: {test.null}",
+        target="this test set",
+        absent=test.absent or "no interval: it is a p-value",
+    )
+
+
+def over(by: float, estimate: Estimate, name: str, *, inverse: bool = False) -> Estimate:
+    """Return estimate / by, or by / estimate, with the image of the interval; `by` is taken as known.
+
+    Assumption: the error of `by` is far below that of the estimate; it fails where both vary alike.
+    """
+
+    def image(value: float) -> float:
+        return (by / value if value else math.inf) if inverse else value / by
+
+    ends = None if estimate.interval is None else sorted(map(image, estimate.interval))
+    return replace(
+        estimate,
+        name=name,
+        value=None if estimate.value is None else image(estimate.value),
+        interval=None if ends is None else (ends[0], ends[1]),
+        method=f"image of the interval of {estimate.name}, {estimate.method}; the other term taken as known",
+    )
+
+
+def text_of(estimate: Estimate, digits: int = 2) -> str:
+    """Return '0.93 (0.91 to 0.95)' for a plain number, 'none (why)' without one."""
+    if estimate.value is None or estimate.interval is None:
+        return f"none ({estimate.absent})"
+    low, high = estimate.interval
+    return f"{estimate.value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def percent_of(estimate: Estimate) -> str:
+    """Return '0.22 % (0.14 to 0.29 %)' for a share of 1, 'none (why)' without one."""
+    if estimate.value is None or estimate.interval is None:
+        return f"none ({estimate.absent})"
+    return f"{value_text(estimate)} ({interval_text(estimate)})"
 
 
 def above(

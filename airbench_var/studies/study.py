@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airbench_var import machine
+from airbench_var.data.dataset import Dataset
 from airbench_var.errors import StoreRefusedError
 from airbench_var.store.disk import replace_file, storage_errors
 from airbench_var.store.manifest import differences
@@ -36,7 +37,7 @@ class Study:
     source: str  #: in the paper: "sections 2 and 3, Fig 1, 2, 3 and 5"
     question: str  #: what it asks, in one or two sentences
     arms: Callable[[Scale], Sequence[Arm]]
-    findings: Callable[[Sequence[Trained]], Findings]
+    findings: Callable[[Sequence[Trained], Dataset], Findings]
 
 
 def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Findings:
@@ -57,7 +58,7 @@ def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Fi
     for arm in arms:
         workplace.train(arm)
     trained = [workplace.trained(arm) for arm in arms]
-    findings = study.findings(trained)
+    findings = study.findings(trained, workplace.data)
     _write(study, asked, trained, findings, out)
     return findings
 

@@ -1,0 +1,173 @@
+"""Binary tasks made of the classes, whose variance the error alone predicts: paper, section 3.4, Fig 6."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.analysis import Estimate
+from airbench_var.analysis.theorems import Collapses
+from airbench_var.data.dataset import Dataset
+from airbench_var.studies import durations
+from airbench_var.studies.arms import Arm, Trained
+from airbench_var.studies.figures import COLOURS
+from airbench_var.studies.findings import Claim, Figure, Findings, Number, text_of
+from airbench_var.studies.scales import Scale
+from airbench_var.studies.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+#: The paper's numbers; it does not say whether of variances or of standard deviations.
+PAPER = {"r_squared": 0.996, "times_closer": 70.0}
+
+
+def arms(scale: Scale) -> list[Arm]:
+    """Return the arm of the longest training."""
+    return durations.arms(scale)[-1:]
+
+
+def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+    """Return how the variances of all binary tasks follow from their errors."""
+    [one] = trained
+    found = one.summary.collapses
+    assert found is not None  # a study's stores have predicted classes, of ten classes
+    return Findings(
+        numbers=list(_numbers(one, found)),
+        claims=list(_claims(one, found)),
+        figures=[
+            Figure(
+                name="tasks",
+                caption=f"Every way to make two classes of ten, {len(found.error_T)} tasks: the std of "
+                f"runs against "
+                "the error, what Theorem 3 predicts from the error alone, and the binomial law (paper, "
+                "Fig 6).",
+                draw=partial(_tasks, found),
+                inches=(6, 3.8),
+            ),
+            Figure(
+                name="parts",
+                caption="The variance of each task less the prediction, and what the difference is made of: "
+                "calibration of the ensemble on that task, and variance on the distribution (1e-6).",
+                draw=partial(_parts, found),
+                inches=(6, 3.2),
+            ),
+        ],
+        notes=[
+            f"{found.runs:,} runs leave a relative error of {math.sqrt(2 / found.runs):.1%} in every "
+            f"variance, in the "
+            "same direction for all tasks as they share their runs: R^2 cannot reach 1 with few runs."
+        ],
+    )
+
+
+def _numbers(one: Trained, found: Collapses) -> Iterator[Number]:
+    counts, arm = one.state.correct, one.arm.name
+    yield Number.bare(
+        "tasks", arm, "count", len(found.error_T), counts=counts, method="2**(K - 1) - 1", paper=511
+    )
+    for name, value in found.fit.items():
+        yield Number.bare(
+            name,
+            arm,
+            "plain",
+            value,
+            counts=counts,
+            method="over all tasks, prediction err / (2 n) against the binomial law",
+            absent="no interval: tasks share their runs and examples",
+            paper=PAPER.get(name.rpartition("_")[0]),
+        )
+    for name, values_T in (
+        ("mean_error", found.error_T),
+        ("mean_test_set_variance", found.variance_T),
+        ("mean_predicted_variance", found.predicted_T),
+        ("mean_calibration_part", found.calibration_T),
+        ("mean_distribution_wise_variance", found.distribution_wise_variance_T),
+    ):
+        yield Number.bare(
+            name,
+            arm,
+            "share" if name == "mean_error" else "variance",
+            float(values_T.mean()),
+            counts=counts,
+            method="mean over all tasks",
+        )
+    if (ratio := one.summary.estimates.get("theorem_3_ratio")) is not None:
+        yield Number.of(ratio, arm, "plain", paper=1.0)
+
+
+def _claims(one: Trained, found: Collapses) -> Iterator[Claim]:
+    ratio = one.summary.estimates.get("theorem_3_ratio")
+    if ratio is not None:
+        yield _near_one(ratio, one.arm.name)
+    closer = found.fit["times_closer_std"]
+    floor = math.sqrt(2 / found.runs)
+    yield Claim(
+        text=f"The error alone predicts the std of binary tasks better than the binomial law "
+        f"({one.arm.name})",
+        source="section 3.4, Theorem 3, Fig 6",
+        verdict="holds" if closer > 1 else "does not hold",
+        because=f"{closer:.3g} times closer in mean squared distance of stds; R^2 "
+        f"{found.fit['r_squared_std']:.3f} (the paper 0.996; these runs leave an error of {floor:.1%})",
+    )
+
+
+def _near_one(ratio: Estimate, arm: str, tolerance: float = 0.1) -> Claim:
+    """Return whether the mean variance is within a tenth of the prediction."""
+    text = f"The variance of binary tasks is what the error says, within a tenth ({arm})"
+    source, shown = "section 3.4, Theorem 3", f"mean variance over mean prediction {text_of(ratio)}"
+    if ratio.value is None or ratio.interval is None:
+        return Claim(text=text, source=source, verdict="cannot be told", because=ratio.absent)
+    low, high = ratio.interval
+    if 1 - tolerance <= low and high <= 1 + tolerance:
+        return Claim(text=text, source=source, verdict="holds", because=shown)
+    if low > 1 + tolerance or high < 1 - tolerance:
+        return Claim(text=text, source=source, verdict="does not hold", because=shown)
+    distance = abs(tolerance - abs(ratio.value - 1))
+    runs = ratio.runs if isinstance(ratio.runs, int) else min(ratio.runs)
+    needed = math.ceil(runs * ((high - low) / 2 / distance) ** 2) if distance else None
+    return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
+
+
+def _tasks(found: Collapses, canvas: "Canvas") -> None:
+    axis = canvas.subplots()
+    order_T = np.argsort(found.error_T)
+    error_T = 100 * found.error_T[order_T]
+    axis.scatter(
+        error_T, 100 * np.sqrt(found.variance_T[order_T]), s=6, color=COLOURS[0], linewidths=0, label="runs"
+    )
+    axis.plot(
+        error_T, 100 * np.sqrt(found.predicted_T[order_T]), color=COLOURS[6], label="Theorem 3, err / 2n"
+    )
+    axis.plot(error_T, 100 * np.sqrt(found.binomial_T[order_T]), "--", color=COLOURS[1], label="binomial law")
+    axis.set_xlabel("error of the task, %")
+    axis.set_ylabel("std over runs, %")
+    axis.set_ylim(bottom=0)
+    axis.legend()
+
+
+def _parts(found: Collapses, canvas: "Canvas") -> None:
+    axis = canvas.subplots()
+    error_T = 100 * found.error_T
+    for values_T, label, colour in (
+        (found.variance_T - found.predicted_T, "variance less prediction", COLOURS[0]),
+        (found.calibration_T, "calibration", COLOURS[1]),
+        (found.distribution_wise_variance_T, "on the distribution", COLOURS[2]),
+    ):
+        axis.scatter(error_T, 1e6 * values_T, s=5, color=colour, linewidths=0, label=label)
+    axis.axhline(0, color="black", linewidth=0.6)
+    axis.set_xlabel("error of the task, %")
+    axis.set_ylabel("variance, 1e-6")
+    axis.legend()
+
+
+STUDY = Study(
+    name="binary",
+    title="Binary tasks: the variance that the error predicts",
+    source="section 3.4, Theorem 3, Fig 6",
+    question="Does the error of a binary task alone say how much runs differ on it?",
+    arms=arms,
+    findings=findings,
+)
