@@ -61,16 +61,20 @@ class Campaign:
         """
         hyperparameters = self.recipe.to_dict()
         del hyperparameters["name"]
-        labels_N = self.data.test.labels_N
-        names = test_sets_of(self.recipe, self.data.name)
+        fingerprints: dict[str, Any] = {**self.data.fingerprint}
+        if self.data.more:  # else nothing, so that stores without them stay what they are
+            fingerprints["more"] = {name: one.fingerprint for name, one in self.data.more.items()}
         return {
             "recipe": hyperparameters,
             "recipe_sha256": self.recipe.sha256,
-            "data": {"name": self.data.name, **self.data.fingerprint},
+            "data": {"name": self.data.name, **fingerprints},
             "seed": self.seed,
             "vary": list(self.vary),
             "numerics": self.settings.numerics(self.recipe),
-            "test_sets": [describe_test_set(name, labels_N, self.data.classes) for name in names],
+            "test_sets": [
+                describe_test_set(name, labels_N, self.data.classes)
+                for name, labels_N in test_sets_of(self.recipe, self.data).items()
+            ],
             "columns": ["correct", "predicted"],
         }
 
@@ -121,12 +125,11 @@ class Session:
 
         Raises: as `StoreWriter.open` and `LiveStatistics.of_store`.
         """
-        names = test_sets_of(campaign.recipe, campaign.data.name)
         provenance = campaign.provenance()
         with StoreWriter.open(
             campaign.out,
             identity=campaign.identity(),
-            labels=dict.fromkeys(names, campaign.data.test.labels_N),
+            labels=test_sets_of(campaign.recipe, campaign.data),
             provenance=provenance,
             capacity=campaign.runs,
             own=None if campaign.shard == WHOLE else campaign.run_ids,

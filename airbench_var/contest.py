@@ -79,7 +79,7 @@ class Contest:
 
         Raises: UsageError when a recipe does not predict on it.
         """
-        names = [test_sets_of(recipe, self.data.name) for recipe in self.recipes]
+        names = [test_sets_of(recipe, self.data) for recipe in self.recipes]
         shared = [name for name in names[0] if name in names[1]]
         chosen = self.test_set or shared[0]
         if chosen not in shared:

@@ -1,11 +1,31 @@
 """A data set in memory: NumPy arrays, no torch, with the fingerprint that a store records."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+
+class Examples(Protocol):
+    """Labelled images that may be made as they are read, so that there can be millions of them."""
+
+    @property
+    def labels_N(self) -> npt.NDArray[np.uint8]:
+        """The labels, uint8 (N,)."""
+
+    @property
+    def fingerprint(self) -> dict[str, str | int]:
+        """What a store holds fixed of them: equal fingerprints mean equal images and labels."""
+
+    def blocks(self, size: int) -> "Iterator[Split]":
+        """Yield all examples in order, `size` at a time; the last block may be smaller."""
+
+    def __len__(self) -> int:
+        """The number of examples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +41,12 @@ class Split:
     def first(self, n: int) -> "Split":
         """Return the first n examples, or all when there are fewer."""
         return Split(images_NHWC=self.images_NHWC[:n], labels_N=self.labels_N[:n])
+
+    def blocks(self, size: int) -> "Iterator[Split]":
+        """Yield all examples in order, see `Examples`."""
+        for start in range(0, len(self), size):
+            some = slice(start, start + size)
+            yield Split(images_NHWC=self.images_NHWC[some], labels_N=self.labels_N[some])
 
     @cached_property
     def fingerprint(self) -> dict[str, str | int]:
@@ -44,8 +70,9 @@ class Dataset:
     std: tuple[float, float, float]  #: of a channel, in units of 0 ... 255
     train: Split
     test: Split
+    more: Mapping[str, Examples] = field(default_factory=dict)  #: further test sets of every run, by name
 
     @property
     def fingerprint(self) -> dict[str, dict[str, str | int]]:
-        """The fingerprints of both splits: what a store holds fixed."""
+        """The fingerprints of both splits: what a store holds fixed besides those of `more`."""
         return {"train": self.train.fingerprint, "test": self.test.fingerprint}

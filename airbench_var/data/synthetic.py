@@ -24,8 +24,11 @@ stream that NumPy keeps fixed for good (NEP 19). Example i owns the ticks from T
 function of (seed, stream, i).
 """
 
+import hashlib
 import math
-from functools import cache
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +83,43 @@ def sample(stream: str | int, start: int, count: int, seed: int = SEED) -> Split
         words_NW = words.reshape(-1, TICKS * _WORDS_A_TICK)
         _draw(words_NW, _prototypes(seed), images_NHWC[block], labels_N[block])
     return Split(images_NHWC=images_NHWC, labels_N=labels_N)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """The first n examples of a stream of fresh ones, made block by block whenever they are read."""
+
+    stream: int  #: 2, 3, ...
+    n: int
+    seed: int = SEED
+
+    def __len__(self) -> int:
+        return self.n
+
+    def blocks(self, size: int) -> Iterator[Split]:
+        """Yield all examples in order, see `Examples`."""
+        for start in range(0, self.n, size):
+            yield sample(self.stream, start, min(size, self.n - start), self.seed)
+
+    @cached_property
+    def labels_N(self) -> Images:
+        """The labels, uint8 (N,); all images are made once to have them."""
+        return np.concatenate([block.labels_N for block in self.blocks(_BLOCK)])
+
+    @cached_property
+    def fingerprint(self) -> dict[str, str | int]:
+        """Where they come from, and the sha256 of the labels.
+
+        Not of the images, which would take as long as to make all of them: an example is a function of seed,
+        stream and index, and a label follows from the same words as its image.
+        """
+        return {
+            "n": self.n,
+            "generator": "airbench_var synthetic",
+            "generator_seed": self.seed,
+            "stream": self.stream,
+            "labels_sha256": hashlib.sha256(self.labels_N.data).hexdigest(),
+        }
 
 
 def _words(seed: int, tick: int, stream: int, purpose: int, ticks: int) -> npt.NDArray[np.uint64]:

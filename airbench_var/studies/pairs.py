@@ -31,14 +31,16 @@ def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
     pictures = (
         Figure(
             name="deviations",
-            caption="The pairs found at a false discovery rate of 5 % (Benjamini-Hochberg), at most 1,000: how "
+            caption="The pairs found at a false discovery rate of 5 % (Benjamini-Hochberg), at most "
+            "1,000: how "
             "often both are right, and how often they would be if errors were independent (paper, Fig 13).",
             draw=partial(_deviations, found),
             inches=(4.2, 3.6),
         ),
         Figure(
             name="gallery",
-            caption="The pairs that deviate most, with the classes of their labels and the difference between "
+            caption="The pairs that deviate most, with the classes of their labels and the difference "
+            "between "
             "how often both are right and how often they would be (paper, Fig 4).",
             draw=partial(_gallery, found.deviating[:SHOWN], data),
             inches=(7, 3.4),

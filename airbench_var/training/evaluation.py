@@ -1,47 +1,134 @@
-"""Evaluation: logits of the whole test set, turned into packed bits and classes on the device."""
+"""Evaluation: logits of whole test sets, turned into packed bits and classes on the device."""
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from airbench_var.data.dataset import Dataset
-from airbench_var.data.loaders import normalised
+from airbench_var.data.dataset import Dataset, Examples, Split
+from airbench_var.data.loaders import Pixels, normalised
 from airbench_var.kernels.correctness import correctness
 from airbench_var.models import Model
-from airbench_var.recipe import Recipe
+from airbench_var.recipe import Augment, Recipe
+from airbench_var.store.rows import Predictions
 
 #: Images in a forward pass: a matter of memory and speed, not of the recipe.
 BATCH_SIZE = 2000
 
 
-def test_sets_of(recipe: Recipe, data_name: str) -> tuple[str, ...]:
-    """Return the names of the test sets that a run predicts: plain first, then with augmentation."""
-    return (data_name, f"{data_name}-tta") if recipe.tta else (data_name,)
+def test_sets_of(recipe: Recipe, data: Dataset) -> dict[str, npt.NDArray[np.uint8]]:
+    """Return the labels (N,) of all test sets that a run predicts, by name: those of the data set first.
+
+    Of each, first the plain predictions, then under NAME-tta those with test-time augmentation, if the
+    recipe has it.
+    """
+    examples: dict[str, Examples] = {data.name: data.test, **data.more}
+    return {
+        f"{name}{kind}": one.labels_N
+        for name, one in examples.items()
+        for kind in (("", "-tta") if recipe.tta else ("",))
+    }
 
 
 class Evaluation:
-    """The test set on the device, normalised once, ready for any number of networks."""
+    """The test set on the device, normalised once, ready for any number of networks.
+
+    Further test sets are read block by block in every run, so that they may have millions of examples.
+    """
 
     def __init__(self, data: Dataset, recipe: Recipe, device: torch.device, dtype: torch.dtype) -> None:
-        self.test_sets = test_sets_of(recipe, data.name)
-        self.tta = recipe.tta
+        self.test_sets = tuple(test_sets_of(recipe, data))
+        self.more: Sequence[Examples] = tuple(data.more.values())
+        self.tta, self.device = recipe.tta, device
+        self.pixels = Pixels(augment=Augment(), mean=data.mean, std=data.std, dtype=dtype)
         self.images_NCHW = normalised(data.test, mean=data.mean, std=data.std, device=device, dtype=dtype)
         self.labels_N = torch.from_numpy(data.test.labels_N).to(device, torch.int64)
+        self._rows_B = torch.arange(BATCH_SIZE, device=device)
+        self._no_draws = torch.zeros(2, dtype=torch.int64, device=device)
 
     @torch.no_grad()
     def __call__(self, model: Model) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Return, on the device, whether every logit was finite, and for each test set (bits, classes).
 
-        Bits and classes are those of `Predictions`.
+        Bits and classes are those of `Predictions`; the test sets are those of the data set itself.
         """
         batches = [self._logits(model, images_BCHW) for images_BCHW in self.images_NCHW.split(BATCH_SIZE)]
         logits_NK = [torch.cat(parts) for parts in zip(*batches, strict=True)]
-        finite = torch.stack([logits.isfinite().all() for logits in logits_NK]).all()
-        return finite, [correctness(logits, self.labels_N) for logits in logits_NK]
+        return _judged(logits_NK, self.labels_N)
+
+    @torch.no_grad()
+    def block(self, model: Model, images_BHWC: Tensor, labels_B: Tensor) -> list[Tensor]:
+        """Return whether every logit was finite, then bits and classes, plain and with augmentation.
+
+        A function of tensors alone: BATCH_SIZE uint8 images and their labels, on the device.
+        """
+        images_BCHW = self.pixels.prepare(images_BHWC, self._rows_B, self._rows_B, self._no_draws)
+        finite, predictions = _judged(self._logits(model, images_BCHW), labels_B)
+        return [finite, *(tensor for both in predictions for tensor in both)]
+
+    def blocks(self, examples: Examples) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yield the blocks of a further test set on the device, with how many of each are examples.
+
+        All are of one size, so that a captured function takes them: the last repeats its last example.
+        """
+        for block in examples.blocks(BATCH_SIZE):
+            yield len(block), *self.on_device(block)
+
+    def on_device(self, block: Split) -> tuple[Tensor, Tensor]:
+        """Return BATCH_SIZE images uint8 (B, H, W, 3) and labels int64 (B,) that begin with this block."""
+        short = BATCH_SIZE - len(block)
+        images_BHWC = np.pad(block.images_NHWC, ((0, short), (0, 0), (0, 0), (0, 0)), mode="edge")
+        labels_B = np.pad(block.labels_N.astype(np.int64), (0, short), mode="edge")
+        return torch.from_numpy(images_BHWC).to(self.device), torch.from_numpy(labels_B).to(self.device)
+
+    def further(
+        self, judge: Callable[[Tensor, Tensor], Sequence[Tensor]], wait: Callable[[], None]
+    ) -> "Further":
+        """Return what `judge`, which is `block` for one network, says of all further test sets."""
+        finite, predictions = True, list[Predictions]()
+        for examples in self.more:
+            judged: list[tuple[int, list[Tensor]]] = []
+            for size, images_BHWC, labels_B in self.blocks(examples):
+                outputs = judge(images_BHWC, labels_B)
+                # Copied before the next block overwrites them: the lane keeps its order.
+                found = [tensor.to("cpu", non_blocking=True, copy=True) for tensor in outputs]
+                judged.append((size, found))
+            wait()
+            finite &= all(bool(found[0]) for _, found in judged)
+            for kind in range(2 if self.tta else 1):
+                predictions.append(_joined([(size, found[1 + 2 * kind :]) for size, found in judged]))
+        return Further(finite, predictions)
 
     def _logits(self, model: Model, images_BCHW: Tensor) -> list[Tensor]:
         plain = model(images_BCHW).float()
         return [plain, tta_logits(model, images_BCHW, plain)] if self.tta else [plain]
+
+
+class Further(NamedTuple):
+    """What one network predicts on the further test sets."""
+
+    finite: bool  #: whether every logit was
+    predictions: list[Predictions]  #: in the order of `Evaluation.test_sets`
+
+
+def _judged(logits_NK: list[Tensor], labels_N: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    finite = torch.stack([logits.isfinite().all() for logits in logits_NK]).all()
+    return finite, [correctness(logits, labels_N) for logits in logits_NK]
+
+
+def _joined(blocks: Sequence[tuple[int, Sequence[Tensor]]]) -> Predictions:
+    """Return bits and classes of all blocks without what filled up the last."""
+    n = sum(size for size, _ in blocks)
+    bits_b = np.concatenate([found[0].numpy() for _, found in blocks])[: (n + 7) // 8]
+    if n % 8:
+        bits_b[-1] &= (1 << n % 8) - 1
+    return Predictions(
+        correct=bits_b, predicted=np.concatenate([found[1].numpy() for _, found in blocks])[:n]
+    )
 
 
 def tta_logits(model: Model, images_BCHW: Tensor, plain: Tensor) -> Tensor:

@@ -106,6 +106,7 @@ class Trainer:
         """Fill `_step_from`, the step by the first index of its phase, and `_finish`."""
         self._step_from: dict[int, Callable[..., Output]] = dict.fromkeys(self.optimizers.phases, self._step)
         self._finish: Callable[..., Output] = self._evaluate
+        self._judge: Callable[..., Output] = self._evaluate_block
         if not (self.settings.engine == "compiled" or self.lane.captures):
             return
         self._reset(NO_SEEDS)
@@ -119,6 +120,9 @@ class Trainer:
                 self._step_from[first] = self.lane.captured(self._step, arguments)
         self.model.eval()
         self._finish = self.lane.captured(self._evaluate)
+        for examples in self.evaluation.more[:1]:  # one serves all: their blocks have one shape
+            _, *block = next(self.evaluation.blocks(examples))
+            self._judge = self.lane.captured(self._evaluate_block, block)
 
     def _run(self, seeds: Seeds) -> RunResult:
         self._reset(seeds)
@@ -132,17 +136,16 @@ class Trainer:
             step(self._index_S[index : index + 1], *inputs)
         self.model.eval()
         on_host = [tensor.to("cpu", non_blocking=True) for tensor in self._finish()]
+        further = self.evaluation.further(self._judge, self.lane.wait)
         self.lane.wait()
 
         mean_loss, finite, *bits_and_classes = (tensor.numpy() for tensor in on_host)
         pairs = zip(bits_and_classes[::2], bits_and_classes[1::2], strict=True)
+        predictions = [Predictions(correct=correct, predicted=predicted) for correct, predicted in pairs]
         return RunResult(
-            predictions={
-                name: Predictions(correct=correct, predicted=predicted)
-                for name, (correct, predicted) in zip(self.evaluation.test_sets, pairs, strict=True)
-            },
+            predictions=dict(zip(self.evaluation.test_sets, predictions + further.predictions, strict=True)),
             loss=float(mean_loss) / (self.recipe.batch_size if self.recipe.loss_reduction == "sum" else 1),
-            diverged=not finite,
+            diverged=not (finite and further.finite),
             train_s=time.perf_counter() - start_s,
         )
 
@@ -171,6 +174,9 @@ class Trainer:
         finite = self._losses_S.isfinite().all() & logits_finite
         mean_loss = self._losses_S[-self.loader.steps_per_epoch :].mean()
         return [mean_loss, finite, *chain.from_iterable(predictions)]
+
+    def _evaluate_block(self, images_BHWC: Tensor, labels_B: Tensor) -> list[Tensor]:
+        return self.evaluation.block(self.model, images_BHWC, labels_B)
 
     def _loss(self, images_BCHW: Tensor, labels_B: Tensor) -> Tensor:
         return F.cross_entropy(

@@ -120,7 +120,7 @@ class Networks:
 
     def __init__(self, recipe: Recipe, data: Dataset, device: torch.device) -> None:
         self.recipe, self.data, self.device = recipe, data, device
-        self.test_sets = test_sets_of(recipe, data.name)
+        self.test_sets = tuple(test_sets_of(recipe, data))
 
     @cached_property
     def fast(self) -> Path:
