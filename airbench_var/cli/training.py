@@ -36,6 +36,13 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
     what.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
     )
+    what.add_argument(
+        "--test-sets",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="LIST",
+        help="further test sets of every run: train:5000, noise-3, fresh-2:100000 (synthetic), ...",
+    )
     what.add_argument("--seed", type=natural, default=0, metavar="S", help="campaign seed (default 0)")
     what.add_argument(
         "--vary",
@@ -132,6 +139,7 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
     Raises: UsageError, DataError, DeviceError for what is not there.
     """
     from airbench_var import data, machine
+    from airbench_var.data.test_sets import named
     from airbench_var.execution import choose_on_ray, choose_placement
     from airbench_var.training import (
         Settings,
@@ -170,6 +178,7 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
     settings = Settings(device=device, threads=options.threads, loader=options.loader)
     dataset = data.load(options.data, options.data_dir)
+    dataset = replace(dataset, more=named(dataset, options.test_sets))
     engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
     settings = replace(settings, engine=engine)
     augmentation, why_augmentation = choose_augmentation(device)

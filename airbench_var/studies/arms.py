@@ -12,6 +12,7 @@ from airbench_var.analysis import TestSetSummary, summarize
 from airbench_var.analysis.live import empty_states
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data.dataset import Dataset
+from airbench_var.data.test_sets import named
 from airbench_var.errors import UsageError
 from airbench_var.execution import HERE, Placement
 from airbench_var.recipe import Recipe
@@ -32,6 +33,7 @@ class Arm:
     runs: int
     seed: int = 0
     vary: tuple[str, ...] = STREAMS
+    test_sets: tuple[str, ...] = ()  #: further ones, as `data.test_sets` names them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ class Workplace:
         )
         campaign = Campaign(
             recipe=arm.recipe,
-            data=self.data,
+            data=self._data_for(arm.test_sets),
             out=Path(),
             runs=arm.runs,
             seed=arm.seed,
@@ -89,6 +91,16 @@ class Workplace:
         )
         name = f"{arm.recipe.name}-{self.data.name}-{identity_sha256(campaign)[:12]}"
         return replace(campaign, out=self.stores / name)
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, ...], Dataset]:
+        return {(): self.data}
+
+    def _data_for(self, test_sets: tuple[str, ...]) -> Dataset:
+        """Return the data with these test sets; the same object again, as fingerprints may take long."""
+        if test_sets not in self._known:
+            self._known[test_sets] = replace(self.data, more=named(self.data, test_sets))
+        return self._known[test_sets]
 
     def train(self, arm: Arm) -> None:
         """Train those of the arm's runs that its store lacks; it may hold more. Raises as `run_campaign`."""

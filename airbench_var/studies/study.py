@@ -78,6 +78,7 @@ def _asked(study: Study, scale: Scale, arms: Sequence[Arm], workplace: Workplace
                 "runs": arm.runs,
                 "seed": arm.seed,
                 "vary": list(arm.vary),
+                **({"test_sets": list(arm.test_sets)} if arm.test_sets else {}),
                 "identity_sha256": identity_sha256(workplace.campaign(arm)),
             }
             for arm in arms
