@@ -45,7 +45,7 @@ def study(options: argparse.Namespace) -> int:
     from airbench_var.studies.scales import find_scale
 
     chosen, scale = find_study(options.name), find_scale(options.scale)
-    options.data = options.data or scale.data
+    options.data = options.data or chosen.data or scale.data
     arms = chosen.arms(scale)
     prepared = prepare(options, [arm.recipe for arm in arms])
     if prepared.mode == "auto":

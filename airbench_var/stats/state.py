@@ -18,6 +18,8 @@ from airbench_var.stats.predictions import Classes, PredictionCounts
 
 #: Runs are kept in at most so many chunks: the sizes are powers of two, so that half as many are filled.
 MOST_CHUNKS = 32
+#: And in fewer where there are many examples, of which each chunk keeps some 64 bytes: 200 MB in all.
+MOST_EXAMPLES_IN_CHUNKS = MOST_CHUNKS * 100_000
 #: So many runs are kept with all their predictions: those with the lowest ids.
 WITNESSES = 199
 
@@ -47,7 +49,8 @@ class Chunk:
 class CampaignState:
     """The runs of a campaign on one test set: `empty`, then `update` with rows or `merge` with others.
 
-    Run r is in chunk r // `chunk_runs`, the smallest power of two that leaves at most 32 chunks, so the state
+    Run r is in chunk r // `chunk_runs`, the smallest power of two that leaves at most 32 chunks (beyond
+    100,000 examples fewer), so the state
     follows from the set of runs alone: any order, any cut, any tree of merges gives the same bytes.
     """
 
@@ -102,7 +105,7 @@ class CampaignState:
         if (predicted_RN is None) != (self.nothing.predicted is None):
             raise UsageError("A state counts predictions from its first row to its last, or never.")
         largest = max([int(ids_R.max(initial=0)), *(ids[-1] for ids in self._ids())])
-        state = self._in_chunks_of(_chunk_runs(largest))
+        state = self._in_chunks_of(_chunk_runs(largest, self.nothing.correct.n))
         chunks = dict(state.chunks)
         for number in np.unique(ids_R // state.chunk_runs).tolist():
             mine_R = ids_R // state.chunk_runs == number
@@ -189,7 +192,7 @@ class CampaignState:
             ) from error
 
     def _from(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        chunk_runs = _chunk_runs(int(arrays["run_ids_R"].max(initial=0)))
+        chunk_runs = _chunk_runs(int(arrays["run_ids_R"].max(initial=0)), self.nothing.correct.n)
         if int(arrays["chunk_runs"]) != chunk_runs:
             raise ValueError(f"chunks of {arrays['chunk_runs']} runs")
         numbers_R = arrays["run_ids_R"] // chunk_runs
@@ -217,9 +220,9 @@ class CampaignState:
         return state._with_witnesses(arrays["witness_ids_W"], arrays["witness_WN"])
 
 
-def _chunk_runs(largest_id: int) -> int:
-    """Return the smallest power of two that puts this id, and all below, into at most 32 chunks."""
-    size = 1
-    while largest_id // size >= MOST_CHUNKS:
+def _chunk_runs(largest_id: int, n: int) -> int:
+    """Return the smallest power of two that puts this id, and all below, into as few chunks as n asks for."""
+    size, most = 1, max(1, min(MOST_CHUNKS, MOST_EXAMPLES_IN_CHUNKS // n))
+    while largest_id // size >= most:
         size *= 2
     return size

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from airbench_var.errors import UsageError, nearest
-from airbench_var.studies import binary, binomial, calibration, durations, pairs
+from airbench_var.studies import binary, binomial, calibration, durations, pairs, truth
 from airbench_var.studies.study import Study, run_study
 
 __all__ = ["STUDIES", "Study", "find_study", "run_study"]
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
-    {study.STUDY.name: study.STUDY for study in (durations, pairs, binomial, binary, calibration)}
+    {study.STUDY.name: study.STUDY for study in (durations, pairs, binomial, binary, calibration, truth)}
 )
 
 

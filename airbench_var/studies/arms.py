@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from airbench_var.analysis import TestSetSummary, summarize
 from airbench_var.analysis.live import empty_states
@@ -42,23 +44,52 @@ class Trained:
 
     arm: Arm
     store: Store
-    states: Mapping[str, CampaignState]  #: by test set
-    diverged: frozenset[int]
+    run_ids_R: npt.NDArray[np.int64]
 
     @cached_property
-    def summaries(self) -> Mapping[str, TestSetSummary]:
-        """Every estimate, by test set."""
-        return {name: summarize(name, state, diverged=self.diverged) for name, state in self.states.items()}
+    def _states(self) -> dict[str, CampaignState]:
+        return {}
+
+    @cached_property
+    def _summaries(self) -> dict[str, TestSetSummary]:
+        return {}
+
+    def state_of(self, test_set: str) -> CampaignState:
+        """Return the counts of a test set; they are made once, from verified rows."""
+        if test_set not in self._states:
+            predicted = self.store.blocks(test_set, self.run_ids_R, column="predicted")
+            state = empty_states(self.store)[test_set]
+            for right, classes in zip(self.store.blocks(test_set, self.run_ids_R), predicted, strict=True):
+                state = state.update(right.run_ids, right.rows_Rb, classes.rows_Rb)
+            self._states[test_set] = state
+        return self._states[test_set]
+
+    def summary_of(self, test_set: str) -> TestSetSummary:
+        """Return every estimate of a test set; they are made once."""
+        if test_set not in self._summaries:
+            state = self.state_of(test_set)
+            self._summaries[test_set] = summarize(test_set, state, diverged=self.diverged)
+        return self._summaries[test_set]
+
+    @cached_property
+    def diverged(self) -> frozenset[int]:
+        """The ids of the runs that diverged."""
+        is_diverged_R = self.store.records(self.run_ids_R)["diverged"] != 0
+        return frozenset(self.run_ids_R[is_diverged_R].tolist())
 
     @property
     def summary(self) -> TestSetSummary:
         """Every estimate of the first test set."""
-        return next(iter(self.summaries.values()))
+        return self.summary_of(self.store.test_sets[0])
 
     @property
     def state(self) -> CampaignState:
         """The counts of the first test set."""
-        return next(iter(self.states.values()))
+        return self.state_of(self.store.test_sets[0])
+
+    def correct_RN(self, test_set: str, runs: int | None = None) -> npt.NDArray[np.uint8]:
+        """Return the correctness of the first runs, by default of all, as zeros and ones, uint8 (R, N)."""
+        return self.store.correct_RN(test_set, self.run_ids_R[:runs])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,20 +151,11 @@ class Workplace:
         ids = own_ids(store, arm)
         if len(ids) < arm.runs:
             raise UsageError(f"{store.path} has {len(ids)} of the {arm.runs} runs of {arm.name!r}.")
-        states = empty_states(store)
-        for block in store.all_blocks(ids):
-            states = {
-                name: state.update(
-                    block.run_ids, block.rows[name, "correct"], block.rows.get((name, "predicted"))
-                )
-                for name, state in states.items()
-            }
-        diverged = ids[store.records(ids)["diverged"] != 0]
-        return Trained(arm=arm, store=store, states=states, diverged=frozenset(diverged.tolist()))
+        return Trained(arm=arm, store=store, run_ids_R=ids)
 
 
-def own_ids(store: Store, arm: Arm) -> Any:
-    """Return the ids of the committed runs among 0 ... arm.runs - 1, int64 (R,)."""
+def own_ids(store: Store, arm: Arm) -> npt.NDArray[np.int64]:
+    """Return the ids of the committed runs among 0 ... arm.runs - 1, (R,)."""
     ids = store.committed_ids()
     return ids[ids < arm.runs]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from airbench_var.analysis.pairs import DeviatingPair, PairAnalysis, PairFindings, pairs_of
 from airbench_var.data.dataset import Dataset
-from airbench_var.studies.arms import Trained, own_ids
+from airbench_var.studies.arms import Trained
 from airbench_var.studies.binary import arms
 from airbench_var.studies.findings import Claim, Figure, Findings, Number, p_value_of
 from airbench_var.studies.study import Study
@@ -56,7 +56,7 @@ def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
 
 def _analysis(one: Trained) -> PairAnalysis:
     test_set = one.store.manifest.test_sets[0]
-    rows = [block.rows_Rb for block in one.store.blocks(test_set.name, own_ids(one.store, one.arm))]
+    rows = [block.rows_Rb for block in one.store.blocks(test_set.name, one.run_ids_R)]
     class_N = np.array(test_set.classes)[one.store.labels(test_set.name)]
     return pairs_of(test_set.name, np.concatenate(rows), class_N)
 

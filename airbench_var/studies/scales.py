@@ -13,6 +13,15 @@ PAPER_EPOCHS = (0, 4, 16, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
+class FreshExamples:
+    """How many fresh examples the study of the truth takes."""
+
+    stream: int  #: each of the two that measure the truth of few networks
+    cut: int  #: of the third, which is cut into small test sets
+    each: int  #: each of two, for every run of every length
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scale:
     """One network, its training lengths, and how much of everything a study may use."""
 
@@ -21,14 +30,24 @@ class Scale:
     data: str  #: the data set that is used unless another is asked for
     recipe: Recipe  #: at the longest of the lengths
     epochs: tuple[float, ...]  #: of training, shortest first
+    synthetic: Recipe  #: for studies on the synthetic distribution, at any length
+    synthetic_epochs: tuple[float, ...]
+    fresh: FreshExamples
     runs: Mapping[str, int]  #: of each arm, by study
 
     @property
     def lengths(self) -> Mapping[str, Recipe]:
         """The recipe at every length, by its name for people."""
-        return {
-            f"{e:g} epoch{'' if e == 1 else 's'}": self.recipe.with_values({"epochs": e}) for e in self.epochs
-        }
+        return _at_lengths(self.recipe, self.epochs)
+
+    @property
+    def synthetic_lengths(self) -> Mapping[str, Recipe]:
+        """The recipe for synthetic images at every length, by its name for people."""
+        return _at_lengths(self.synthetic, self.synthetic_epochs)
+
+
+def _at_lengths(recipe: Recipe, epochs: tuple[float, ...]) -> dict[str, Recipe]:
+    return {f"{e:g} epoch{'' if e == 1 else 's'}": recipe.with_values({"epochs": e}) for e in epochs}
 
 
 def _small(epochs: float, train_share: float) -> Recipe:
@@ -46,7 +65,10 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             data="synthetic",
             recipe=_small(4, 0.05),
             epochs=(0, 1, 4),
-            runs={"durations": 12},
+            synthetic=_small(4, 0.05),
+            synthetic_epochs=(1, 4),
+            fresh=FreshExamples(stream=3000, cut=20_000, each=2000),
+            runs={"durations": 12, "truth": 20},
         ),
         "cpu": Scale(
             name="cpu",
@@ -54,7 +76,10 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             data="cifar10",
             recipe=_small(64, 0.1),
             epochs=PAPER_EPOCHS,
-            runs={"durations": 300},
+            synthetic=find_recipe("tiny"),
+            synthetic_epochs=(0.5, 1, 3, 8),
+            fresh=FreshExamples(stream=1_000_000, cut=1_500_000, each=50_000),
+            runs={"durations": 300, "truth": 100},
         ),
         "paper": Scale(
             name="paper",
@@ -62,7 +87,10 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             data="cifar10",
             recipe=find_recipe("resnet9"),
             epochs=PAPER_EPOCHS,
-            runs={"durations": 60_000},
+            synthetic=find_recipe("airbench94").with_values({"tta": False}),
+            synthetic_epochs=(0.5, 1, 4, 16),
+            fresh=FreshExamples(stream=5_000_000, cut=5_000_000, each=100_000),
+            runs={"durations": 60_000, "truth": 1000},
         ),
     }
 )

@@ -38,6 +38,7 @@ class Study:
     question: str  #: what it asks, in one or two sentences
     arms: Callable[[Scale], Sequence[Arm]]
     findings: Callable[[Sequence[Trained], Dataset], Findings]
+    data: str = ""  #: the data set that it needs; by default that of the scale
 
 
 def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Findings:
@@ -149,5 +150,5 @@ def _made(trained: Trained) -> dict[str, Any]:
         "device": created_by.get("device"),
         "trained_at_commit": created_by.get("commit"),
         "diverged": len(trained.diverged),
-        "seconds_of_training": float(trained.store.records(range(trained.arm.runs))["train_s"].sum()),
+        "seconds_of_training": float(trained.store.records(trained.run_ids_R)["train_s"].sum()),
     }

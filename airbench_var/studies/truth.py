@@ -1,0 +1,279 @@
+"""Ground truth, which nobody has of natural images: networks on a distribution with a sampler."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from scipy.special import ndtri
+
+from airbench_var.analysis.summary import LEVEL
+from airbench_var.data.dataset import Dataset
+from airbench_var.errors import UsageError
+from airbench_var.studies.arms import Arm, Trained
+from airbench_var.studies.findings import Claim, Figure, Findings, Number, Verdict, percent_of
+from airbench_var.studies.fresh import GROUP_EXAMPLES, GROUP_RUNS, coverage, gains, lucky_runs, measured
+from airbench_var.studies.scales import Scale
+from airbench_var.studies.study import Study
+from airbench_var.studies.test_bed import Against, Truth, against, truth_of
+from airbench_var.studies.truth_figures import draw_estimators, draw_lengths, draw_luck
+
+if TYPE_CHECKING:
+    pass
+
+#: Runs and examples of the settings in which the mean of Eq 3 is compared with the truth.
+SETTINGS = ((20, 500), (5, 200))
+
+
+def arms(scale: Scale) -> list[Arm]:
+    """Return an arm of few networks with millions of fresh examples, then one a length with fewer."""
+    fresh = scale.fresh
+    lengths = list(scale.synthetic_lengths.items())
+    name, recipe = lengths[min(1, len(lengths) - 1)]
+    few = Arm(
+        name=f"{name}, few networks",
+        recipe=recipe,
+        runs=max(runs for runs, _ in SETTINGS),
+        seed=100,
+        test_sets=(f"fresh-2:{fresh.stream}", f"fresh-3:{fresh.stream}", f"fresh-4:{fresh.cut}"),
+    )
+    return [
+        few,
+        *(
+            Arm(
+                name=name,
+                recipe=recipe,
+                runs=scale.runs["truth"],
+                seed=101 + place,
+                test_sets=(f"fresh-5:{fresh.each}", f"fresh-6:{fresh.each}"),
+            )
+            for place, (name, recipe) in enumerate(lengths)
+        ),
+    ]
+
+
+def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+    """Return Eq 3 against the truth, by the mean over test sets and by length, and what luck is worth."""
+    if data.name != "synthetic":
+        raise UsageError("study truth needs a distribution with a sampler: --data synthetic.")
+    few, *lengths = trained
+    compared = [(R, n, *_compared(few, R, n)) for R, n in SETTINGS]
+    numbers = [number for found in compared for number in _of_setting(few, *found)]
+    numbers += [number for one in lengths for number in _of_length(one)]
+    return Findings(
+        numbers=numbers,
+        claims=[*(_claim(*found) for found in compared), *_claims(lengths)],
+        figures=[
+            Figure(
+                name="estimators",
+                caption="Mean over thousands of small test sets of Eq 3, of its plug-in form and of the "
+                "test-set "
+                "variance, over the truth of the same networks; bars are two standard errors.",
+                draw=partial(draw_estimators, compared),
+                inches=(6, 3.0),
+            ),
+            Figure(
+                name="lengths",
+                caption="The std of runs on the distribution by training length: measured on fresh "
+                "examples, and "
+                "estimated by Eq 3 from one test set of 10,000, with 95 % intervals.",
+                draw=partial(draw_lengths, lengths),
+                inches=(5.5, 3.4),
+            ),
+            Figure(
+                name="luck",
+                caption="Each run's accuracy on the test set and on fresh examples, about the mean; the "
+                "best 1 % on "
+                "the test set in orange.",
+                draw=partial(draw_luck, lengths),
+                inches=(2.5 * len(lengths), 2.9),
+            ),
+        ],
+        notes=[
+            "z: the difference between the mean of an estimator and the truth over its standard error, "
+            "the error of "
+            "measuring the truth included. Both are of the same networks, so that no error of few "
+            "networks is in it."
+        ],
+    )
+
+
+def _compared(few: Trained, R: int, n: int) -> tuple[Truth, list[Against], int]:
+    truth = truth_of(few.correct_RN("fresh-2", R), few.correct_RN("fresh-3", R))
+    stream_RN = few.correct_RN("fresh-4", R)
+    return truth, against(truth, stream_RN, n), stream_RN.shape[1] // n
+
+
+def _of_setting(
+    few: Trained, R: int, n: int, truth: Truth, found: Sequence[Against], sets: int
+) -> Iterator[Number]:
+    arm, reach = f"{R} networks, n = {n}", float(ndtri((1 + LEVEL) / 2))
+    over_both = "mean less truth over the standard error of both"
+    streams = few.store.manifest.test_sets
+
+    def number(name: str, value: float, error: float | None, method: str, examples: int) -> Number:
+        return Number(
+            name=name,
+            arm=arm,
+            unit="plain" if name.startswith("z") else "variance",
+            value=value,
+            low=None if error is None else value - reach * error,
+            high=None if error is None else value + reach * error,
+            level=None if error is None else LEVEL,
+            target="these networks",
+            runs=R,
+            examples=examples,
+            method=method,
+            assumption="examples are independent draws from the distribution",
+            absent="" if error is not None else "no interval: it is a z score",
+        )
+
+    yield number(
+        "truth",
+        truth.value,
+        truth.standard_error,
+        "covariance of accuracies on two streams of fresh examples; jackknife over 50 blocks",
+        streams[1].n,
+    )
+    for one in found:
+        if one.z:
+            error = math.sqrt(max(0.0, ((one.mean - truth.value) / one.z) ** 2 - truth.standard_error**2))
+        else:
+            error = None
+        method = f"mean over {sets:,} disjoint test sets of {n} fresh examples, normal interval"
+        yield number(one.name, one.mean, error, method, sets * n)
+        yield number(f"z_{one.name}", one.z, None, over_both, sets * n)
+
+
+def _claim(R: int, n: int, truth: Truth, found: Sequence[Against], sets: int) -> Claim:
+    eq_3, plug_in, raw = found
+    verdict: Verdict = "cannot be told"
+    if abs(plug_in.z) >= 3:
+        verdict = "holds" if abs(eq_3.z) <= 2 else "does not hold"
+    return Claim(
+        text=f"Eq 3 is unbiased where its plug-in form and the test-set variance are not ({R} networks, "
+        f"{sets:,} "
+        f"test sets of {n})",
+        source="section 3.3, Eq 3, Theorems 1 and 2",
+        verdict=verdict,
+        because=f"z of Eq 3 {eq_3.z:.2f}, plug-in {plug_in.z:.1f}, test-set variance {raw.z:.1f}; true std "
+        f"{100 * math.sqrt(max(0.0, truth.value)):.4f} %",
+    )
+
+
+def _of_length(one: Trained) -> Iterator[Number]:
+    arm, counts, reach = one.arm.name, one.state.correct, float(ndtri((1 + LEVEL) / 2))
+    estimates = one.summary.estimates
+    value, error = measured(one)
+    yield Number.of(estimates["mean_accuracy"], arm, "share")
+    yield Number.of(estimates["test_set_std"], arm, "share")
+    yield Number.of(estimates["distribution_wise_variance"], arm, "variance")
+    yield Number(
+        name="measured_variance",
+        arm=arm,
+        unit="variance",
+        value=value,
+        low=value - reach * error,
+        high=value + reach * error,
+        level=LEVEL,
+        target="the distribution",
+        runs=counts.R,
+        examples=2 * one.state_of("fresh-5").correct.n,
+        method="covariance over runs of the accuracies on two streams of fresh examples; normal theory",
+        assumption="runs are independent, accuracies normal",
+    )
+    yield Number.bare(
+        "measured_std",
+        arm,
+        "share",
+        math.sqrt(max(0.0, value)),
+        counts=counts,
+        method="square root of measured_variance, 0 where that is negative",
+        target="the distribution",
+        absent="that of measured_variance",
+    )
+    inside, tried = coverage(one)
+    yield Number.bare(
+        "coverage_of_intervals",
+        arm,
+        "share",
+        inside / tried if tried else None,
+        counts=counts,
+        method=f"of {tried:,} intervals of distribution_wise_variance, each from {GROUP_RUNS} runs on "
+        f"{GROUP_EXAMPLES:,} fresh examples, the share that holds measured_variance",
+        target="the distribution",
+        absent="no interval: intervals share runs and examples",
+    )
+    for name, (gain, low, high) in gains(one).items():
+        yield Number(
+            name=name,
+            arm=arm,
+            unit="share",
+            value=gain,
+            low=low,
+            high=high,
+            level=LEVEL,
+            target="this test set" if name.endswith("test_set") else "the distribution",
+            runs=counts.R,
+            examples=counts.n,
+            method=f"mean of the best {lucky_runs(counts.R)} runs on the test set less that of all; "
+            f"Student's t",
+            assumption="runs are independent; on the test set itself the interval is not one of a fresh "
+            "choice",
+        )
+
+
+def _claims(lengths: Sequence[Trained]) -> Iterator[Claim]:
+    apart = []
+    for one in lengths:
+        value, error = measured(one)
+        interval = one.summary.estimates["distribution_wise_variance"].interval
+        if interval is not None and not (
+            interval[0] <= value + 2 * error and value - 2 * error <= interval[1]
+        ):
+            apart.append(one.arm.name)
+    yield Claim(
+        text="The interval of the distribution-wise variance from one test set holds the variance "
+        "measured on fresh "
+        "examples, at every length",
+        source="beyond the paper",
+        verdict="does not hold" if apart else "holds",
+        because=f"apart at {', '.join(apart)}"
+        if apart
+        else f"at {len(lengths)} lengths, within two standard errors of the measurement",
+    )
+    longest = lengths[-1]
+    gained = gains(longest)
+    (here, _, _), (fresh, low, high) = gained["lucky_gain_on_test_set"], gained["lucky_gain_on_fresh"]
+    verdict: Verdict = "holds" if high < here / 2 else "does not hold" if low > here / 2 else "cannot be told"
+    yield Claim(
+        text=f"The best 1 % of seeds on a test set keep less than half of their gain on fresh data "
+        f"({longest.arm.name})",
+        source="section 3.1, Fig 2",
+        verdict=verdict,
+        because=f"{100 * here:.3f} % better than the mean on the test set, {100 * fresh:.3f} % "
+        f"({100 * low:.3f} to "
+        f"{100 * high:.3f} %) on fresh examples",
+    )
+    first, last = measured(lengths[0]), measured(longest)
+    gap, error = first[0] - last[0], math.hypot(first[1], last[1])
+    verdict = "holds" if gap > 2 * error else "does not hold" if gap < -2 * error else "cannot be told"
+    yield Claim(
+        text="The variance on the distribution falls with training length, measured directly",
+        source="section 3.3, Fig 5",
+        verdict=verdict,
+        because=f"std {100 * math.sqrt(max(0, first[0])):.3f} % at {lengths[0].arm.name}, "
+        f"{100 * math.sqrt(max(0, last[0])):.3f} % at {longest.arm.name} (test set: "
+        f"{percent_of(longest.summary.estimates['test_set_std'])})",
+    )
+
+
+STUDY = Study(
+    name="truth",
+    title="Ground truth: Eq 3 against millions of fresh examples",
+    source="beyond the paper; section 3.3, Eq 3",
+    question="Does Eq 3 find the variance that runs have on the distribution, and do lucky seeds stay lucky?",
+    arms=arms,
+    findings=findings,
+    data="synthetic",
+)

@@ -1,0 +1,105 @@
+"""The pictures of the study of the truth."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.studies.arms import Trained
+from airbench_var.studies.figures import COLOURS
+from airbench_var.studies.fresh import accuracies, lucky_runs, measured
+from airbench_var.studies.test_bed import Against, Truth
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+#: Runs, examples of a test set, the truth, the estimators, how many test sets.
+Compared = tuple[int, int, Truth, list[Against], int]
+
+
+def draw_estimators(compared: Sequence[Compared], canvas: "Canvas") -> None:
+    """Draw the mean of each estimator over the truth, by setting."""
+    axis = canvas.subplots()
+    labels = {"eq_3": "Eq 3", "plug_in": "plug-in", "test_set_variance": "test-set variance"}
+    for place, (_, _, truth, found, _) in enumerate(compared):
+        for offset, (one, colour) in enumerate(zip(found, COLOURS, strict=False)):
+            error = abs((one.mean - truth.value) / one.z) if one.z else 0.0
+            axis.errorbar(
+                place + 0.18 * (offset - 1),
+                one.mean / truth.value,
+                2 * error / abs(truth.value),
+                fmt="o",
+                color=colour,
+                capsize=3,
+                label=labels[one.name] if not place else None,
+            )
+            axis.annotate(
+                f"z {one.z:.1f}",
+                (place + 0.18 * (offset - 1), one.mean / truth.value),
+                textcoords="offset points",
+                xytext=(6, 3),
+                fontsize=7,
+            )
+    axis.axhline(1, color="black", linewidth=0.6)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
+    axis.set_xticks(range(len(compared)), [f"{R} networks, test sets of {n}" for R, n, *_ in compared])
+    axis.set_xlim(-0.5, len(compared) - 0.4)
+    axis.set_ylabel("mean estimate over the truth")
+    axis.legend()
+
+
+def draw_lengths(lengths: Sequence[Trained], canvas: "Canvas") -> None:
+    """Draw the std on the distribution by length, measured and estimated."""
+    axis = canvas.subplots()
+    for place, one in enumerate(lengths):
+        value, error = measured(one)
+        estimate = one.summary.estimates["distribution_wise_std"]
+        low, high = (math.sqrt(max(0.0, value + sign * 1.96 * error)) for sign in (-1, 1))
+        middle = math.sqrt(max(0.0, value))
+        for offset, (centre, below, above), colour, marker, label in (
+            (-0.1, (middle, low, high), COLOURS[0], "o", "measured on fresh examples"),
+            (
+                0.1,
+                (estimate.value or 0.0, *(estimate.interval or (0.0, 0.0))),
+                COLOURS[1],
+                "s",
+                "Eq 3, one test set",
+            ),
+        ):
+            axis.errorbar(
+                place + offset,
+                100 * centre,
+                [[100 * (centre - below)], [100 * (above - centre)]],
+                fmt=marker,
+                color=colour,
+                capsize=3,
+                label=label if not place else None,
+            )
+    axis.set_xticks(range(len(lengths)), [one.arm.name for one in lengths])
+    axis.set_yscale("symlog", linthresh=0.1)
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("std over runs, % (linear below 0.1)")
+    axis.legend()
+
+
+def draw_luck(lengths: Sequence[Trained], canvas: "Canvas") -> None:
+    """Draw every run's accuracy on fresh examples against that on the test set."""
+    axes = canvas.subplots(1, len(lengths), squeeze=False)[0]
+    for one, axis in zip(lengths, axes, strict=True):
+        here_R = accuracies(one, one.store.test_sets[0])
+        fresh_R = (accuracies(one, "fresh-5") + accuracies(one, "fresh-6")) / 2
+        best_m = np.argsort(-here_R, kind="stable")[: lucky_runs(len(here_R))]
+        x_R, y_R = 100 * (here_R - here_R.mean()), 100 * (fresh_R - fresh_R.mean())
+        axis.scatter(x_R, y_R, s=5, color=COLOURS[0], linewidths=0, alpha=0.5)
+        axis.scatter(x_R[best_m], y_R[best_m], s=18, color=COLOURS[4], linewidths=0)
+        reach = 1.05 * max(np.abs(x_R).max(), np.abs(y_R).max())
+        axis.plot([-reach, reach], [-reach, reach], color="black", linewidth=0.6)
+        axis.axhline(0, color="grey", linewidth=0.4)
+        axis.set_title(one.arm.name)
+        axis.set_xlabel("test set, %")
+        axis.set_box_aspect(1)
+    axes[0].set_ylabel("fresh examples, %")
