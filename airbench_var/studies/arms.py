@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from airbench_var.seeds import STREAMS
 from airbench_var.stats import CampaignState
 from airbench_var.store import Store
 from airbench_var.store.create import has_manifest
+from airbench_var.studies.scales import Scale
 from airbench_var.training import Settings, choose_engine
 
 
@@ -90,6 +92,15 @@ class Trained:
     def correct_RN(self, test_set: str, runs: int | None = None) -> npt.NDArray[np.uint8]:
         """Return the correctness of the first runs, by default of all, as zeros and ones, uint8 (R, N)."""
         return self.store.correct_RN(test_set, self.run_ids_R[:runs])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a study draws its findings from."""
+
+    trained: Sequence[Trained]  #: in the order of its arms
+    data: Dataset
+    scale: Scale
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Binary tasks made of the classes, whose variance the error alone predicts: paper, section 3.4, Fig 6."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,9 +9,8 @@ import numpy as np
 
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.theorems import Collapses
-from airbench_var.data.dataset import Dataset
 from airbench_var.studies import durations
-from airbench_var.studies.arms import Arm, Trained
+from airbench_var.studies.arms import Arm, Evidence, Trained
 from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import Claim, Figure, Findings, Number, text_of
 from airbench_var.studies.scales import Scale
@@ -29,8 +28,9 @@ def arms(scale: Scale) -> list[Arm]:
     return durations.arms(scale)[-1:]
 
 
-def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+def findings(evidence: Evidence) -> Findings:
     """Return how the variances of all binary tasks follow from their errors."""
+    trained = evidence.trained
     [one] = trained
     found = one.summary.collapses
     assert found is not None  # a study's stores have predicted classes, of ten classes

@@ -1,15 +1,14 @@
 """The binomial law overestimates how much runs differ: the paper's Appendix E, Fig 14."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from airbench_var.analysis import Estimate
-from airbench_var.data.dataset import Dataset
 from airbench_var.studies import durations
-from airbench_var.studies.arms import Trained
+from airbench_var.studies.arms import Evidence, Trained
 from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import (
     Claim,
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
-def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+def findings(evidence: Evidence) -> Findings:
     """Return the binomial variance of each length over the variance that runs have."""
+    trained = evidence.trained
     return Findings(
         numbers=[number for one in trained for number in _numbers(one)],
         claims=[_claim(trained[-1])],

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airbench_var.analysis.calibration import BINS
-from airbench_var.data.dataset import Dataset
 from airbench_var.studies import durations
-from airbench_var.studies.arms import Trained
+from airbench_var.studies.arms import Evidence, Trained
 from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import (
     Claim,
@@ -41,8 +40,9 @@ UNITS: dict[str, Unit] = {
 }
 
 
-def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+def findings(evidence: Evidence) -> Findings:
     """Return gaps, calibration error, disagreement and the bound of Theorem 4, by length."""
+    trained = evidence.trained
     learned = [one for one in trained if one.arm.recipe.epochs] or list(trained)
     return Findings(
         numbers=[number for one in trained for number in _numbers(one)],

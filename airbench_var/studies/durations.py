@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airbench_var.analysis.poisson_binomial import poisson_binomial
-from airbench_var.data.dataset import Dataset
 from airbench_var.report.percent import value_text
-from airbench_var.studies.arms import Arm, Trained
+from airbench_var.studies.arms import Arm, Evidence, Trained
 from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import (
     Claim,
@@ -62,8 +61,9 @@ def arms(scale: Scale) -> list[Arm]:
     ]
 
 
-def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+def findings(evidence: Evidence) -> Findings:
     """Return what runs of several lengths, shortest first, say."""
+    trained = evidence.trained
     return Findings(
         numbers=[number for arm in trained for number in _numbers(arm)],
         claims=list(_claims(trained)),

@@ -9,7 +9,7 @@ import numpy as np
 
 from airbench_var.analysis.pairs import DeviatingPair, PairAnalysis, PairFindings, pairs_of
 from airbench_var.data.dataset import Dataset
-from airbench_var.studies.arms import Trained
+from airbench_var.studies.arms import Evidence, Trained
 from airbench_var.studies.binary import arms
 from airbench_var.studies.findings import Claim, Figure, Findings, Number, p_value_of
 from airbench_var.studies.study import Study
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 SHOWN = 10
 
 
-def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+def findings(evidence: Evidence) -> Findings:
     """Return which pairs deviate from independence after the longest training."""
+    trained = evidence.trained
     [one] = trained
     analysis = _analysis(one)
     found = analysis.findings
@@ -42,7 +43,7 @@ def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
             caption="The pairs that deviate most, with the classes of their labels and the difference "
             "between "
             "how often both are right and how often they would be (paper, Fig 4).",
-            draw=partial(_gallery, found.deviating[:SHOWN], data),
+            draw=partial(_gallery, found.deviating[:SHOWN], evidence.data),
             inches=(7, 3.4),
         ),
     )

@@ -19,6 +19,8 @@ class FreshExamples:
     stream: int  #: each of the two that measure the truth of few networks
     cut: int  #: of the third, which is cut into small test sets
     each: int  #: each of two, for every run of every length
+    #: Runs and examples of the small test sets over which the mean of Eq 3 is compared with the truth.
+    settings: tuple[tuple[int, int], ...] = ((20, 500), (5, 200))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,8 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             epochs=(0, 1, 4),
             synthetic=_small(4, 0.05),
             synthetic_epochs=(1, 4),
-            fresh=FreshExamples(stream=3000, cut=20_000, each=2000),
-            runs={"durations": 12, "truth": 20},
+            fresh=FreshExamples(stream=1000, cut=2000, each=1000, settings=((6, 100), (3, 50))),
+            runs={"durations": 8, "truth": 8},
         ),
         "cpu": Scale(
             name="cpu",

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from airbench_var import machine
-from airbench_var.data.dataset import Dataset
 from airbench_var.errors import StoreRefusedError
 from airbench_var.store.disk import replace_file, storage_errors
 from airbench_var.store.manifest import differences
-from airbench_var.studies.arms import Arm, Trained, Workplace, identity_sha256
+from airbench_var.studies.arms import Arm, Evidence, Trained, Workplace, identity_sha256
 from airbench_var.studies.figures import require_matplotlib, save_figure
 from airbench_var.studies.findings import Findings
 from airbench_var.studies.page import page
@@ -37,7 +36,7 @@ class Study:
     source: str  #: in the paper: "sections 2 and 3, Fig 1, 2, 3 and 5"
     question: str  #: what it asks, in one or two sentences
     arms: Callable[[Scale], Sequence[Arm]]
-    findings: Callable[[Sequence[Trained], Dataset], Findings]
+    findings: Callable[[Evidence], Findings]
     data: str = ""  #: the data set that it needs; by default that of the scale
 
 
@@ -59,7 +58,7 @@ def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Fi
     for arm in arms:
         workplace.train(arm)
     trained = [workplace.trained(arm) for arm in arms]
-    findings = study.findings(trained, workplace.data)
+    findings = study.findings(Evidence(trained=trained, data=workplace.data, scale=scale))
     _write(study, asked, trained, findings, out)
     return findings
 

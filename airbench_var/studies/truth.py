@@ -3,26 +3,18 @@
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from scipy.special import ndtri
 
 from airbench_var.analysis.summary import LEVEL
-from airbench_var.data.dataset import Dataset
 from airbench_var.errors import UsageError
-from airbench_var.studies.arms import Arm, Trained
+from airbench_var.studies.arms import Arm, Evidence, Trained
 from airbench_var.studies.findings import Claim, Figure, Findings, Number, Verdict, percent_of
 from airbench_var.studies.fresh import GROUP_EXAMPLES, GROUP_RUNS, coverage, gains, lucky_runs, measured
 from airbench_var.studies.scales import Scale
 from airbench_var.studies.study import Study
 from airbench_var.studies.test_bed import Against, Truth, against, truth_of
 from airbench_var.studies.truth_figures import draw_estimators, draw_lengths, draw_luck
-
-if TYPE_CHECKING:
-    pass
-
-#: Runs and examples of the settings in which the mean of Eq 3 is compared with the truth.
-SETTINGS = ((20, 500), (5, 200))
 
 
 def arms(scale: Scale) -> list[Arm]:
@@ -33,7 +25,7 @@ def arms(scale: Scale) -> list[Arm]:
     few = Arm(
         name=f"{name}, few networks",
         recipe=recipe,
-        runs=max(runs for runs, _ in SETTINGS),
+        runs=max(runs for runs, _ in fresh.settings),
         seed=100,
         test_sets=(f"fresh-2:{fresh.stream}", f"fresh-3:{fresh.stream}", f"fresh-4:{fresh.cut}"),
     )
@@ -52,12 +44,13 @@ def arms(scale: Scale) -> list[Arm]:
     ]
 
 
-def findings(trained: Sequence[Trained], data: Dataset) -> Findings:
+def findings(evidence: Evidence) -> Findings:
     """Return Eq 3 against the truth, by the mean over test sets and by length, and what luck is worth."""
-    if data.name != "synthetic":
+    trained = evidence.trained
+    if evidence.data.name != "synthetic":
         raise UsageError("study truth needs a distribution with a sampler: --data synthetic.")
     few, *lengths = trained
-    compared = [(R, n, *_compared(few, R, n)) for R, n in SETTINGS]
+    compared = [(R, n, *_compared(few, R, n)) for R, n in evidence.scale.fresh.settings]
     numbers = [number for found in compared for number in _of_setting(few, *found)]
     numbers += [number for one in lengths for number in _of_length(one)]
     return Findings(
