@@ -31,7 +31,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipe", default="tiny")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument(
-        "--engines", nargs="+", choices=("native", "compiled", "eager"), default=["eager", "compiled"]
+        "--engines",
+        nargs="+",
+        choices=("tiles", "native", "compiled", "eager"),
+        default=["eager", "compiled"],
     )
     return parser
 

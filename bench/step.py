@@ -19,7 +19,7 @@ from airbench_var.recipes.airbench import airbench94, tiny
 from airbench_var.seeds import Seeds, init_generator
 from airbench_var.training import Settings, Trainer, choose_engine
 from airbench_var.training.optimizers import Optimizers
-from airbench_var.training.settings import Engine, obstacle_to_native
+from airbench_var.training.settings import IN_C, Engine, obstacle_to
 from bench.schema import OURS, Case, Result, Variant, multiplying
 
 SEEDS = Seeds(init=1, order=2, aug=3)
@@ -40,8 +40,8 @@ def step_case(recipe: Recipe, device: torch.device) -> Case:
     threads = torch.get_num_threads()
     ours, _ = choose_engine("auto", str(device), threads, [recipe], synthetic.load())
     engines: list[Engine] = [ours, "eager", "compiled"]
-    if device.type == "cpu" and not obstacle_to_native(recipe, synthetic.load(), threads):
-        engines.append("native")  # also where it is not the choice
+    if device.type == "cpu":  # also those that are not the choice
+        engines += [one for one in IN_C if not obstacle_to(one, recipe, synthetic.load(), threads)]
     settings = {name: Settings(device=str(device), threads=threads, engine=name) for name in engines}
     eager = settings["eager"]
     dtype = eager.activation_dtype(recipe)

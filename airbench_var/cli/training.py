@@ -106,9 +106,10 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
     )
     how.add_argument(
         "--engine",
-        choices=("auto", "native", "compiled", "eager"),
+        choices=("auto", "tiles", "native", "compiled", "eager"),
         default="auto",
-        help="C kernels (CPU), torch.compile, or PyTorch's operators; part of the store",
+        help="C kernels with matrix tiles (AMX) or vectors, torch.compile, or PyTorch's operators; "
+        "part of the store",
     )
     how.add_argument(
         "--loader", choices=("resident", "ffcv"), default="resident", help="both give the same bits"

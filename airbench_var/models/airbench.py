@@ -55,10 +55,10 @@ class Airbench(nn.Module):
         self.head = nn.Parameter(torch.empty(classes, channels[-1]))
         self.in_c: Features | None = None
 
-    def compute_in_c(self, *, height: int, width: int, batch: int) -> None:
+    def compute_in_c(self, *, height: int, width: int, batch: int, tiles: bool) -> None:
         """From now on compute everything before the head by `kernels.airbench`, on batches of this size."""
         channels = (WHITENED, *self.config.widths)
-        self.in_c = Features(channels, height=height, width=width, batch=batch)
+        self.in_c = Features(channels, height=height, width=width, batch=batch, tiles=tiles)
 
     def prepare(self, images_BCHW: Tensor) -> None:
         """Set the whitening filters from normalised training images: the same for every run.

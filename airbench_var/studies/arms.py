@@ -26,6 +26,7 @@ from airbench_var.store import Store
 from airbench_var.store.create import has_manifest
 from airbench_var.studies.scales import Scale
 from airbench_var.training import Settings, choose_engine
+from airbench_var.training.settings import Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +111,7 @@ class Workplace:
     data: Dataset
     settings: Settings
     placement: Placement = HERE
-    engine: Literal["auto", "native", "compiled", "eager"] = (
-        "auto"  #: what was asked for; chosen for each arm
-    )
+    engine: Literal["auto"] | Engine = "auto"  #: what was asked for; chosen for each arm
     stores: Path
     mode: Mode = "quiet"
 

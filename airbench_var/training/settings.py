@@ -18,7 +18,9 @@ from airbench_var.kernels.augment import native as augment_in_c
 from airbench_var.machine import cpu_name, nvidia_driver
 from airbench_var.recipe import AirbenchNet, Recipe
 
-Engine = Literal["native", "compiled", "eager"]
+Engine = Literal["tiles", "native", "compiled", "eager"]
+#: Engines in C, the faster first: products by matrix tiles (AMX), and by vectors (AVX512-BF16).
+IN_C: tuple[Engine, ...] = ("tiles", "native")
 LoaderName = Literal["resident", "ffcv"]
 
 #: Shapes and phases for which a process compiles the step; torch refuses the ninth unless it is told.
@@ -170,21 +172,27 @@ def choose_engine(
 ) -> tuple[Engine, str]:
     """Return what computes the step of all these recipes, and the reason.
 
-    Raises: DeviceError when "native" is asked for and cannot compute one of them here.
+    Raises: DeviceError when "tiles" or "native" is asked for and cannot compute one of them here.
     """
     on_cpu = torch.device(device).type == "cpu"
     if asked in ("compiled", "eager"):
         return asked, "asked for"
-    obstacles = (obstacle_to_native(recipe, data, threads) for recipe in recipes)  # asked on a CPU alone
-    why_not = next(filter(None, obstacles), None) if on_cpu else "it is for CPUs"
-    if asked == "native":
-        if why_not:
-            raise DeviceError(f"--engine native: {why_not}. Use --engine eager or auto.")
-        return "native", "asked for"
+
+    def why_not(engine: Engine) -> str | None:
+        if not on_cpu:
+            return "it is for CPUs"
+        return next(filter(None, (obstacle_to(engine, recipe, data, threads) for recipe in recipes)), None)
+
+    if asked != "auto":
+        if why := why_not(asked):
+            raise DeviceError(f"--engine {asked}: {why}. Use --engine eager or auto.")
+        return asked, "asked for"
     if not on_cpu:
         return "compiled", "fewer kernel launches on a GPU"
-    if why_not := why_not or airbench.doubt():
-        return "eager", f"not native: {why_not}"
+    if not why_not("tiles"):
+        return "tiles", "C kernels for small networks, with matrix tiles (AMX), see results/throughput-cpu"
+    if why := why_not("native"):
+        return "eager", f"not native: {why}"
     return "native", "C kernels for small networks, see results/throughput-cpu"
 
 
@@ -193,8 +201,8 @@ def choose_augmentation(device: str) -> tuple[str, str]:
     return choose_backend(device, in_c=augment_in_c.SOURCE)
 
 
-def obstacle_to_native(recipe: Recipe, data: Dataset, threads: int) -> str | None:
-    """Return why the C kernels cannot compute this recipe here, for people; None when they can."""
+def obstacle_to(engine: Engine, recipe: Recipe, data: Dataset, threads: int) -> str | None:
+    """Return why the C code of this engine cannot compute a recipe here, for people; None when it can."""
     if not isinstance(recipe.network, AirbenchNet):
         return f"recipe {recipe.name!r} has no Airbench network"
     if recipe.precision == "single":
@@ -208,5 +216,6 @@ def obstacle_to_native(recipe: Recipe, data: Dataset, threads: int) -> str | Non
         stride=network.whiten_stride,
         activation=network.activation,
         threads=threads,
+        tiles=engine == "tiles",
     )
     return f"recipe {recipe.name!r}: {why}" if why else None

@@ -26,7 +26,7 @@ from airbench_var.store.rows import Predictions, RunResult
 from airbench_var.training.evaluation import Evaluation
 from airbench_var.training.lane import Lane, Output
 from airbench_var.training.optimizers import Optimizers
-from airbench_var.training.settings import Settings
+from airbench_var.training.settings import IN_C, Settings
 
 #: The whitening filters are computed from this many training images (airbench94_muon.py).
 WHITENING_IMAGES = 5000
@@ -61,10 +61,12 @@ class Trainer:
                     normalised(first, mean=data.mean, std=data.std, device=cpu, dtype=torch.float32)
                 )
             self.model: Model = model if settings.on_cpu else copy.deepcopy(model).to(self.device)
-            if settings.engine == "native":
+            if settings.engine in IN_C:
                 assert isinstance(model, Airbench)  # see `choose_engine`
                 height, width = train.images_NHWC.shape[1:3]
-                model.compute_in_c(height=height, width=width, batch=recipe.batch_size)
+                model.compute_in_c(
+                    height=height, width=width, batch=recipe.batch_size, tiles=settings.engine == "tiles"
+                )
             self.loss = settings.compiled(self._loss)
             self.loss_scale = LOSS_SCALE if (dtype, recipe.loss_reduction) == (torch.float16, "mean") else 1.0
             self.evaluation = Evaluation(data, recipe, self.device, dtype)

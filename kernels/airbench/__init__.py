@@ -2,6 +2,7 @@
 
 PyTorch spends most of a small network's step in convolutions of few channels, in pooling and in filling
 memory with zeros. Here sixteen images are the lanes of a vector and each layer is one pass, see native.c.
+Products are those of AVX512-BF16, or of AMX, which computes an order of magnitude more of them.
 The reference is the network itself, `airbench_var.models.airbench`: equal up to rounding to bfloat16.
 """
 
@@ -21,19 +22,26 @@ from airbench_var.kernels import native
 SOURCE, LINKED = Path(__file__).with_name("native.c"), ("-lm",)
 #: What the processor must have, as /proc/cpuinfo spells it.
 NEEDS = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_bf16")
-#: With matrix tiles PyTorch's own products are several times faster than those of vectors.
-TILES = "amx_bf16"
+NEEDS_FOR_TILES = (*NEEDS, "amx_tile", "amx_bf16")
 #: C channels of 3x3 filters come in fours; above this a filter bank no longer stays in a core's cache.
 MULTIPLE, MOST_CHANNELS, MOST_GROUPS = 4, 128, 8
 MOST_WHITENED = 64  #: native.c has room for no more whitening filters
 
 
 def obstacle(
-    widths: Sequence[int], *, height: int, width: int, stride: int, activation: str, threads: int
+    widths: Sequence[int],
+    *,
+    height: int,
+    width: int,
+    stride: int,
+    activation: str,
+    threads: int,
+    tiles: bool = False,
 ) -> str | None:
     """Return why such a network cannot be computed here, for people; None when it can.
 
-    widths: channels of each group; height, width: of the images, in pixels; stride: of the whitening.
+    widths: channels of each group; height, width: of the images, in pixels; stride: of the whitening; tiles:
+    multiply by matrix tiles, AMX.
     """
     if activation != "relu":
         return f"its activation is {activation}, and only relu is written in C"
@@ -47,16 +55,11 @@ def obstacle(
     if threads != 1:
         return "a run in C has one thread; more --workers use more cores"
     found = native.processor_flags()
-    if missing := [flag for flag in NEEDS if flag not in found]:
+    if missing := [flag for flag in (NEEDS_FOR_TILES if tiles else NEEDS) if flag not in found]:
         return f"this processor lacks {missing[0]}"
-    return native.obstacle(SOURCE, LINKED) or None
-
-
-def doubt() -> str | None:
-    """Return why PyTorch's operators may be faster on this processor, for people; None where they are not."""
-    if TILES in native.processor_flags():
-        return f"this processor has {TILES}, which PyTorch uses and the C code does not"
-    return None
+    if why := native.obstacle(SOURCE, _flags(tiles)):
+        return why
+    return None if _is_granted(tiles) else "the system refuses this process the tiles of the processor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,20 +107,25 @@ class Features:
     """Features of batches of images, with gradients: the memory of one network and one size of batch.
 
     batch: images of a batch in training. One call in training must be followed by its own backward pass
-    before the next call, since all use the same memory.
+    before the next call, since all use the same memory. tiles: multiply by matrix tiles, AMX; sums are in
+    another order then, so that bits differ.
 
     Raises: ValueError for a network that C does not compute, see `obstacle`; DeviceError without a C
     compiler, or when memory lacks.
     """
 
-    def __init__(self, channels: Sequence[int], *, height: int, width: int, batch: int) -> None:
+    def __init__(
+        self, channels: Sequence[int], *, height: int, width: int, batch: int, tiles: bool = False
+    ) -> None:
         """Take the memory; channels: of the whitening, then of each group."""
         self.channels, self.height, self.width, self.batch = tuple(channels), height, width, batch
         groups, least = len(channels) - 1, 2 ** (len(channels) + 1)
         odd = any(c % MULTIPLE for c in channels) or height % least or width % least
         if odd or groups > MOST_GROUPS or channels[0] > MOST_WHITENED:
             raise ValueError(f"A network {self.channels} on {height} x {width} is not one that C computes.")
-        self._library = native.library(SOURCE, LINKED)
+        if not _is_granted(tiles):  # asked for here as well, since every process must
+            raise DeviceError("The system refuses this process the tiles of the processor.")
+        self._library = native.library(SOURCE, _flags(tiles))
         self._library.airbench_new.restype = ctypes.c_void_p
         counts = (ctypes.c_int * len(channels))(*channels)
         memory = self._library.airbench_new(len(channels) - 1, counts, height, width, batch)
@@ -230,6 +238,14 @@ class _Function(torch.autograd.Function):
 
 
 _differentiable: Callable[..., Tensor] = _Function.apply
+
+
+def _flags(tiles: bool) -> tuple[str, ...]:
+    return ("-DTILES", *LINKED) if tiles else LINKED
+
+
+def _is_granted(tiles: bool) -> bool:
+    return native.library(SOURCE, _flags(tiles)).airbench_ready() == 0
 
 
 def _addresses(weights: Weights) -> tuple[Any, ...]:

@@ -1,55 +1,44 @@
 // From the gradient of the features to those of weights and biases.
 #pragma once
-#include "convolution.h"
-
-static void rows_of_activations(const Layer *l, int slot, __mmask16 images, bf16 *rows) {
-    const bf16 *z = l->z + slot * size_of(l);
-    for (int c = 0; c < l->channels; c++)
-        for (int y = 0; y < l->height; y++) {
-            store(rows, _mm256_setzero_si256());
-            rows += LANES;
-            for (int x = 0; x < l->width; x++, z += LANES, rows += LANES)
-                store(rows, narrow(_mm512_maskz_mov_ps(images, activated(l, c, widen(z)))));
-            store(rows, _mm256_setzero_si256());
-            rows += LANES;
-        }
-}
+#include "network.h"
 
 // The gradient of z, from that of the normalised result, at every position of the convolution before pooling.
 static void gradient_of_convolution(const Net *net, const Layer *l, int block, bf16 *rows) {
     const float count = (float)net->batch * l->positions;
     const __mmask16 images = images_in(net, block);
-    const long unpooled = (long)l->rows * l->columns;
     for (int c = 0; c < l->channels; c++) {
         const float rstd = l->rstd[c], by_z = -rstd * rstd * (float)(l->square[c] / count);
         const __m512 scale = _mm512_set1_ps(rstd), slope = _mm512_set1_ps(by_z);
         const __m512 level = _mm512_set1_ps(-rstd * (float)(l->sum[c] / count) - by_z * l->mean[c]);
         const long at = block * size_of(l) + (long)c * l->positions * LANES;
         const bf16 *z = l->z + at, *g = l->g + at;
-        bf16 *row = rows + c * unpooled * LANES;
         for (int p = 0; p < l->positions; p++, z += LANES, g += LANES) {
             const __m512 rest = _mm512_fmadd_ps(widen(z), slope, level);
             const __m256i dz = narrow(_mm512_maskz_fmadd_ps(images, widen(g), scale, rest));
             if (!l->pooled) {
-                store(row + (long)p * LANES, dz);
+                store(rows + row_at(l, c, p) * LANES, dz);
                 continue;
             }
             const __m128i winner = _mm_load_si128((const __m128i *)(l->winner + at + (long)p * LANES));
-            bf16 *corner = row + ((long)(p / l->width) * 2 * l->columns + p % l->width * 2) * LANES;
+            const long corner = (long)(p / l->width) * 2 * l->columns + p % l->width * 2;
             UNROLL
             for (int k = 0; k < POOL; k++) {
                 const __mmask16 won = _mm_cmpeq_epi8_mask(winner, _mm_set1_epi8((char)k));
-                store(corner + (k / 2 * l->columns + k % 2) * LANES, _mm256_maskz_mov_epi16(won, dz));
+                store(rows + row_at(l, c, corner + k / 2 * l->columns + k % 2) * LANES,
+                      _mm256_maskz_mov_epi16(won, dz));
             }
         }
     }
 }
 
-static void pairs_of_rows(const bf16 *rows, int channels, long positions, __m512i *pairs) {
-    for (int c = 0; c < channels; c += 2, rows += 2 * positions * LANES)
+static void pairs_of_rows(const Layer *l, const bf16 *rows, __m512i *pairs) {
+    const long positions = (long)l->rows * l->columns;
+    for (int c = 0; c < l->channels; c += 2)
         for (long p = 0; p < positions; p++) {
-            const __m256i *even = (const __m256i *)(rows + p * LANES), *odd = even + positions;
-            *pairs++ = interleave(_mm256_load_si256(even), _mm256_load_si256(odd));
+            const __m256i *even = (const __m256i *)rows + row_at(l, c, p),
+                          *odd = (const __m256i *)rows + row_at(l, c + 1, p);
+            pairs[pair_at(c / 2, p, l->channels / 2, positions)] =
+                interleave(_mm256_load_si256(even), _mm256_load_si256(odd));
         }
 }
 
@@ -81,46 +70,10 @@ static void backward_features(Net *net, const float *gradient) {
     }
 }
 
-// Gradients of 4 x 2 filters in one row of taps over some blocks; lanes are 16 images at two positions.
-INLINE void backward_filters(const Layer *l, const bf16 *in_rows, const bf16 *out_rows, int blocks, int dy,
-                             float *gradient) {
-    const int height = l->rows, width = l->columns, padded = width + 2;
-    const long in_block = (long)l->in * height * padded * LANES, in_channel = (long)height * padded * LANES;
-    const long out_channel = (long)height * width * LANES, out_block = l->channels * out_channel;
-    __m512 sum[4][2][3];
-    UNROLL
-    for (int o = 0; o < 4; o++) UNROLL
-    for (int i = 0; i < 2; i++) UNROLL
-    for (int dx = 0; dx < 3; dx++) sum[o][i][dx] = _mm512_setzero_ps();
-    const int from = dy < 0 ? 1 : 0, to = dy > 0 ? height - 1 : height;
-    for (int b = 0; b < blocks; b++, in_rows += in_block, out_rows += out_block)
-        for (int y = from; y < to; y++) {
-            const bf16 *in = in_rows + (long)(y + dy) * padded * LANES,
-                       *out = out_rows + (long)y * width * LANES;
-            for (int x = 0; x < width; x += 2, in += 2 * LANES, out += 2 * LANES) {
-                __m512i d[4];
-                UNROLL
-                for (int o = 0; o < 4; o++) d[o] = _mm512_load_si512(out + o * out_channel);
-                UNROLL
-                for (int i = 0; i < 2; i++) UNROLL
-                for (int dx = 0; dx < 3; dx++) {
-                    const __m512i v = _mm512_loadu_si512(in + i * in_channel + dx * LANES);
-                    UNROLL
-                    for (int o = 0; o < 4; o++) sum[o][i][dx] = dot(sum[o][i][dx], d[o], v);
-                }
-            }
-        }
-    for (int o = 0; o < 4; o++)
-        for (int i = 0; i < 2; i++)
-            for (int dx = 0; dx < 3; dx++)
-                gradient[((long)o * TAPS + (dy + 1) * 3 + dx) * l->in + i] +=
-                    _mm512_reduce_add_ps(sum[o][i][dx]);
-}
-
 INLINE void backward_tile(const Net *net, const Layer *l, Layer *before, int block, int y, int x, int c,
-                          const uint32_t *weights, const int out, const int keep) {
+                          const uint32_t *filters, const int out, const int keep) {
     __m512 sum[POOL][MOST_OUT];
-    convolve(sum, net->pairs, weights, l->channels / 2, l->rows, l->columns, y, x, out);
+    convolve(sum, net->pairs, filters, l->channels / 2, l->rows, l->columns, y, x, out);
     UNROLL
     for (int o = 0; o < out; o++) {
         const long at = block * size_of(before) + (long)(c + o) * before->positions * LANES;
@@ -144,44 +97,42 @@ INLINE void backward_tile(const Net *net, const Layer *l, Layer *before, int blo
 }
 
 static void backward_inputs(const Net *net, const Layer *l, Layer *before, int block, int keep) {
-    for (int y = 0; y < l->rows; y += 2)
-        for (int x = 0; x < l->columns; x += 2) {
-            const uint32_t *weights = l->backward;
-            for (int c = 0; c < l->in;) {
-                const int out = out_at_once(l->in - c);
-                if (out == 6 && keep) backward_tile(net, l, before, block, y, x, c, weights, 6, 1);
-                if (out == 4 && keep) backward_tile(net, l, before, block, y, x, c, weights, 4, 1);
-                if (out == 6 && !keep) backward_tile(net, l, before, block, y, x, c, weights, 6, 0);
-                if (out == 4 && !keep) backward_tile(net, l, before, block, y, x, c, weights, 4, 0);
-                weights += (long)TAPS * l->channels / 2 * out;
-                c += out;
-            }
-        }
+    const int outs = outs_at_a_place(l->in);
+    begin_convolution(l->channels, l->in);
+    for (int from = 0; from < l->in; from += outs)
+        for (int y = 0; y < l->rows; y += 2)
+            for (int x = 0; x < l->columns; x += 2)
+                for (int c = from, out; c < from + outs && c < l->in; c += out) {
+                    const uint32_t *filters = l->backward + filters_before(l->in, c, l->channels);
+                    out = out_at_once(l->in, c);
+                    if (out == MOST_OUT && keep)
+                        backward_tile(net, l, before, block, y, x, c, filters, MOST_OUT, 1);
+                    if (out == MOST_OUT && !keep)
+                        backward_tile(net, l, before, block, y, x, c, filters, MOST_OUT, 0);
+                    if (out != MOST_OUT && keep)
+                        backward_tile(net, l, before, block, y, x, c, filters, fewer(out), 1);
+                    if (out != MOST_OUT && !keep)
+                        backward_tile(net, l, before, block, y, x, c, filters, fewer(out), 0);
+                }
 }
 
 static void backward_layer(const Net *net, int index, float *gradient, int inputs) {
     const Layer *l = &net->layer[index];
     Layer *before = (Layer *)&net->layer[index - 1];
-    const long in_block = (long)l->in * l->rows * (l->columns + 2) * LANES;
-    const long positions = (long)l->rows * l->columns, out_block = l->channels * positions * LANES;
     const int at_once = blocks_at_once(l, net->blocks);
     memset(gradient, 0, (size_t)l->channels * TAPS * l->in * sizeof(float));
     forget(net, before);
     for (int first = 0; first < net->blocks; first += at_once) {
         const int blocks = net->blocks - first < at_once ? net->blocks - first : at_once;
         for (int b = 0; b < blocks; b++) {
-            gradient_of_convolution(net, l, first + b, net->out_rows + b * out_block);
-            rows_of_activations(before, first + b, images_in(net, first + b), net->in_rows + b * in_block);
+            bf16 *out_rows = net->out_rows + b * out_block(l);
+            gradient_of_convolution(net, l, first + b, out_rows);
+            rows_of_activations(before, first + b, images_in(net, first + b), net->in_rows + b * in_block(l));
             if (!inputs) continue;
-            pairs_of_rows(net->out_rows + b * out_block, l->channels, positions, net->pairs);
+            pairs_of_rows(l, out_rows, net->pairs);
             backward_inputs(net, l, before, first + b, index > 1);
             keep_sums(net, before);
         }
-        for (int o = 0; o < l->channels; o += 4)
-            for (int i = 0; i < l->in; i += 2)
-                for (int dy = -1; dy <= 1; dy++)
-                    backward_filters(l, net->in_rows + (long)i * l->rows * (l->columns + 2) * LANES,
-                                     net->out_rows + o * positions * LANES, blocks, dy,
-                                     gradient + (long)o * TAPS * l->in + i);
+        add_gradients(l, net->in_rows, net->out_rows, blocks, gradient);
     }
 }

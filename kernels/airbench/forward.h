@@ -1,17 +1,16 @@
 // From images to features.
 #pragma once
-#include "convolution.h"
+#include "network.h"
 
 static void pairs_of_activations(const Net *net, const Layer *l, int slot, __mmask16 images) {
     const bf16 *z = l->z + slot * size_of(l);
-    __m512i *pairs = net->pairs;
     for (int c = 0; c < l->channels; c += 2)
         for (int p = 0; p < l->positions; p++) {
             const bf16 *even = z + ((long)c * l->positions + p) * LANES,
                        *odd = even + (long)l->positions * LANES;
             const __m512 a = _mm512_maskz_mov_ps(images, activated(l, c, widen(even)));
             const __m512 b = _mm512_maskz_mov_ps(images, activated(l, c + 1, widen(odd)));
-            *pairs++ = interleave(narrow(a), narrow(b));
+            net->pairs[pair_at(c / 2, p, l->channels / 2, l->positions)] = interleave(narrow(a), narrow(b));
         }
 }
 
@@ -50,9 +49,9 @@ static void whiten(const Net *net, const uint32_t *images, int n, int first, int
 }
 
 INLINE void forward_tile(const Net *net, const Layer *l, int slot, int y, int x, int c,
-                         const uint32_t *weights, const int out, const int pooled) {
+                         const uint32_t *filters, const int out, const int pooled) {
     __m512 sum[POOL][MOST_OUT];
-    convolve(sum, net->pairs, weights, l->in / 2, l->rows, l->columns, y, x, out);
+    convolve(sum, net->pairs, filters, l->in / 2, l->rows, l->columns, y, x, out);
     UNROLL
     for (int o = 0; o < out; o++) {
         const long at = slot * size_of(l) + (long)(c + o) * l->positions * LANES;
@@ -87,19 +86,23 @@ INLINE void forward_tile(const Net *net, const Layer *l, int slot, int y, int x,
 }
 
 static void forward_block(const Net *net, const Layer *l, int slot) {
-    for (int y = 0; y < l->rows; y += 2)
-        for (int x = 0; x < l->columns; x += 2) {
-            const uint32_t *weights = l->forward;
-            for (int c = 0; c < l->channels;) {
-                const int out = out_at_once(l->channels - c);
-                if (l->pooled && out == 6) forward_tile(net, l, slot, y, x, c, weights, 6, 1);
-                if (l->pooled && out == 4) forward_tile(net, l, slot, y, x, c, weights, 4, 1);
-                if (!l->pooled && out == 6) forward_tile(net, l, slot, y, x, c, weights, 6, 0);
-                if (!l->pooled && out == 4) forward_tile(net, l, slot, y, x, c, weights, 4, 0);
-                weights += (long)TAPS * l->in / 2 * out;
-                c += out;
-            }
-        }
+    const int outs = outs_at_a_place(l->channels);
+    begin_convolution(l->in, l->channels);
+    for (int from = 0; from < l->channels; from += outs)
+        for (int y = 0; y < l->rows; y += 2)
+            for (int x = 0; x < l->columns; x += 2)
+                for (int c = from, out; c < from + outs && c < l->channels; c += out) {
+                    const uint32_t *filters = l->forward + filters_before(l->channels, c, l->in);
+                    out = out_at_once(l->channels, c);
+                    if (out == MOST_OUT && l->pooled)
+                        forward_tile(net, l, slot, y, x, c, filters, MOST_OUT, 1);
+                    if (out == MOST_OUT && !l->pooled)
+                        forward_tile(net, l, slot, y, x, c, filters, MOST_OUT, 0);
+                    if (out != MOST_OUT && l->pooled)
+                        forward_tile(net, l, slot, y, x, c, filters, fewer(out), 1);
+                    if (out != MOST_OUT && !l->pooled)
+                        forward_tile(net, l, slot, y, x, c, filters, fewer(out), 0);
+                }
 }
 
 static void features_of(const Net *net, int slot, int first, int n, float *features, int32_t *top) {

@@ -1,40 +1,27 @@
-// The convolutional part of an Airbench network on a CPU with AVX512-BF16: images to features, and back.
+// The convolutional part of an Airbench network on a CPU with AVX512-BF16, and AMX when built with TILES:
+// images to features, and back.
 //
 // Sixteen images side by side are the lanes of every vector, a "block". So one vector is one channel at one
 // position, images meet only in sums, what lies outside an image is not computed, the maximum over a pool
 // is three instructions, and every number of channels fills the vectors. Between two layers only the result
 // of the convolution (and pooling) before its normalisation is stored, in bf16, as
 // z[block][channel][position][lane]. What a convolution reads is made from it block by block, in cache:
-//   pairs[channel / 2][position][lane][2]: a product instruction sums over two adjacent channels;
-//   rows[channel][row][1 + width + 1][lane], zero at both ends: the gradient of the weights sums over
-//   images and positions instead.
+//   pairs: a product instruction sums over two adjacent channels;
+//   rows: the gradient of the weights sums over images and positions instead.
+// Products are in vectors.h and tiles.h, which say how these lie in memory.
 // Products are of bf16 numbers and sums are float, over the positions of one lane and block, then double.
 #include "backward.h"
 #include "forward.h"
 
-// weights[out][tap][in], as pairs in the order in which both passes use them.
+// weights[out][tap][in]
 static void load_weights(Layer *l, const float *weights) {
-    uint32_t *to = l->forward;
-    for (int c = 0, out; c < l->channels; c += out) {
-        out = out_at_once(l->channels - c);
-        for (int t = 0; t < TAPS; t++)
-            for (int i = 0; i < l->in; i += 2)
-                for (int o = 0; o < out; o++) {
-                    const float *w = weights + ((long)(c + o) * TAPS + t) * l->in + i;
-                    *to++ = as_pair(w[0], w[1]);
-                }
-    }
-    to = l->backward;
-    for (int c = 0, out; c < l->in; c += out) {
-        out = out_at_once(l->in - c);
-        for (int t = TAPS - 1; t >= 0; t--)
-            for (int i = 0; i < l->channels; i += 2)
-                for (int o = 0; o < out; o++) {
-                    const float *w = weights + ((long)i * TAPS + t) * l->in + c + o;
-                    *to++ = as_pair(w[0], w[(long)TAPS * l->in]);
-                }
-    }
+    const long filter = (long)TAPS * l->in;
+    order_filters(l->forward, weights, l->channels, l->in, filter, l->in, 1);
+    order_filters(l->backward, weights + filter - l->in, l->in, l->channels, 1, -(long)l->in, filter);
 }
+
+// Zero when the system lets this process use what the products need.
+int airbench_ready(void) { return ready(); }
 
 static void identity(Layer *l) {
     for (int c = 0; c < l->channels; c++) l->rstd[c] = 1, l->mean[c] = l->shift[c] = 0;
@@ -71,6 +58,7 @@ void airbench_forward(Net *net, const uint32_t *images, const float *filters, co
     const Layer *last = &net->layer[net->layers - 1];
     for (int b = 0; b < net->blocks; b++)
         features_of(net, b, b * LANES, net->batch, features, net->top + (long)b * last->channels * LANES);
+    end();
 }
 
 // After airbench_forward on the same net. Gradients have the shapes of what they are of; `bias` may be NULL.
@@ -83,6 +71,7 @@ void airbench_backward(Net *net, const float *features, float *bias, float *cons
         backward_layer(net, i, weights[i - 1], i > 1 || bias);
     }
     for (int c = 0; bias && c < net->layer[0].channels; c++) bias[c] = (float)net->layer[0].sum[c];
+    end();
 }
 
 // Features of n images by the running means and variances, one block after another; forgets the last batch.
@@ -106,4 +95,5 @@ void airbench_evaluate(Net *net, const uint32_t *images, int n, const float *fil
         }
         features_of(net, 0, first, n, features, NULL);
     }
+    end();
 }

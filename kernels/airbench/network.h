@@ -1,4 +1,4 @@
-// A network, its memory, and vectors of sixteen images.
+// A network, its memory, and vectors of sixteen images. What multiplies is in vectors.h or tiles.h.
 #pragma once
 #include <immintrin.h>
 #include <math.h>
@@ -8,7 +8,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
-enum { LANES = 16, TAPS = 9, POOL = 4, MOST_OUT = 6, PATCH_PAIRS = 6, MOST_LAYERS = 17, CACHE = 400000 };
+enum { LANES = 16, TAPS = 9, POOL = 4, PATCH_PAIRS = 6, MOST_LAYERS = 17, CACHE = 400000 };
 typedef uint16_t bf16;
 
 typedef struct {
@@ -57,14 +57,19 @@ INLINE __mmask16 images_in(const Net *net, int block) {
     const int left = net->batch - block * LANES;
     return left >= LANES ? 0xffff : (__mmask16)((1 << left) - 1);
 }
+INLINE size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 INLINE long size_of(const Layer *l) { return (long)l->channels * l->positions * LANES; }
-// Channels are put out six at a time, or four: 24 sums of four positions stay in registers.
-INLINE int out_at_once(int left) { return left % 6 ? 4 : 6; }
+
+#ifdef TILES
+#include "tiles.h"
+#else
+#include "vectors.h"
+#endif
 
 // ---- memory
 
 static int blocks_at_once(const Layer *l, int blocks) {
-    const long bytes = 2L * LANES * l->rows * (l->channels * l->columns + l->in * (l->columns + 2));
+    const long bytes = 2 * (in_block(l) + out_block(l));
     return bytes * blocks <= CACHE ? blocks : bytes > CACHE ? 1 : (int)(CACHE / bytes);
 }
 
@@ -105,17 +110,17 @@ Net *airbench_new(int groups, const int *channels, int height, int width, int ba
              (l->rstd = own(net, c * 4)) && (l->shift = own(net, c * 4)) && (l->sum = own(net, c * 8)) &&
              (l->square = own(net, c * 8));
         if (i) {
-            const size_t weights = c * TAPS * (size_t)l->in / 2 * 4, read = (size_t)l->rows * l->columns;
-            ok = ok && (l->g = own(net, all * sizeof(bf16))) && (l->forward = own(net, weights)) &&
-                 (l->backward = own(net, weights)) && (!l->pooled || (l->winner = own(net, all)));
-            const size_t n = (size_t)blocks_at_once(l, net->blocks) * LANES * 2;
-            const size_t of_in = n * l->in * l->rows * (l->columns + 2), of_out = n * c * read;
-            const size_t paired = 2 * LANES * read * (c > (size_t)l->in ? c : (size_t)l->in);
-            if (of_in > in_rows) in_rows = of_in;
-            if (of_out > out_rows) out_rows = of_out;
-            if (paired > pairs) pairs = paired;
+            const size_t to = (size_t)filters_before(l->channels, l->channels, l->in) * sizeof(uint32_t),
+                         back = (size_t)filters_before(l->in, l->in, l->channels) * sizeof(uint32_t);
+            ok = ok && (l->g = own(net, all * sizeof(bf16))) && (l->forward = own(net, to)) &&
+                 (l->backward = own(net, back)) && (!l->pooled || (l->winner = own(net, all)));
+            const size_t n = (size_t)blocks_at_once(l, net->blocks) * sizeof(bf16);
+            const size_t paired = sizeof(bf16) * LANES * (size_t)l->rows * (size_t)l->columns;
+            in_rows = larger(in_rows, n * (size_t)in_block(l));
+            out_rows = larger(out_rows, n * (size_t)out_block(l) + ROWS_BEYOND);
+            pairs = larger(pairs, paired * larger(c, (size_t)l->in));
         }
-        if (c > most) most = c;
+        most = larger(most, c);
     }
     const Layer *last = &net->layer[net->layers - 1];
     ok = ok && (net->pairs = own(net, pairs)) && (net->in_rows = own(net, in_rows)) &&

@@ -13,6 +13,7 @@ from airbench_var.execution import Placement
 from airbench_var.store import RunResult, Store
 from airbench_var.training import Settings, Trainer, evaluation
 from airbench_var.training.evaluation import BATCH_SIZE
+from airbench_var.training.settings import IN_C, obstacle_to
 from tests.training.test_trainer import SEEDS, bits, quick
 
 
@@ -35,14 +36,11 @@ def with_more(small_data: Dataset) -> Dataset:
     )
 
 
-@pytest.fixture(scope="module", params=["eager", "native"])
+@pytest.fixture(scope="module", params=["eager", *IN_C])
 def both(request: pytest.FixtureRequest, small_data: Dataset, with_more: Dataset) -> list[RunResult]:
     """The same run without and with further test sets."""
-    if request.param == "native":
-        from airbench_var.training.settings import obstacle_to_native
-
-        if why := obstacle_to_native(quick(), small_data, 1):
-            pytest.skip(why)
+    if request.param in IN_C and (why := obstacle_to(request.param, quick(), small_data, 1)):
+        pytest.skip(why)
     settings = Settings(engine=request.param)
     return [Trainer(quick(), data, settings)(SEEDS) for data in (small_data, with_more)]
 

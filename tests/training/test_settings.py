@@ -71,6 +71,7 @@ def test_a_worker_sees_the_gpu_that_was_meant(monkeypatch: pytest.MonkeyPatch) -
 def capable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "processor_flags", lambda: frozenset(airbench.NEEDS))
     monkeypatch.setattr(native, "obstacle", lambda *_: "")
+    monkeypatch.setattr(airbench, "_is_granted", lambda _: True)
 
 
 @pytest.mark.usefixtures("capable")
@@ -128,14 +129,24 @@ def test_what_the_machine_lacks_is_said(
     assert (engine, why in reason) == ("eager", True)
 
 
-def test_with_matrix_tiles_c_is_used_only_when_asked_for(
+def test_matrix_tiles_are_used_where_processor_and_system_have_them(
     small_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(native, "processor_flags", lambda: frozenset([*airbench.NEEDS, airbench.TILES]))
+    def chosen(asked: str = "auto") -> tuple[str, str]:
+        return choose_engine(asked, "cpu", 1, [find_recipe("tiny")], small_data)
+
+    monkeypatch.setattr(native, "processor_flags", lambda: frozenset(airbench.NEEDS_FOR_TILES))
     monkeypatch.setattr(native, "obstacle", lambda *_: "")
-    engine, reason = choose_engine("auto", "cpu", 1, [find_recipe("tiny")], small_data)
-    assert (engine, "has amx_bf16" in reason) == ("eager", True)
-    assert choose_engine("native", "cpu", 1, [find_recipe("tiny")], small_data) == ("native", "asked for")
+    monkeypatch.setattr(airbench, "_is_granted", lambda tiles: True)
+    assert chosen()[0] == "tiles"
+    assert chosen("native") == ("native", "asked for")
+    monkeypatch.setattr(airbench, "_is_granted", lambda tiles: not tiles)
+    assert chosen()[0] == "native"
+    with pytest.raises(DeviceError, match=r"--engine tiles: .* the system refuses this process the tiles"):
+        chosen("tiles")
+    monkeypatch.setattr(native, "processor_flags", lambda: frozenset(airbench.NEEDS))
+    with pytest.raises(DeviceError, match=r"--engine tiles: .* lacks amx_tile"):
+        chosen("tiles")
 
 
 def test_native_is_for_cpus(small_data: Dataset) -> None:

@@ -23,7 +23,7 @@ from airbench_var.training import (
     refuse_misfit,
     train,
 )
-from airbench_var.training.settings import obstacle_to_native
+from airbench_var.training.settings import IN_C, Engine, obstacle_to
 
 SEEDS = Seeds(init=1, order=2, aug=2**64 - 1)
 
@@ -194,17 +194,18 @@ def test_compiled_step_trains_the_same_network(small_data: Dataset) -> None:
     assert compiled.loss == pytest.approx(eager.loss, rel=0.02)
 
 
-def test_native_step_trains_the_same_network(small_data: Dataset) -> None:
+@pytest.mark.parametrize("engine", IN_C)
+def test_a_step_in_c_trains_the_same_network(engine: Engine, small_data: Dataset) -> None:
     recipe = quick("tiny", epochs=2, tta=True)
-    if why_not := obstacle_to_native(recipe, small_data, threads=1):
+    if why_not := obstacle_to(engine, recipe, small_data, threads=1):
         pytest.skip(why_not)
     eager = Trainer(recipe, small_data, Settings())(SEEDS)
-    trainer = Trainer(recipe, small_data, Settings(engine="native"))
-    native, again = trainer(SEEDS), trainer(SEEDS)
-    assert native.loss == pytest.approx(eager.loss, rel=0.02)
-    assert native.loss == again.loss
+    trainer = Trainer(recipe, small_data, Settings(engine=engine))
+    in_c, again = trainer(SEEDS), trainer(SEEDS)
+    assert in_c.loss == pytest.approx(eager.loss, rel=0.02)
+    assert in_c.loss == again.loss
     for test_set in trainer.evaluation.test_sets:
-        mine, theirs, repeated = (run.predictions[test_set].predicted for run in (native, eager, again))
+        mine, theirs, repeated = (run.predictions[test_set].predicted for run in (in_c, eager, again))
         assert (mine == repeated).all()
         assert (mine == theirs).mean() > 0.9
 
