@@ -4,14 +4,38 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from airbench_var.errors import UsageError, nearest
-from airbench_var.studies import binary, binomial, calibration, durations, pairs, truth
+from airbench_var.studies import (
+    augmentation,
+    binary,
+    binomial,
+    calibration,
+    durations,
+    learning_rate,
+    linear,
+    pairs,
+    seeds,
+    shift,
+    truth,
+)
 from airbench_var.studies.study import Study, run_study
 
 __all__ = ["STUDIES", "Study", "find_study", "run_study"]
 
-STUDIES: Mapping[str, Study] = MappingProxyType(
-    {study.STUDY.name: study.STUDY for study in (durations, pairs, binomial, binary, calibration, truth)}
-)
+_MODULES = (
+    durations,
+    pairs,
+    binomial,
+    binary,
+    calibration,
+    linear,
+    augmentation,
+    learning_rate,
+    shift,
+    seeds,
+    truth,
+)  # in the order of the paper
+
+STUDIES: Mapping[str, Study] = MappingProxyType({module.STUDY.name: module.STUDY for module in _MODULES})
 
 
 def find_study(name: str) -> Study:

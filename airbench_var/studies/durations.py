@@ -10,7 +10,7 @@ import numpy as np
 from airbench_var.analysis.poisson_binomial import poisson_binomial
 from airbench_var.report.percent import value_text
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS
+from airbench_var.studies.figures import COLOURS, draw_estimates
 from airbench_var.studies.findings import (
     Claim,
     Figure,
@@ -247,25 +247,14 @@ def _spread(trained: Sequence[Trained], canvas: "Canvas") -> None:
         ("independent_errors_std", "if errors were independent", "_"),
         ("distribution_wise_std", "on its distribution", "s"),
     )
-    for place, (name, label, marker) in enumerate(kinds):
-        x_A, y_A, reach_2A = [], [], []
-        for index, one in enumerate(trained):
-            estimate = one.summary.estimates[name]
-            if estimate.value is None or estimate.interval is None:
-                continue
-            low, high = estimate.interval
-            x_A.append(index + 0.14 * (place - 1))
-            y_A.append(100 * estimate.value)
-            reach_2A.append((max(0, 100 * (estimate.value - low)), max(0, 100 * (high - estimate.value))))
-        axis.errorbar(
-            x_A,
-            y_A,
-            np.array(reach_2A).T if reach_2A else None,
-            fmt=marker,
-            color=COLOURS[place],
+    for kind, (name, label, marker) in enumerate(kinds):
+        draw_estimates(
+            axis,
+            [place + 0.14 * (kind - 1) for place in range(len(trained))],
+            [one.summary.estimates[name] for one in trained],
+            colour=COLOURS[kind],
             label=label,
-            markersize=5,
-            capsize=2,
+            marker=marker,
         )
     axis.set_xticks(range(len(trained)), [one.arm.name for one in trained])
     axis.set_yscale("symlog", linthresh=0.1)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from airbench_var.errors import UsageError, nearest
 from airbench_var.recipe import Recipe
@@ -32,6 +33,16 @@ class Scale:
     data: str  #: the data set that is used unless another is asked for
     recipe: Recipe  #: at the longest of the lengths
     epochs: tuple[float, ...]  #: of training, shortest first
+    rates: tuple[int, ...]  #: of the study of the learning rate, as powers of two times the recipe's own
+    rate_epochs: float  #: of training there
+    seed_epochs: tuple[float, float]  #: of the study of seeds, a short and a long training
+    one_epochs: float  #: of training where one length is enough
+    few_images: float  #: share of its images that a recipe with augmentation needs to be as good as without
+    severities: tuple[int, ...]  #: of the corruptions that the study of shift evaluates
+    published: tuple[str, ...] = ()  #: further test sets there, from published files
+    poked_at: tuple[float, ...]  #: of training, where the study of the poke pokes, as shares of its steps
+    augmented: Mapping[str, Any]  #: values that give the recipe its augmentation in that study
+    linear: Recipe  #: of the study of the linear model
     synthetic: Recipe  #: for studies on the synthetic distribution, at any length
     synthetic_epochs: tuple[float, ...]
     fresh: FreshExamples
@@ -67,10 +78,21 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             data="synthetic",
             recipe=_small(4, 0.05),
             epochs=(0, 1, 4),
+            rates=(-2, 0, 1),
+            rate_epochs=1,
+            seed_epochs=(1, 4),
+            one_epochs=4,
+            few_images=0.6,
+            augmented={"augment.translate": 1},
+            linear=find_recipe("linear").with_values({"train_share": 0.05, "epochs": 5, "batch_size": 250}),
+            severities=(3,),
+            poked_at=(0, 0.5),
             synthetic=_small(4, 0.05),
             synthetic_epochs=(1, 4),
             fresh=FreshExamples(stream=1000, cut=2000, each=1000, settings=((6, 100), (3, 50))),
-            runs={"durations": 8, "truth": 8},
+            runs=dict.fromkeys(
+                ("durations", "truth", "learning-rate", "augmentation", "seeds", "linear", "shift", "poke"), 8
+            ),
         ),
         "cpu": Scale(
             name="cpu",
@@ -78,10 +100,28 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             data="cifar10",
             recipe=_small(64, 0.1),
             epochs=PAPER_EPOCHS,
+            rates=tuple(range(-5, 3)),
+            rate_epochs=8,
+            seed_epochs=(4, 16),
+            one_epochs=16,
+            few_images=0.6,
+            augmented={"augment.translate": 1},
+            linear=find_recipe("linear").with_values({"train_share": 0.1}),
+            severities=(1, 3, 5),
+            poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=find_recipe("tiny"),
             synthetic_epochs=(0.5, 1, 3, 8),
             fresh=FreshExamples(stream=1_000_000, cut=1_500_000, each=50_000),
-            runs={"durations": 300, "truth": 100},
+            runs={
+                "durations": 300,
+                "truth": 100,
+                "learning-rate": 200,
+                "augmentation": 200,
+                "seeds": 200,
+                "linear": 200,
+                "shift": 200,
+                "poke": 100,
+            },
         ),
         "paper": Scale(
             name="paper",
@@ -89,10 +129,28 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             data="cifar10",
             recipe=find_recipe("resnet9"),
             epochs=PAPER_EPOCHS,
+            rates=tuple(range(-9, 4)),  # 2^-10 to 2^2, as the recipe's own is 2^-1
+            rate_epochs=64,
+            seed_epochs=(4, 64),
+            one_epochs=64,
+            few_images=0.2,
+            augmented={},  # it has one
+            linear=find_recipe("linear"),
+            severities=(1, 2, 3, 4, 5),
+            poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=find_recipe("airbench94").with_values({"tta": False}),
             synthetic_epochs=(0.5, 1, 4, 16),
             fresh=FreshExamples(stream=5_000_000, cut=5_000_000, each=100_000),
-            runs={"durations": 60_000, "truth": 1000},
+            runs={
+                "durations": 60_000,
+                "truth": 1000,
+                "learning-rate": 1000,
+                "augmentation": 1000,
+                "seeds": 4000,
+                "linear": 1000,
+                "shift": 1000,
+                "poke": 1000,
+            },
         ),
     }
 )

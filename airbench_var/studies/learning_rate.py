@@ -1,0 +1,178 @@
+"""How accuracy and the spread of runs depend on the learning rate: the paper's section 4.3, Fig 8."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.analysis import compare_counts
+from airbench_var.analysis.summary import LEVEL
+from airbench_var.recipe import Muon, Recipe
+from airbench_var.studies.arms import Arm, Evidence, Trained
+from airbench_var.studies.figures import COLOURS, draw_estimates
+from airbench_var.studies.findings import (
+    Claim,
+    Figure,
+    Findings,
+    Number,
+    Unit,
+    Verdict,
+    numbers_of,
+    p_value_of,
+    percent_of,
+    text_of,
+)
+from airbench_var.studies.scales import Scale
+from airbench_var.studies.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+UNITS: dict[str, Unit] = {
+    "mean_accuracy": "share",
+    "test_set_std": "share",
+    "distribution_wise_std": "share",
+    "distribution_wise_variance": "variance",
+}
+
+#: Seed of the first arm's campaign; those of other studies are other numbers.
+SEED = 200
+
+
+def with_rate(recipe: Recipe, exponent: int) -> Recipe:
+    """Return the recipe with all its learning rates times 2^exponent."""
+    optimizer, times = recipe.optimizer, 2.0**exponent
+    if isinstance(optimizer, Muon):
+        faster = replace(
+            optimizer,
+            lr=times * optimizer.lr,
+            bias_lr=times * optimizer.bias_lr,
+            head_lr=times * optimizer.head_lr,
+        )
+        return replace(recipe, optimizer=faster)
+    return replace(recipe, optimizer=replace(optimizer, lr=times * optimizer.lr))
+
+
+def arms(scale: Scale) -> list[Arm]:
+    """Return one arm a rate, the lowest first, each with seeds of its own."""
+    recipe = scale.recipe.with_values({"epochs": scale.rate_epochs})
+    return [
+        Arm(
+            name=f"rate x 2^{exponent}",
+            recipe=with_rate(recipe, exponent),
+            runs=scale.runs["learning-rate"],
+            seed=SEED + place,
+        )
+        for place, exponent in enumerate(scale.rates)
+    ]
+
+
+def findings(evidence: Evidence) -> Findings:
+    """Return means and spreads by learning rate, and where the best of both lie."""
+    trained = evidence.trained
+    return Findings(
+        numbers=[number for one in trained for number in _numbers(one)],
+        claims=[_same_place(trained), _above_the_best(trained)],
+        figures=[
+            Figure(
+                name="rates",
+                caption="Mean accuracy, and spread (std) over runs on this test set and on its "
+                "distribution, by learning rate in units of the recipe's own; 95 % intervals (paper, Fig 8).",
+                draw=partial(_rates, trained, evidence.scale.rates),
+                inches=(7, 3.2),
+            )
+        ],
+        notes=["With Muon all three rates, of filters, biases and head, are scaled together."],
+    )
+
+
+def _numbers(one: Trained) -> Iterator[Number]:
+    yield from numbers_of(one.arm.name, one.summary.estimates, UNITS)
+    yield p_value_of(one.summary.tests["variance_ratio"], one.arm.name, one.state.correct)
+
+
+def _best(trained: Sequence[Trained]) -> int:
+    return int(np.argmax([one.summary.estimates["mean_accuracy"].value or 0.0 for one in trained]))
+
+
+def _same_place(trained: Sequence[Trained]) -> Claim:
+    """Return whether the rate of the best mean also has the lowest variance.
+
+    The two are compared at a level that allows for the choice of the lowest among all others (Bonferroni).
+    """
+    best = trained[_best(trained)]
+    others = [one for one in trained if one is not best]
+    lowest = min(others, key=lambda one: one.summary.estimates["test_set_std"].value or np.inf)
+    level = 1 - (1 - LEVEL) / len(others)
+    ratio = compare_counts("", lowest.state.correct, best.state.correct, level).estimates[
+        "variance_ratio_a_to_b"
+    ]
+    verdict: Verdict = "cannot be told"
+    if ratio.interval is not None:
+        low, high = ratio.interval
+        verdict = "holds" if low > 1 else "does not hold" if high < 1 else "cannot be told"
+    return Claim(
+        text="The rate of the best mean accuracy also has the lowest variance",
+        source="section 4.3, Fig 8",
+        verdict=verdict,
+        because=f"best mean at {best.arm.name}, std {percent_of(best.summary.estimates['test_set_std'])}; "
+        f"the lowest of all others at {lowest.arm.name}, "
+        f"{percent_of(lowest.summary.estimates['test_set_std'])}; its variance is {text_of(ratio)} times "
+        "that at the best mean (interval for the choice among all)",
+    )
+
+
+def _above_the_best(trained: Sequence[Trained]) -> Claim:
+    """Return whether twice the best rate has a larger variance on the distribution."""
+    place = _best(trained)
+    text = "Twice the rate of the best mean has a larger variance on the distribution (the paper: 5 times)"
+    source = "section 4.3, Fig 8"
+    if place + 1 == len(trained):
+        because = f"the best mean is at the largest rate, {trained[place].arm.name}"
+        return Claim(text=text, source=source, verdict="cannot be told", because=because)
+    best, twice = trained[place : place + 2]
+    ends = [one.summary.estimates["distribution_wise_variance"].interval for one in (best, twice)]
+    verdict: Verdict = "cannot be told"
+    if ends[0] and ends[1]:
+        apart = ends[1][0] > ends[0][1], ends[1][1] < ends[0][0]
+        verdict = "holds" if apart[0] else "does not hold" if apart[1] else "cannot be told"
+    return Claim(
+        text=text,
+        source=source,
+        verdict=verdict,
+        because="std on the distribution "
+        f"{percent_of(best.summary.estimates['distribution_wise_std'])} at {best.arm.name}, "
+        f"{percent_of(twice.summary.estimates['distribution_wise_std'])} at {twice.arm.name}",
+    )
+
+
+def _rates(trained: Sequence[Trained], exponents: Sequence[int], canvas: "Canvas") -> None:
+    left, right = canvas.subplots(1, 2)
+    means = [one.summary.estimates["mean_accuracy"] for one in trained]
+    draw_estimates(left, exponents, means, colour=COLOURS[0], line=True)
+    left.set_ylabel("mean accuracy, %")
+    for kind, (name, label) in enumerate(
+        (("test_set_std", "on this test set"), ("distribution_wise_std", "on its distribution"))
+    ):
+        stds = [one.summary.estimates[name] for one in trained]
+        draw_estimates(
+            right, exponents, stds, colour=COLOURS[kind], label=label, marker="os"[kind], line=True
+        )
+    right.set_ylabel("std over runs, %")
+    right.set_ylim(bottom=0)
+    right.legend()
+    for axis in (left, right):
+        axis.set_xlabel("learning rate, recipe's own x 2^k: k")
+        axis.set_xticks(exponents)
+
+
+STUDY = Study(
+    name="learning-rate",
+    title="Learning rate and the spread of runs",
+    source="section 4.3, Fig 8",
+    question="Is the learning rate of the best mean accuracy also that of the smallest spread?",
+    arms=arms,
+    findings=findings,
+)

@@ -1,0 +1,237 @@
+"""Variance under distribution shift, and whether luck carries over: the paper's section 4.4, Fig 9 and 10."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.analysis.correlation import Correlation, correlations, discoveries
+from airbench_var.analysis.summary import LEVEL
+from airbench_var.data.corruptions import KINDS
+from airbench_var.studies import durations
+from airbench_var.studies.arms import Arm, Evidence, Trained
+from airbench_var.studies.figures import COLOURS, draw_estimates
+from airbench_var.studies.findings import (
+    Claim,
+    Figure,
+    Findings,
+    Number,
+    Unit,
+    Verdict,
+    numbers_of,
+    percent_of,
+)
+from airbench_var.studies.scales import Scale
+from airbench_var.studies.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+UNITS: dict[str, Unit] = {
+    "mean_accuracy": "share",
+    "test_set_std": "share",
+    "independent_errors_std": "share",
+    "distribution_wise_std": "share",
+    "distribution_wise_variance": "variance",
+}
+#: The strongest correlation that the paper finds, between ImageNet-R and Sketch.
+PAPER_R_SQUARED = 0.14
+SEED = 600
+
+
+def arms(scale: Scale) -> list[Arm]:
+    """Return one arm, evaluated on every corruption of the test set at the severities of the scale."""
+    [recipe] = [arm.recipe for arm in durations.arms(scale) if arm.recipe.epochs == scale.one_epochs]
+    names = tuple(f"{kind}-{severity}" for kind in KINDS for severity in scale.severities)
+    return [
+        Arm(
+            name="shift",
+            recipe=recipe,
+            runs=scale.runs["shift"],
+            seed=SEED,
+            test_sets=names + scale.published,
+        )
+    ]
+
+
+def findings(evidence: Evidence) -> Findings:
+    """Return the spread on every test set, and how accuracies on them go together."""
+    [one] = evidence.trained
+    names = [one.store.test_sets[0], *_at_one_severity(one, evidence.scale)]
+    counts = [(name, one.state_of(name).correct) for name in names]
+    whole, halves = (correlations(counts, halves=halves, level=LEVEL) for halves in (False, True))
+    return Findings(
+        numbers=[*_numbers(one), *_correlated(one, "whole", whole), *_correlated(one, "halves", halves)],
+        claims=[_larger_under_shift(one), _uncorrelated(halves)],
+        figures=[
+            Figure(
+                name="spread",
+                caption="Spread (std) over the same runs on each test set and on its distribution, with 95 % "
+                "intervals (paper, Fig 9).",
+                draw=partial(_spread, one),
+                inches=(7, 4.6),
+            ),
+            Figure(
+                name="correlations",
+                caption="R^2 over runs of the accuracies on two test sets. Left: whole test sets, which show "
+                "the same images; right: between even examples of one and odd examples of the other, "
+                "which share none (paper, Fig 10).",
+                draw=partial(_correlations, names, whole, halves),
+                inches=(7, 3.9),
+            ),
+        ],
+        notes=[
+            "The corruptions show the images of the test set again, so that whole test sets go together by "
+            "the images that they share; the verdict is on halves without a common image."
+        ],
+    )
+
+
+def _at_one_severity(one: Trained, scale: Scale) -> list[str]:
+    severity = scale.severities[len(scale.severities) // 2]
+    return [*(f"{kind}-{severity}" for kind in KINDS), *scale.published]
+
+
+def _numbers(one: Trained) -> Iterator[Number]:
+    for name in one.store.test_sets:
+        yield from numbers_of(name, one.summary_of(name).estimates, UNITS)
+
+
+def _correlated(one: Trained, how: str, found: Sequence[Correlation]) -> Iterator[Number]:
+    counts = one.state.correct
+    for pair in found:
+        yield Number(
+            name=f"correlation_of_{how}",
+            arm=" and ".join(pair.names),
+            unit="plain",
+            value=pair.r,
+            low=pair.low,
+            high=pair.high,
+            level=LEVEL,
+            target="these test sets",
+            runs=counts.R,
+            examples=counts.n,
+            method="Pearson, Fisher's z for all pairs together (Bonferroni)",
+            assumption="runs are independent, accuracies normal",
+        )
+        yield Number.bare(
+            f"p_value_of_{how}",
+            " and ".join(pair.names),
+            "plain",
+            pair.p_value,
+            counts=counts,
+            method="Student's t, two-sided; null: no correlation",
+            target="these test sets",
+            absent="no interval: it is a p-value",
+        )
+
+
+def _larger_under_shift(one: Trained) -> Claim:
+    first, *shifted = one.store.test_sets
+    base = one.summary_of(first).estimates["distribution_wise_variance"].interval
+    larger, smaller = [], []
+    for name in shifted:
+        ends = one.summary_of(name).estimates["distribution_wise_variance"].interval
+        if base and ends and ends[0] > base[1]:
+            larger.append(name)
+        if base and ends and ends[1] < base[0]:
+            smaller.append(name)
+    verdict: Verdict = "cannot be told"
+    if len(larger) == len(shifted):
+        verdict = "holds"
+    elif smaller:
+        verdict = "does not hold"
+    std = one.summary_of(first).estimates["distribution_wise_std"]
+    return Claim(
+        text="On every shifted test set the variance on its distribution is larger than without shift",
+        source="section 4.4, Fig 9",
+        verdict=verdict,
+        because=f"of {len(shifted)} test sets larger on {len(larger)}, smaller on {len(smaller)}"
+        f"{' (' + ', '.join(smaller) + ')' if smaller else ''}, by intervals that do not overlap; without "
+        f"shift std {percent_of(std)}",
+    )
+
+
+def _uncorrelated(found: Sequence[Correlation]) -> Claim:
+    """Return whether every R^2 is below the paper's strongest; intervals hold for all pairs together."""
+    text = f"Luck on one test set says little of another (R^2 below {PAPER_R_SQUARED} for every pair)"
+    source = "appendix C, Fig 10"
+    if not found:
+        because = "accuracies do not vary"
+        return Claim(text=text, source=source, verdict="cannot be told", because=because)
+    bound = math.sqrt(PAPER_R_SQUARED)
+    strongest = max(found, key=lambda one: abs(one.r))
+    verdict: Verdict = "cannot be told"
+    if all(-bound < one.low and one.high < bound for one in found):
+        verdict = "holds"
+    elif any(one.low > bound or one.high < -bound for one in found):
+        verdict = "does not hold"
+    return Claim(
+        text=text,
+        source=source,
+        verdict=verdict,
+        because=f"strongest {' and '.join(strongest.names)}, R^2 {strongest.r**2:.3f} (r {strongest.low:.2f} "
+        f"to {strongest.high:.2f}); {discoveries(found)} of {len(found)} pairs are correlated at a false "
+        "discovery rate of 5 %; between halves without a common image",
+    )
+
+
+def _spread(one: Trained, canvas: "Canvas") -> None:
+    axis, names = canvas.subplots(), one.store.test_sets
+    for kind, (estimate, label) in enumerate(
+        (("test_set_std", "on the test set"), ("distribution_wise_std", "on its distribution"))
+    ):
+        draw_estimates(
+            axis,
+            [place + 0.2 * (kind - 0.5) for place in range(len(names))],
+            [one.summary_of(name).estimates[estimate] for name in names],
+            colour=COLOURS[kind],
+            label=label,
+            marker="os"[kind],
+        )
+    labels = [
+        f"{name}, {100 * (one.summary_of(name).estimates['mean_accuracy'].value or 0):.0f} % right"
+        for name in names
+    ]
+    axis.set_xticks(range(len(names)), labels, rotation=90, fontsize=7)
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("std over runs, %")
+    axis.legend()
+
+
+def _correlations(
+    names: Sequence[str], whole: Sequence[Correlation], halves: Sequence[Correlation], canvas: "Canvas"
+) -> None:
+    axes = canvas.subplots(1, 2, sharey=True)
+    for axis, found, title in zip(
+        axes, (whole, halves), ("whole test sets", "halves, no common image"), strict=True
+    ):
+        _matrix(axis, names, found)
+        axis.set_title(title)
+
+
+def _matrix(axis: "Axes", names: Sequence[str], found: Sequence[Correlation]) -> None:
+    place_of = {name: place for place, name in enumerate(names)}
+    square_MM = np.full((len(names), len(names)), np.nan)
+    for pair in found:
+        low, high = sorted(place_of[name] for name in pair.names)
+        square_MM[high, low] = pair.r**2
+        axis.text(low, high, f"{pair.r**2:.2f}", ha="center", va="center", fontsize=6, color="black")
+    axis.imshow(square_MM, cmap="YlOrBr", vmin=0, vmax=1)
+    axis.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axis.set_yticks(range(len(names)), names, fontsize=7)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+STUDY = Study(
+    name="shift",
+    title="Shifted test sets: how runs differ there, and whether luck carries over",
+    source="section 4.4 and appendix C, Fig 9 and 10",
+    question="Do runs differ more on shifted data, and is a run that is lucky on one test set so on another?",
+    arms=arms,
+    findings=findings,
+)
