@@ -65,6 +65,20 @@ def by_rule(c_N: Int64, R: int, pairs: int) -> JointFrequency:
     )
 
 
+def runs_needed(c_N: Int64, R: int, most: float) -> int | None:
+    """Return how many runs leave at most so many pairs to chance: R times a power of two, None above 256 R.
+
+    Assumption: examples keep their frequencies. Few runs show them more extreme than they are, and leave out
+    those that would vary among more: an order of magnitude, and no promise.
+    """
+    values_D, numbers_D = np.unique(c_N, return_counts=True)
+    for times in (2**power for power in range(9)):
+        laws = HypergeometricLaws(R * times)
+        if expected_by_chance(laws, values_D * times, numbers_D, least_deviation(R * times)) <= most:
+            return R * times
+    return None
+
+
 def expected_by_chance(laws: HypergeometricLaws, values_D: Int64, numbers_D: Int64, deviation: int) -> float:
     """Return the expected number of pairs with |R G - c_i c_j| >= deviation, which is at least 1.
 

@@ -8,10 +8,29 @@ from airbench_var.cli.output import print_json, reader_may_leave
 from airbench_var.cli.training import add_how, prepare
 from airbench_var.errors import UsageError
 
+#: Of all studies; here so that --help need not import torch.
+NAMES = (
+    "durations",
+    "pairs",
+    "binomial",
+    "binary",
+    "calibration",
+    "linear",
+    "augmentation",
+    "learning-rate",
+    "shift",
+    "seeds",
+    "truth",
+)
+
 
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add what `study` takes."""
-    parser.add_argument("name", metavar="NAME", help="durations, ...; an unknown name lists them all")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help=f"{', '.join(NAMES)}; or index: one page over the studies in DIR",
+    )
     parser.add_argument(
         "--scale", default="quick", metavar="S", help="quick (seconds, default), cpu or paper"
     )
@@ -40,6 +59,8 @@ def study(options: argparse.Namespace) -> int:
     """
     if options.json and options.quiet:
         raise UsageError("argument --quiet: not allowed with argument --json")
+    if options.name == "index":
+        return _index(options)
     from airbench_var.studies import find_study, run_study  # seconds: torch
     from airbench_var.studies.arms import Workplace
     from airbench_var.studies.scales import find_scale
@@ -69,4 +90,18 @@ def study(options: argparse.Namespace) -> int:
             for claim in findings.claims:
                 print(f"{claim.verdict:14}  {claim.text}: {claim.because}")
             print(f"{options.out / 'README.md'} has numbers and figures")
+    return 0
+
+
+def _index(options: argparse.Namespace) -> int:
+    from airbench_var.studies import STUDIES
+    from airbench_var.studies.index import write_index
+
+    verdicts = write_index(options.out, list(STUDIES))
+    with reader_may_leave():
+        if options.json:
+            print_json({str(verdict): number for verdict, number in verdicts.items()})
+        else:
+            print(", ".join(f"{number} {verdict}" for verdict, number in verdicts.items()))
+            print(f"{options.out / 'README.md'} has every claim")
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airbench_var.analysis.joint_frequency import runs_needed
 from airbench_var.analysis.pairs import DeviatingPair, PairAnalysis, PairFindings, pairs_of
 from airbench_var.data.dataset import Dataset
 from airbench_var.studies.arms import Evidence, Trained
@@ -105,7 +106,10 @@ def _claim(one: Trained, analysis: PairAnalysis, found: PairFindings) -> Claim:
     if rule.pairs <= few:
         return Claim(text=text, source=source, verdict="holds", because=shown)
     if rule.by_chance > few / 2:
-        return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=4000)
+        c_N = one.state.correct.c_N
+        varying_N = c_N[(c_N > 0) & (c_N < one.state.correct.R)]
+        needed = runs_needed(varying_N, one.state.correct.R, few / 2)
+        return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
     return Claim(text=text, source=source, verdict="does not hold", because=shown)
 
 

@@ -1,0 +1,90 @@
+"""One page over all studies in a folder: what they say of each of the paper's claims."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.store.disk import replace_file, storage_errors
+from airbench_var.studies.findings import Claim, Verdict
+from airbench_var.studies.page import claims_table
+from airbench_var.studies.study import NUMBERS, PAGE, SCHEMA
+
+#: In a folder of studies, the name of the command that writes the page.
+INDEX = "index"
+
+
+def write_index(folder: Path, names: Sequence[str]) -> Counter[Verdict]:
+    """Write README.md into a folder of studies, and return how many claims have which verdict.
+
+    names: of all studies, in the order of the page; those that are missing are named on it.
+
+    Raises: UsageError when the folder has none of them, StoreRefusedError for numbers.json that no study
+    wrote; nothing is written then.
+    """
+    found = {name: _read(folder / name / NUMBERS) for name in names if (folder / name / NUMBERS).is_file()}
+    if not found:
+        raise UsageError(
+            f"{folder} has no study: an index is over folders {folder / names[0]}, {folder / names[1]}, ..., "
+            f"as `study {names[0]} --out {folder / names[0]}` makes them."
+        )
+    claims = {name: [Claim(**claim) for claim in document["claims"]] for name, document in found.items()}
+    verdicts: Counter[Verdict] = Counter(claim.verdict for some in claims.values() for claim in some)
+    missing = [name for name in names if name not in found]
+    text = "\n".join(_page(found, claims, verdicts, missing)) + "\n"
+    with storage_errors(folder, "writing"):
+        replace_file(folder / PAGE, text.encode())
+    return verdicts
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with storage_errors(path.parent, "reading"):
+        text = path.read_text(encoding="utf-8")
+    try:
+        document: dict[str, Any] = json.loads(text)
+        schema = document["schema"]
+    except (ValueError, KeyError, TypeError):
+        schema = None
+    if schema != SCHEMA:
+        raise StoreRefusedError(
+            f"{path} is not the {SCHEMA} that a study writes. Run that study again with the same --out."
+        )
+    return document
+
+
+def _page(
+    found: Mapping[str, Mapping[str, Any]],
+    claims: Mapping[str, Sequence[Claim]],
+    verdicts: Mapping[Verdict, int],
+    missing: Sequence[str],
+) -> Iterator[str]:
+    counted = ", ".join(f"{verdicts.get(verdict, 0)} {verdict}" for verdict in get_args(Verdict))
+    yield "# The paper's claims, one by one"
+    yield ""
+    yield (
+        f"Of {sum(verdicts.values())} claims: {counted}. A verdict is of these recipes, data and numbers of "
+        "runs, and follows from an interval; where it cannot be told, the runs that would tell are an "
+        "extrapolation."
+    )
+    yield ""
+    yield "| study | in the paper | scale | data | arms | runs | hours of one worker |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, document in found.items():
+        arms = document["arms"]
+        hours = sum(arm["seconds_of_training"] for arm in arms) / 3600
+        yield (
+            f"| [{name}]({name}/{PAGE}) | {document['source']} | {document['scale']} | "
+            f"{document['data_title']} | {len(arms)} | {sum(arm['runs'] for arm in arms):,} | {hours:.1f} |"
+        )
+    yield ""
+    yield "Studies share runs: those of the same recipe and seeds are trained once."
+    if missing:
+        yield ""
+        yield f"Not in this folder: {', '.join(missing)}."
+    for name, some in claims.items():
+        yield ""
+        yield f"## {found[name]['title']}"
+        yield ""
+        yield from claims_table(some)

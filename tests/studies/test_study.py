@@ -1,0 +1,181 @@
+"""Every study from beginning to end at scale quick, and what its folder refuses."""
+
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airbench_var.cli.studying import NAMES
+from airbench_var.errors import DeviceError, StoreRefusedError, UsageError
+from airbench_var.studies import STUDIES, arms, figures, find_study, run_study
+from airbench_var.studies.arms import Workplace
+from airbench_var.studies.findings import Findings
+from airbench_var.studies.scales import SCALES, find_scale
+from airbench_var.studies.study import SCHEMA, Study
+from tests.studies.conftest import QUICK
+
+LEAST_RUNS = {"durations": 300, "learning-rate": 200, "augmentation": 200, "seeds": 200}
+
+
+@dataclass(frozen=True)
+class Done:
+    study: Study
+    findings: Findings
+    out: Path
+
+    @property
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.out / "numbers.json").read_text())
+        return document
+
+
+@pytest.fixture(scope="module", params=STUDIES)
+def done(
+    request: pytest.FixtureRequest, workplace: Workplace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Done]:
+    study = STUDIES[request.param]
+    out = tmp_path_factory.mktemp("out") / study.name
+    yield Done(study, run_study(study, QUICK, workplace, out), out)
+
+
+def test_numbers_have_an_interval_or_say_why_not(done: Done) -> None:
+    numbers = done.document["numbers"]
+    assert numbers
+    for number in numbers:
+        assert number["method"], number
+        assert number["runs"] > 1, number
+        assert number["examples"] > 0, number
+        if number["value"] is None or number["low"] is None:
+            assert number["absent"], number
+        else:
+            assert number["low"] <= number["high"], number
+            assert number["level"] == 0.95, number
+        for key in ("value", "low", "high"):
+            assert number[key] is None or math.isfinite(number[key]), number
+
+
+def test_most_numbers_have_a_value(done: Done) -> None:
+    numbers = done.document["numbers"]
+    assert sum(number["value"] is not None for number in numbers) >= 0.8 * len(numbers)
+
+
+def test_the_document_says_where_its_runs_are_from(done: Done) -> None:
+    document = done.document
+    assert document["schema"] == SCHEMA
+    assert document["study"] == done.study.name
+    assert document["scale"] == "quick"
+    for arm, planned in zip(document["arms"], done.study.arms(QUICK), strict=True):
+        assert arm["recipe_sha256"] == planned.recipe.sha256
+        assert arm["runs"] == planned.runs
+        assert arm["seconds_of_training"] > 0
+        assert arm["device"]
+
+
+def test_every_claim_has_a_verdict_and_a_reason(done: Done) -> None:
+    claims = done.document["claims"]
+    assert claims
+    page = (done.out / "README.md").read_text()
+    for claim in claims:
+        assert claim["verdict"] in ("holds", "does not hold", "cannot be told")
+        assert claim["because"]
+        assert claim["source"]
+        assert claim["text"] in page
+        assert "nan" not in claim["because"]
+
+
+def test_figures_are_whole_and_on_the_page(done: Done) -> None:
+    page = (done.out / "README.md").read_text()
+    files = {path.name for path in (done.out / "figures").iterdir()}
+    names = done.document["figures"]
+    assert names or done.document["notes"]
+    assert files == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    for name in names:
+        assert f"figures/{name}.png" in page
+        assert (done.out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        ElementTree.fromstring((done.out / "figures" / f"{name}.svg").read_text())
+
+
+def test_again_trains_nothing_and_finds_the_same(
+    done: Done, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("trains again")
+
+    def bytes_of() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in (done.out / "figures").iterdir()}
+
+    before, numbers = bytes_of(), done.document["numbers"]
+    monkeypatch.setattr(arms, "run_campaign", never)
+    run_study(done.study, QUICK, replace(workplace), done.out)
+    assert done.document["numbers"] == numbers
+    assert bytes_of() == before
+
+
+def test_scale_cpu_has_as_many_runs_as_its_claims_need() -> None:
+    cpu = SCALES["cpu"]
+    for name, least in LEAST_RUNS.items():
+        assert all(arm.runs >= least for arm in STUDIES[name].arms(cpu)), name
+    lengths = {arm.recipe.epochs for arm in STUDIES["durations"].arms(cpu)}
+    assert len(lengths) >= 4
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_arms_of_a_scale_have_names_and_seeds_of_their_own(scale: str) -> None:
+    """Equal recipes with equal seeds would be the same runs: not independent, where they seem to be."""
+    for name, study in STUDIES.items():
+        planned = study.arms(SCALES[scale])
+        assert len({arm.name for arm in planned}) == len(planned), name
+        campaigns = {(arm.recipe.sha256, arm.seed, arm.vary) for arm in planned}
+        assert len(campaigns) == len(planned), name
+
+
+def test_other_settings_are_refused_with_what_differs(workplace: Workplace, tmp_path: Path) -> None:
+    study, out = STUDIES["linear"], tmp_path / "linear"
+    run_study(study, QUICK, workplace, out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    more = replace(QUICK, runs={**QUICK.runs, "linear": 9})
+    with pytest.raises(StoreRefusedError, match=r"other settings(.|\n)*runs(.|\n)*8(.|\n)*9"):
+        run_study(study, more, workplace, out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_of_something_else_is_refused(workplace: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(StoreRefusedError, match=r"not empty: it holds thesis\.tex"):
+        run_study(STUDIES["linear"], QUICK, workplace, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_cut_short_is_refused(workplace: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text('{"format": "airb')
+    with pytest.raises(StoreRefusedError, match="not whole"):
+        run_study(STUDIES["linear"], QUICK, workplace, tmp_path)
+
+
+def test_without_matplotlib_nothing_is_trained(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "find_spec", lambda _: None)
+    stores = replace(workplace, stores=tmp_path / "stores")
+    with pytest.raises(DeviceError, match=r"pip install 'airbench_var\[report\]'"):
+        run_study(STUDIES["linear"], QUICK, stores, tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_none_are_told_the_nearest() -> None:
+    assert tuple(STUDIES) == NAMES
+    with pytest.raises(UsageError, match=r"'duration'.*'durations'"):
+        find_study("duration")
+    with pytest.raises(UsageError, match=r"'cpus'.*'cpu'"):
+        find_scale("cpus")
+
+
+def test_truth_needs_a_sampler(workplace: Workplace, tmp_path: Path) -> None:
+    other = replace(workplace, data=replace(workplace.data, name="photos"))
+    with pytest.raises(UsageError, match="--data synthetic"):
+        run_study(STUDIES["truth"], QUICK, other, tmp_path / "out")
