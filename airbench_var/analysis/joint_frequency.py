@@ -72,7 +72,7 @@ def runs_needed(c_N: Int64, R: int, most: float) -> int | None:
     those that would vary among more: an order of magnitude, and no promise.
     """
     values_D, numbers_D = np.unique(c_N, return_counts=True)
-    for times in (2**power for power in range(9)):
+    for times in (1, 2, 4, 8, 16, 32, 64, 128, 256):
         laws = HypergeometricLaws(R * times)
         if expected_by_chance(laws, values_D * times, numbers_D, least_deviation(R * times)) <= most:
             return R * times

@@ -91,7 +91,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             synthetic_epochs=(1, 2),
             fresh=FreshExamples(stream=1000, cut=2000, each=1000, settings=((6, 100), (3, 50))),
             runs=dict.fromkeys(
-                ("durations", "truth", "learning-rate", "augmentation", "seeds", "linear", "shift", "poke"), 8
+                ("durations", "truth", "learning-rate", "augmentation", "seeds", "linear", "shift", "poke"), 6
             ),
         ),
         "cpu": Scale(

@@ -1,0 +1,69 @@
+"""Verdicts follow from intervals, and a ratio keeps its interval."""
+
+import numpy as np
+import pytest
+
+from airbench_var.analysis import Estimate
+from airbench_var.stats import CorrectnessCounts
+from airbench_var.studies.findings import Number, above, over
+
+
+def estimate(value: float | None, interval: tuple[float, float] | None, runs: int = 100) -> Estimate:
+    return Estimate(
+        name="x",
+        target="this test set",
+        value=value,
+        interval=interval,
+        level=0.95,
+        absent="" if interval else "too few runs",
+        method="m",
+        assumption="a",
+        runs=runs,
+        examples=10,
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "below", "verdict"),
+    [
+        ((1.1, 1.3), False, "holds"),
+        ((1.1, 1.3), True, "does not hold"),
+        ((0.7, 0.9), False, "does not hold"),
+        ((0.7, 0.9), True, "holds"),
+        ((0.9, 1.1), False, "cannot be told"),
+        ((0.9, 1.1), True, "cannot be told"),
+        ((1.0, 1.1), False, "cannot be told"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval_on_one_side(interval, below, verdict) -> None:
+    middle = sum(interval) / 2
+    claim = above(estimate(middle, interval), 1.0, text="t", source="s", shown="b", below=below)
+    assert claim.verdict == verdict
+
+
+def test_without_an_interval_the_reason_is_given() -> None:
+    claim = above(estimate(2.0, None), 1.0, text="t", source="s", shown="b")
+    assert (claim.verdict, claim.because, claim.runs_needed) == ("cannot be told", "too few runs", None)
+
+
+def test_the_runs_needed_would_tell_by_the_root_law() -> None:
+    """An interval of reach 0.4 around 1.2 excludes 1 when it is half as wide: with four times the runs."""
+    claim = above(estimate(1.2, (0.8, 1.6)), 1.0, text="t", source="s", shown="b")
+    assert claim.runs_needed in (400, 401)  # 0.2 is no binary number
+    told = above(estimate(1.2, (1.001, 1.399)), 1.0, text="t", source="s", shown="b")
+    assert (told.verdict, told.runs_needed) == ("holds", None)
+
+
+def test_a_ratio_carries_the_interval_whichever_way_it_is_taken() -> None:
+    of = estimate(4.0, (2.0, 8.0))
+    assert over(2.0, of, "r").interval == (1.0, 4.0)
+    inverse = over(2.0, of, "r", inverse=True)
+    assert (inverse.value, inverse.interval) == (0.5, (0.25, 1.0))
+    assert over(2.0, estimate(None, None), "r").value is None
+
+
+def test_what_is_not_finite_is_no_json_number() -> None:
+    counts = CorrectnessCounts.of(8, "t", np.arange(2), np.array([[1], [2]], np.uint8))
+    number = Number.bare("x", "arm", "plain", float("inf"), counts=counts, method="m")
+    assert number.to_json()["value"] is None
+    assert Number.of(estimate(1.0, (0.0, 2.0)), "arm", "plain").to_json()["low"] == 0.0

@@ -1,0 +1,73 @@
+"""The page over all studies of a folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.studies.index import write_index
+from airbench_var.studies.study import SCHEMA
+from tests.test_cli import exit_code
+
+NAMES = ["durations", "pairs", "truth"]
+
+
+def claim(verdict: str) -> dict[str, object]:
+    return {
+        "text": f"It {verdict}",
+        "source": "here",
+        "verdict": verdict,
+        "because": "so",
+        "runs_needed": None,
+    }
+
+
+def study(folder: Path, name: str, *verdicts: str) -> None:
+    (folder / name).mkdir()
+    document = {
+        "schema": SCHEMA,
+        "title": name.title(),
+        "source": "Fig 1",
+        "scale": "cpu",
+        "data_title": "Data",
+        "arms": [{"runs": 1200, "seconds_of_training": 5400.0}],
+        "claims": [claim(verdict) for verdict in verdicts],
+    }
+    (folder / name / "numbers.json").write_text(json.dumps(document))
+
+
+def test_every_claim_is_there_and_counted(tmp_path: Path) -> None:
+    study(tmp_path, "truth", "holds", "cannot be told")
+    study(tmp_path, "durations", "holds", "does not hold")
+    verdicts = write_index(tmp_path, NAMES)
+    assert dict(verdicts) == {"holds": 2, "cannot be told": 1, "does not hold": 1}
+    text = (tmp_path / "README.md").read_text()
+    assert "Of 4 claims: 2 holds, 1 does not hold, 1 cannot be told." in text
+    assert text.index("## Durations") < text.index("## Truth")
+    assert "[durations](durations/README.md) | Fig 1 | cpu | Data | 1 | 1,200 | 1.5 |" in text
+    assert "Not in this folder: pairs." in text
+    assert text.count("It holds") == 2
+
+
+def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no study"):
+        write_index(tmp_path, NAMES)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema": "another/1"}'])
+def test_numbers_of_something_else_are_refused(text: str, tmp_path: Path) -> None:
+    study(tmp_path, "durations", "holds")
+    (tmp_path / "durations" / "numbers.json").write_text(text)
+    with pytest.raises(StoreRefusedError, match="with the same --out"):
+        write_index(tmp_path, NAMES)
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study(tmp_path, "durations", "holds", "holds")
+    assert exit_code(["study", "index", "--out", str(tmp_path)]) == 0
+    assert "2 holds" in capsys.readouterr().out
+    assert exit_code(["study", "index", "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"holds": 2}
