@@ -136,6 +136,7 @@ def _gallery(pairs: Sequence[DeviatingPair], data: Dataset, canvas: "Canvas") ->
         axis.set_xlabel(f"{pair.examples[0]}, {pair.examples[1]}", fontsize=6)
         axis.set_xticks([])
         axis.set_yticks([])
+        axis.spines[:].set_visible(False)
 
 
 STUDY = Study(
