@@ -7,8 +7,9 @@
 | cifar10-c-KIND-S | CIFAR-10-C/KIND.npy and CIFAR-10-C/labels.npy; severity S of 5 | 10,000 |
 | cinic10 | CINIC-10/test/airplane/n*.png and so on; not its images of CIFAR-10 | 70,000 |
 
-All but CIFAR-10-C are sorted by class, so that fewer examples are taken at even distances; of CIFAR-10-C,
-which has the order of the test images, the first. CINIC-10 is sorted by class, then by name.
+CIFAR-10.1 has class after class, and so may CIFAR-10.2; CINIC-10 is put in the order of class, then name. Of
+these, fewer examples are taken at even distances; of CIFAR-10-C, which has the order of the test images, the
+first. The 70,000 files of CINIC-10 take a while to read (15 s where it was tried).
 
 Sources: Recht et al., "Do CIFAR-10 classifiers generalize to CIFAR-10?", 2018; Lu et al., "Harder or
 different?", 2020; Hendrycks and Dietterich, "Benchmarking neural network robustness", ICLR 2019; Darlow et

@@ -114,11 +114,13 @@ def test_a_severity_is_its_rows_and_no_others(tmp_path: Path) -> None:
 def test_images_of_cifar10_c_are_not_read_before_they_are_needed(tmp_path: Path) -> None:
     write_cifar10_c(tmp_path, "fog")
     found = of("cifar10-c-fog-2").load(tmp_path)
+    assert isinstance(found, Mapped)
     [block] = found.blocks(A_SEVERITY)
     base: object = block.images_NHWC
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base
     assert isinstance(base, np.memmap)
+    assert base.filename == found.path  # None of a copy
     assert len(pickle.dumps(found)) < 1000  # what a worker is sent, also after they were read
 
 

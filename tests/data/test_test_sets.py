@@ -118,8 +118,8 @@ def test_every_missing_file_is_named_once_with_its_source(cifar10: Dataset, tmp_
         f"{tmp_path}, where CIFAR-10 lies, lacks cifar10.1_v4_data.npy, cifar10.1_v4_labels.npy, "
         "cifar10.1_v6_data.npy (published at https://github.com/modestyachts/CIFAR-10.1); "
         "CIFAR-10-C/fog.npy, CIFAR-10-C/labels.npy (published at https://doi.org/10.5281/zenodo.2535967); "
-        "cifar102_test.npz (published at https://github.com/modestyachts/cifar-10.2). Put the files there, or "
-        "leave out cifar10.1-v4, cifar10-c-fog-1, cifar10-c-snow-2, cifar10.2, cifar10.1-v6, as "
+        "cifar102_test.npz (published at https://github.com/modestyachts/cifar-10.2). Put the files there, "
+        "or leave out cifar10.1-v4, cifar10-c-fog-1, cifar10-c-snow-2, cifar10.2, cifar10.1-v6, as "
         "--skip-missing-test-sets does."
     )
 
