@@ -31,7 +31,9 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         help=f"train so long, and until each worker has trained two networks (default {SECONDS})",
     )
     add_how(parser.add_argument_group("how"))
-    parser.set_defaults(data="synthetic", data_dir=None, test_sets=[], quiet=False)
+    parser.set_defaults(
+        data="synthetic", data_dir=None, test_sets=[], skip_missing_test_sets=False, quiet=False
+    )
 
 
 def bench(options: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
     )
-    parser.set_defaults(test_sets=[])
+    parser.set_defaults(test_sets=[], skip_missing_test_sets=False)
     how = parser.add_argument_group("how")
     add_how(how)
     parser.add_argument("--quiet", action="store_true", help="only the verdicts")

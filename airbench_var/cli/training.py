@@ -1,6 +1,7 @@
 """What every command that trains takes and prepares; torch is loaded by `prepare` and not before."""
 
 import argparse
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +42,13 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
         type=lambda text: text.split(","),
         default=[],
         metavar="LIST",
-        help="further test sets of every run: train:5000, noise-3, fresh-2:100000 (synthetic), ...",
+        help="further test sets of every run: train:5000, noise-3, fresh-2:100000 (synthetic), ...; from "
+        "files beside CIFAR-10 cifar10.1-v4, cifar10.1-v6, cifar10.2, cinic10, cifar10-c-fog-3, ...",
+    )
+    what.add_argument(
+        "--skip-missing-test-sets",
+        action="store_true",
+        help="leave out those whose files are not there, and say which",
     )
     what.add_argument("--seed", type=natural, default=0, metavar="S", help="campaign seed (default 0)")
     what.add_argument(
@@ -179,7 +186,13 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
     settings = Settings(device=device, threads=options.threads, loader=options.loader)
     dataset = data.load(options.data, options.data_dir)
-    dataset = replace(dataset, more=named(dataset, options.test_sets))
+    more = named(
+        dataset,
+        options.test_sets,
+        skip_missing=options.skip_missing_test_sets,
+        say=_say_as_json if options.json else _say,
+    )
+    dataset = replace(dataset, more=more)
     engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
     settings = replace(settings, engine=engine)
     augmentation, why_augmentation = choose_augmentation(device)
@@ -196,6 +209,15 @@ def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepare
         },
         mode="json" if options.json else "quiet" if options.quiet else "auto",
     )
+
+
+def _say(text: str) -> None:
+    """Tell on stderr what data is used, also under --quiet: it is no matter of progress."""
+    print(text, file=sys.stderr)
+
+
+def _say_as_json(text: str) -> None:
+    _say(json.dumps({"event": "message", "text": text}))
 
 
 def _refuse_options_of_ray(options: argparse.Namespace) -> None:

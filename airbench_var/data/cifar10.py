@@ -162,6 +162,7 @@ def read(path: Path, layout: Layout) -> Dataset:
         std=STD,
         train=Split(images_NHWC=images_NHWC[:test], labels_N=labels_N[:test]),
         test=Split(images_NHWC=images_NHWC[test:], labels_N=labels_N[test:]),
+        folder=path.parent if path.name == layout.name else path,
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -71,6 +72,7 @@ class Dataset:
     train: Split
     test: Split
     more: Mapping[str, Examples] = field(default_factory=dict)  #: further test sets of every run, by name
+    folder: Path | None = None  #: in which its files lie, and those of further test sets
 
     @property
     def fingerprint(self) -> dict[str, dict[str, str | int]]:

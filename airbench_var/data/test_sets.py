@@ -5,34 +5,100 @@
 | train[:N] | the first N training images, not augmented: the training error |
 | fresh-K[:N] | N fresh examples of the synthetic distribution, stream K = 2, 3, ... |
 | KIND-S[:N] | the test set corrupted, see `corruptions`: noise-1 ... sketch-5 |
+| cifar10.1-v4[:N], cifar10.1-v6[:N] | CIFAR-10.1, from files beside CIFAR-10, see `shifted` |
+| cifar10.2[:N], cinic10[:N] | the test sets of CIFAR-10.2 and CINIC-10, likewise |
+| cifar10-c-KIND-S[:N] | CIFAR-10-C, likewise: cifar10-c-fog-3 |
 """
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 
-from airbench_var.data import synthetic
+from airbench_var.data import shifted, synthetic
 from airbench_var.data.corruptions import KINDS, SEVERITIES, Corrupted
 from airbench_var.data.dataset import Dataset, Examples
-from airbench_var.errors import UsageError, nearest
+from airbench_var.errors import DataError, UsageError, nearest
 
 #: Fresh examples where no number is given.
 FRESH = 100_000
 
 
-def named(data: Dataset, texts: Sequence[str]) -> dict[str, Examples]:
+def _on_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def named(
+    data: Dataset,
+    texts: Sequence[str],
+    *,
+    skip_missing: bool = False,
+    say: Callable[[str], None] = _on_stderr,
+) -> dict[str, Examples]:
     """Return the further test sets of a data set that these texts name, NAME or NAME:N, in order.
 
-    Raises: UsageError for a name that is none, or is given twice, or an N beyond what there is.
+    Those whose files are missing are left out with `skip_missing`, and `say` is told; it is also told of
+    files that are not the official ones.
+
+    Raises:
+        UsageError: a name is none, does not go with the data, or is given twice, or N is more than there are.
+        DataError: files are missing, all of which are named, or not what they claim to be.
+        DeviceError: cinic10 lacks Pillow.
     """
-    found: dict[str, Examples] = {}
+    sizes = _sizes(texts)
+    published = {name: one for name in sizes if (one := _published(data, name, sizes[name]))}
+    found = {name: _named(data, name, n) for name, n in sizes.items() if name not in published}
+    if not published:
+        return found
+    if data.folder is None:
+        raise UsageError(
+            f"test set {next(iter(published))!r} lies beside CIFAR-10: give the data its folder."
+        )
+    missing = {name: files for name, one in published.items() if (files := one.missing(data.folder))}
+    if missing and not skip_missing:
+        raise DataError(
+            f"{shifted.lacking(data.folder, {published[name]: files for name, files in missing.items()})}. "
+            f"Put the files there, or leave out {', '.join(missing)}, as --skip-missing-test-sets does."
+        )
+    doubts: dict[str, list[str]] = {}
+    for name, one in published.items():
+        if name in missing:
+            say(f"skipped test set {name}: {shifted.lacking(data.folder, {one: missing[name]})}.")
+            continue
+        found[name] = one.load(data.folder, sizes[name])
+        if doubt := one.doubt(data.folder):
+            doubts.setdefault(doubt, []).append(name)
+    for doubt, names in doubts.items():
+        say(f"note: {doubt}: test set {', '.join(names)}")
+    return {name: found[name] for name in sizes if name in found}
+
+
+def _sizes(texts: Sequence[str]) -> dict[str, int | None]:
+    """Return what is asked for, by name."""
+    sizes: dict[str, int | None] = {}
     for text in texts:
         name, colon, size = text.strip().partition(":")
         if colon and not re.fullmatch(r"[1-9]\d{0,8}", size):
             raise UsageError(f"test set {text!r}: after the colon goes a number of examples: train:5000.")
-        if name in found:
+        if name in sizes:
             raise UsageError(f"test set {name!r} is given twice.")
-        found[name] = _named(data, name, int(size) if size else None)
-    return found
+        sizes[name] = int(size) if size else None
+    return sizes
+
+
+def _published(data: Dataset, name: str, n: int | None) -> shifted.Published | None:
+    one = shifted.published(name)
+    if one and data.name != "cifar10":
+        raise UsageError(
+            f"test set {name!r} has the classes of CIFAR-10: it goes with --data cifar10, not {data.name}."
+        )
+    if one:
+        _refuse_beyond(name, n, one.size)
+    return one
+
+
+def _refuse_beyond(name: str, n: int | None, size: int) -> None:
+    if n is not None and n > size:
+        raise UsageError(f"test set {name}:{n}: there are {size} examples.")
 
 
 def _named(data: Dataset, name: str, n: int | None) -> Examples:
@@ -50,12 +116,13 @@ def _named(data: Dataset, name: str, n: int | None) -> Examples:
     elif kind in KINDS and severity in map(str, SEVERITIES):
         base = data.test
     else:
-        known = ["train", "fresh-2", *(f"{kind}-{severity}" for kind in KINDS for severity in SEVERITIES)]
+        made = (f"{kind}-{severity}" for kind in KINDS for severity in SEVERITIES)
+        known = ["train", "fresh-2", *made, *shifted.NAMES]
         raise UsageError(
             f"test set {name!r}: there is none of that name{nearest(name, known)}. Known: train, fresh-K, "
-            f"and {', '.join(KINDS)}, each with -1 to -5."
+            f"and {', '.join(KINDS)}, each with -1 to -5. Of files beside CIFAR-10: "
+            f"{', '.join(shifted.NAMES[:4])}, and cifar10-c- with {', '.join(shifted.KINDS)} and -1 to -5."
         )
-    if n is not None and n > len(base):
-        raise UsageError(f"test set {name}:{n}: there are {len(base)} examples.")
+    _refuse_beyond(name, n, len(base))
     some = base if n is None else base.first(n)
     return some if name == "train" else Corrupted(base=some, kind=kind, severity=int(severity))

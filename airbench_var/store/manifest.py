@@ -29,8 +29,9 @@ FORMAT, FORMAT_VERSION = "airbench_var store", 1
 MOST_EXAMPLES = 10**9
 
 QUARANTINE = "quarantine"
-#: Names in a store that no test set may have.
+#: Names in a store that no test set may have; with a dot before a letter there are more, as runs.npy.
 TAKEN = (QUARANTINE, "lock")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|(?<=[0-9])\.(?=[0-9]))*")
 
 #: The fields of a record that hold the seeds of the run.
 SEEDS = ("init_seed", "order_seed", "aug_seed")
@@ -217,10 +218,10 @@ class Manifest:
         if not names or len(set(names)) < len(names):
             raise StoreRefusedError(f"a store needs test sets with different names, not {names}.")
         for test_set in self.test_sets:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", test_set.name) or test_set.name in TAKEN:
+            if not _NAME.fullmatch(test_set.name) or test_set.name in TAKEN:
                 raise StoreRefusedError(
-                    f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, - and _, "
-                    f"and not {', '.join(TAKEN)}."
+                    f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, -, _, "
+                    f"a dot between digits, and not {', '.join(TAKEN)}."
                 )
             if not 1 <= test_set.n <= MOST_EXAMPLES or not 1 <= len(test_set.classes) <= 256:
                 raise StoreRefusedError(

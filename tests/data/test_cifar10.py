@@ -255,3 +255,13 @@ def test_the_published_constants_are_those_of_the_real_images(cifar10_dir: Path)
     pixels = data.train.images_NHWC.reshape(-1, 3)
     assert np.abs(pixels.mean(axis=0) - data.mean).max() < 0.1
     assert np.abs(pixels.std(axis=0) - data.std).max() < 1.0
+
+
+def test_the_folder_of_the_data_is_that_beside_which_other_files_lie(
+    small: SmallCifar, tmp_path: Path
+) -> None:
+    for layout in LAYOUTS:
+        path = small.write(tmp_path / "data" / layout[-9:], layout)
+        assert load(path).folder == load(path.parent).folder == path.parent
+    renamed = small.write(tmp_path, LAYOUTS[0]).rename(tmp_path / "mine")
+    assert load(renamed).folder == renamed

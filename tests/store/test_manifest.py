@@ -122,6 +122,7 @@ def entry(name: str = "alpha", n: int = 13, classes: tuple[str, ...] = CLASSES) 
         ({"test_sets": [entry("../alpha")]}, "its name becomes a folder"),
         ({"test_sets": [entry("")]}, "its name becomes a folder"),
         ({"test_sets": [entry("quarantine")]}, "its name becomes a folder"),
+        *(({"test_sets": [entry(name)]}, "its name becomes") for name in ("runs.npy", "a.1", "1.", "1..2")),
         ({"test_sets": [entry(n=0)]}, "0 examples"),
         ({"test_sets": [entry(classes=("x",) * 257)]}, "257 classes"),
         ({"columns": ["predicted"]}, "a store has 'correct'"),
