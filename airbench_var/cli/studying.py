@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from airbench_var.cli.output import print_json, reader_may_leave
@@ -45,7 +46,18 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
     )
-    parser.set_defaults(test_sets=[], skip_missing_test_sets=False)
+    parser.add_argument(
+        "--test-sets",
+        type=lambda text: text.split(","),
+        metavar="LIST",
+        help="of shift, besides corruptions: cifar10.1-v6, cifar10.2, cinic10, cifar10-c-fog-3, ..., from "
+        "files beside CIFAR-10",
+    )
+    parser.add_argument(
+        "--skip-missing-test-sets",
+        action="store_true",
+        help="leave out those whose files are not there, and say which",
+    )
     how = parser.add_argument_group("how")
     add_how(how)
     parser.add_argument("--quiet", action="store_true", help="only the verdicts")
@@ -61,14 +73,25 @@ def study(options: argparse.Namespace) -> int:
         raise UsageError("argument --quiet: not allowed with argument --json")
     if options.name == "index":
         return _index(options)
+    from airbench_var.data.test_sets import named
     from airbench_var.studies import find_study, run_study  # seconds: torch
     from airbench_var.studies.arms import Workplace
     from airbench_var.studies.scales import find_scale
 
     chosen, scale = find_study(options.name), find_scale(options.scale)
+    if options.test_sets is not None:
+        if chosen.name != "shift":
+            raise UsageError(f"--test-sets is for the study shift; {chosen.name} has its own.")
+        scale = replace(scale, published=tuple(options.test_sets))
+    options.test_sets = []  # of every arm; the study has its own
     options.data = options.data or chosen.data or scale.data
     arms = chosen.arms(scale)
     prepared = prepare(options, [arm.recipe for arm in arms])
+    if chosen.name == "shift":
+        there = named(prepared.data, scale.published, skip_missing=options.skip_missing_test_sets)
+        kept = tuple(text for text in scale.published if text.partition(":")[0] in there)
+        scale = replace(scale, published=kept)
+        arms = chosen.arms(scale)
     if prepared.mode == "auto":
         told = {"study": f"{chosen.name} at scale {scale.name}: {scale.about}"}
         told |= prepared.reasons | {"runs": f"{sum(arm.runs for arm in arms):,} in {len(arms)} arms"}

@@ -39,7 +39,7 @@ class Scale:
     one_epochs: float  #: of training where one length is enough
     few_images: float  #: share of its images that a recipe with augmentation needs to be as good as without
     severities: tuple[int, ...]  #: of the corruptions that the study of shift evaluates
-    published: tuple[str, ...] = ()  #: further test sets there, from published files
+    published: tuple[str, ...] = ()  #: further test sets there, from files beside CIFAR-10, see data.shifted
     poked_at: tuple[float, ...]  #: of training, where the study of the poke pokes, as shares of its steps
     augmented: Mapping[str, Any]  #: values that give the recipe its augmentation in that study
     linear: Recipe  #: of the study of the linear model
@@ -137,6 +137,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             augmented={},  # it has one
             linear=find_recipe("linear"),
             severities=(1, 2, 3, 4, 5),
+            published=("cifar10.1-v6", "cifar10.2", "cinic10"),
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=find_recipe("airbench94").with_values({"tta": False}),
             synthetic_epochs=(0.5, 1, 4, 16),

@@ -84,6 +84,7 @@ def findings(evidence: Evidence) -> Findings:
             ),
         ],
         notes=[
+            f"Published test sets: {', '.join(evidence.scale.published) or 'none'}. "
             "The corruptions show the images of the test set again, so that whole test sets go together by "
             "the images that they share; the verdict is on halves without a common image."
         ],
@@ -92,7 +93,8 @@ def findings(evidence: Evidence) -> Findings:
 
 def _at_one_severity(one: Trained, scale: Scale) -> list[str]:
     severity = scale.severities[len(scale.severities) // 2]
-    return [*(f"{kind}-{severity}" for kind in KINDS), *scale.published]
+    published = (text.partition(":")[0] for text in scale.published)
+    return [*(f"{kind}-{severity}" for kind in KINDS), *published]
 
 
 def _numbers(one: Trained) -> Iterator[Number]:

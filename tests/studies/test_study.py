@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from airbench_var.cli.studying import NAMES
-from airbench_var.errors import DeviceError, StoreRefusedError, UsageError
+from airbench_var.errors import DataError, DeviceError, StoreRefusedError, UsageError
 from airbench_var.studies import STUDIES, arms, figures, find_study, run_study
 from airbench_var.studies.arms import Workplace
 from airbench_var.studies.findings import Findings
 from airbench_var.studies.scales import SCALES, find_scale
 from airbench_var.studies.study import SCHEMA, Study
+from tests.data.published import write_cifar10_1
 from tests.studies.conftest import QUICK
+from tests.test_cli import exit_code
 
 LEAST_RUNS = {"durations": 300, "learning-rate": 200, "augmentation": 200, "seeds": 200}
 
@@ -178,3 +180,41 @@ def test_truth_needs_a_sampler(workplace: Workplace, tmp_path: Path) -> None:
     other = replace(workplace, data=replace(workplace.data, name="photos"))
     with pytest.raises(UsageError, match="--data synthetic"):
         run_study(STUDIES["truth"], QUICK, other, tmp_path / "out")
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The scales that the command would have trained."""
+    seen: list[Any] = []
+
+    def not_now(study: Study, scale: Any, *_: object) -> Findings:
+        seen.append(scale)
+        return Findings(numbers=[], claims=[], figures=[])
+
+    monkeypatch.setattr("airbench_var.studies.run_study", not_now)
+    return seen
+
+
+def test_the_study_of_shift_takes_published_test_sets(
+    asked_for: list[Any],
+    workplace: Workplace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = replace(workplace.data, name="cifar10", folder=tmp_path)
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: data)
+    command = ["study", "shift", "--out", str(tmp_path / "out"), "--test-sets", "cifar10.1-v6:100,cifar10.2"]
+    assert exit_code(command) == DataError.exit_code
+    told = capsys.readouterr().err
+    assert "cifar10.1_v6_data.npy" in told
+    assert "cifar102_test.npz" in told
+    assert not asked_for
+    write_cifar10_1(tmp_path, "v6")
+    assert exit_code([*command, "--skip-missing-test-sets"]) == 0
+    assert "cifar102_test.npz" in capsys.readouterr().err
+    assert asked_for[0].published == ("cifar10.1-v6:100",)
+    [arm] = STUDIES["shift"].arms(asked_for[0])
+    assert arm.test_sets[-1] == "cifar10.1-v6:100"
+    command[1] = "linear"
+    assert exit_code(command) == UsageError.exit_code
