@@ -31,6 +31,7 @@ class Scale:
     name: str
     about: str  #: for people
     data: str  #: the data set that is used unless another is asked for
+    train_images: int  #: of that
     recipe: Recipe  #: at the longest of the lengths
     epochs: tuple[float, ...]  #: of training, shortest first
     rates: tuple[int, ...]  #: of the study of the learning rate, as powers of two times the recipe's own
@@ -76,6 +77,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             name="quick",
             about="seconds, to see that it works: `tiny` on 1,000 synthetic images",
             data="synthetic",
+            train_images=20_000,
             recipe=_small(2, 0.05),
             epochs=(0, 1, 2),
             rates=(-2, 0, 1),
@@ -98,6 +100,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             name="cpu",
             about="hours on two cores: `tiny` on the first 5,000 training images, at the paper's lengths",
             data="cifar10",
+            train_images=50_000,
             recipe=_small(64, 0.1),
             epochs=PAPER_EPOCHS,
             rates=tuple(range(-5, 3)),
@@ -127,6 +130,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             name="paper",
             about="the paper's ResNet-9 and numbers of runs, for GPUs",
             data="cifar10",
+            train_images=50_000,
             recipe=find_recipe("resnet9"),
             epochs=PAPER_EPOCHS,
             rates=tuple(range(-9, 4)),  # 2^-10 to 2^2, as the recipe's own is 2^-1

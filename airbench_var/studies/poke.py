@@ -1,0 +1,140 @@
+"""How far one weight times 1.001 goes: the paper's appendix D.2, Fig 12."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from math import ceil
+from typing import TYPE_CHECKING
+
+from airbench_var.analysis import Estimate
+from airbench_var.analysis.churn import churn_of_stores
+from airbench_var.report.percent import percent
+from airbench_var.studies import durations
+from airbench_var.studies.arms import Arm, Evidence, Trained
+from airbench_var.studies.figures import COLOURS, draw_estimates
+from airbench_var.studies.findings import (
+    Claim,
+    Figure,
+    Findings,
+    Number,
+    Verdict,
+    above,
+    over,
+    percent_of,
+    text_of,
+)
+from airbench_var.studies.scales import Scale
+from airbench_var.studies.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
+#: At 128 epochs, of a poke at the start and of all-new seeds.
+PAPER = {"churn": 0.0514, "disagreement": 0.0519}
+
+
+def arms(scale: Scale) -> list[Arm]:
+    """Return runs of the study of durations, and the same runs poked at each place of training."""
+    [same] = [arm for arm in durations.arms(scale) if arm.recipe.epochs == scale.one_epochs]
+    recipe, runs = same.recipe, min(scale.runs["poke"], same.runs)
+    steps = ceil(recipe.epochs * (int(scale.train_images * recipe.train_share) // recipe.batch_size))
+    return [
+        Arm(name="not poked", recipe=recipe, runs=runs, seed=same.seed),
+        *(
+            Arm(
+                name=f"poked at {share:.0%}",
+                recipe=recipe.with_values({"poke.step": int(share * steps)}),
+                runs=runs,
+                seed=same.seed,
+            )
+            for share in scale.poked_at
+        ),
+    ]
+
+
+def findings(evidence: Evidence) -> Findings:
+    """Return the share of predictions that a poke changes, by when it happens, and that of all-new seeds."""
+    base, *poked = evidence.trained
+    churns, new_seeds = [_churn(base, one) for one in poked], base.summary.estimates["disagreement"]
+    return Findings(
+        numbers=list(_numbers(base, poked, churns)),
+        claims=[_as_new_seeds(poked, churns, new_seeds), _earlier_is_more(poked, churns)],
+        figures=[
+            Figure(
+                name="churn",
+                caption="Share of test predictions that a poke changes, by when in training it happens; the "
+                "line is between runs of all-new seeds (paper, Fig 12).",
+                draw=partial(_draw, evidence.scale.poked_at, churns, new_seeds),
+                inches=(5.2, 3.2),
+            )
+        ],
+        notes=[
+            "Runs of equal number have equal seeds, poked or not. Activations of half precision resolve "
+            "steps larger than 1.001, so that a poke may wait in the float32 weights until an update "
+            "carries one over an edge; a late poke may change nothing."
+        ],
+    )
+
+
+def _churn(base: Trained, poked: Trained) -> Estimate:
+    return churn_of_stores(base.store, poked.store, base.store.test_sets[0], base.run_ids_R)
+
+
+def _numbers(base: Trained, poked: Sequence[Trained], churns: Sequence[Estimate]) -> Iterator[Number]:
+    new_seeds = base.summary.estimates["disagreement"]
+    yield Number.of(new_seeds, base.arm.name, "share", paper=PAPER["disagreement"], name="churn_of_new_seeds")
+    for place, (one, churn) in enumerate(zip(poked, churns, strict=True)):
+        yield Number.of(churn, one.arm.name, "share", paper=None if place else PAPER["churn"])
+        if new_seeds.value:
+            ratio = over(new_seeds.value, churn, "churn_over_that_of_new_seeds")
+            yield Number.of(ratio, one.arm.name, "plain")
+
+
+def _as_new_seeds(poked: Sequence[Trained], churns: Sequence[Estimate], new_seeds: Estimate) -> Claim:
+    text = "A poke at the start changes nearly as many predictions as new seeds do (more than nine tenths)"
+    source = "appendix D.2, Fig 12 (5.14 against 5.19 %)"
+    if not new_seeds.value:
+        because = new_seeds.absent or "new seeds change nothing"
+        return Claim(text=text, source=source, verdict="cannot be told", because=because)
+    ratio = over(new_seeds.value, churns[0], "ratio")
+    shown = f"{text_of(ratio)} times; {percent_of(churns[0])} against {percent(new_seeds.value, 2)}"
+    return above(ratio, 0.9, text=text, source=source, shown=shown)
+
+
+def _earlier_is_more(poked: Sequence[Trained], churns: Sequence[Estimate]) -> Claim:
+    """Return whether the first poke changes more than the last, by whether the intervals are apart."""
+    first, last = churns[0].interval, churns[-1].interval
+    verdict: Verdict = "cannot be told"
+    if first and last:
+        verdict = "holds" if first[0] > last[1] else "does not hold" if first[1] < last[0] else "cannot be told"
+    shares = (f"{percent_of(churn)} {one.arm.name}" for one, churn in zip(poked, churns, strict=True))
+    return Claim(
+        text="The earlier the poke, the more predictions change",
+        source="appendix D.2, Fig 12",
+        verdict=verdict,
+        because="; ".join(shares),
+    )
+
+
+def _draw(
+    places: Sequence[float], churns: Sequence[Estimate], new_seeds: Estimate, canvas: "Canvas"
+) -> None:
+    axis = canvas.subplots()
+    draw_estimates(
+        axis, [100 * x for x in places], churns, colour=COLOURS[0], label="one weight x 1.001", line=True
+    )
+    if new_seeds.value is not None:
+        axis.axhline(100 * new_seeds.value, color="black", linestyle="--", linewidth=1, label="all-new seeds")
+    axis.set_xlabel("poked at, % of training")
+    axis.set_ylabel("predictions that change, %")
+    axis.set_ylim(bottom=0)
+    axis.legend()
+
+
+STUDY = Study(
+    name="poke",
+    title="How far one weight times 1.001 goes",
+    source="appendix D.2, Fig 12",
+    question="How many predictions change when one weight is multiplied by 1.001 once, and all else is equal?",
+    arms=arms,
+    findings=findings,
+)
