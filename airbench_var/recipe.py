@@ -75,9 +75,22 @@ class Muon:
     whiten_bias_epochs: float  #: the whitening bias is trained this long, its lr falling to 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Poke:
+    """One weight is multiplied once, to see how far so small a change goes. Source: paper, App D.2, Fig 12.
+
+    Which weight that is, `airbench_var.training.poke` says.
+    """
+
+    step: int  #: the training step before which it happens, counted from 0
+    factor: float = 1.001
+
+
 Network = AirbenchNet | ResNet9Net | LinearNet
 Optimizer = SGD | Muon
-_KINDS = {kind.__name__: kind for kind in (Augment, AirbenchNet, ResNet9Net, LinearNet, SGD, Muon)}
+_KINDS = {kind.__name__: kind for kind in (Augment, AirbenchNet, ResNet9Net, LinearNet, SGD, Muon, Poke)}
+#: Parts that a recipe may lack: such a key is left out of the dict and of the hash.
+_OPTIONAL: dict[str, Any] = {"poke": Poke}
 
 
 #: Keys, what must hold for their value, and that in words.
@@ -95,6 +108,7 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
             "optimizer.weight_decay",
             "optimizer.newton_schulz_steps",
             "optimizer.whiten_bias_epochs",
+            "poke.step",
         ),
         lambda v: v >= 0,
         "0 or more",
@@ -124,6 +138,7 @@ class Recipe:
     precision: Literal["half", "single"] = "half"  #: of activations: bfloat16 on CPU, float16 on CUDA
     tta: bool = False  #: also predict by test-time augmentation, as a test set of its own
     train_share: float = 1.0  #: the first share of the training set that is used
+    poke: Poke | None = None
 
     def __post_init__(self) -> None:
         _check("", self)
@@ -164,8 +179,17 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_values(self, changes: Mapping[str, Any]) -> "Recipe":
-        """Return a copy with dotted keys replaced ('optimizer.lr': 0.3); text values are parsed by type."""
+        """Return a copy with dotted keys replaced ('optimizer.lr': 0.3); text values are parsed by type.
+
+        The keys of a part that the recipe lacks ('poke.step': 3) make that part.
+        """
         recipe = self
+        for name, kind in _OPTIONAL.items():
+            own = {key: value for key, value in changes.items() if key.startswith(f"{name}.")}
+            if own and getattr(self, name) is None:
+                given = {key.removeprefix(f"{name}."): value for key, value in own.items()}
+                recipe = replace(recipe, **{name: _build(kind, given, f"{name}.")})
+                changes = {key: value for key, value in changes.items() if key not in own}
         for key, value in changes.items():
             recipe = _replace_path(recipe, key.split("."), value, key)
         return recipe
@@ -205,6 +229,8 @@ def _encode(node: Any) -> dict[str, Any]:
     hints, encoded = get_type_hints(type(node)), {}
     for f in fields(node):
         value = getattr(node, f.name)
+        if value is None:  # recipes from before such a part was known keep their hash
+            continue
         if is_dataclass(value):
             value = {"kind": type(value).__name__, **_encode(value)}
         elif hints[f.name] is float:
@@ -218,11 +244,11 @@ def _check(where: str, node: Any) -> None:
     hints = get_type_hints(type(node))
     for f in fields(node):
         key, hint, value = where + f.name, hints[f.name], getattr(node, f.name)
+        if not _has_type(value, hint):
+            raise UsageError(f"recipe key {key!r}: {value!r} is not a valid {_type_name(hint)}.")
         if is_dataclass(value):
             _check(f"{key}.", value)
             continue
-        if not _has_type(value, hint):
-            raise UsageError(f"recipe key {key!r}: {value!r} is not a valid {_TYPE_NAMES[hint]}.")
         if get_origin(hint) is Literal and value not in get_args(hint):
             choices = [str(c) for c in get_args(hint)]
             raise UsageError(
@@ -243,6 +269,11 @@ _TYPE_NAMES = {
     str: "text",
     tuple[int, ...]: "list of whole numbers",
 }
+
+
+def _type_name(hint: Any) -> str:
+    parts = [part.__name__ for part in (get_args(hint) or (hint,)) if part in _KINDS.values()]
+    return " or ".join(parts) or _TYPE_NAMES[hint]
 
 
 def _has_type(value: Any, hint: Any) -> bool:
@@ -277,7 +308,9 @@ def _unknown_key(key: str, known: list[str]) -> UsageError:
 def _keys(node: Any, prefix: str = "") -> list[str]:
     keys: list[str] = []
     for f in fields(node):
-        value = getattr(node, f.name)
+        value = getattr(node, f.name, None)
+        if value is None and f.name in _OPTIONAL:
+            value = _OPTIONAL[f.name]
         keys += _keys(value, f"{prefix}{f.name}.") if is_dataclass(value) else [prefix + f.name]
     return keys
 
@@ -285,7 +318,8 @@ def _keys(node: Any, prefix: str = "") -> list[str]:
 def _replace_path(node: Any, path: list[str], value: Any, key: str, root: Any = None) -> Any:
     root = root or node
     name, rest = path[0], path[1:]
-    if name not in {f.name for f in fields(node)} or is_dataclass(getattr(node, name)) != bool(rest):
+    is_part = name in _OPTIONAL or is_dataclass(getattr(node, name, None))
+    if name not in {f.name for f in fields(node)} or is_part != bool(rest):
         raise _unknown_key(key, _keys(root))
     if rest:
         return replace(node, **{name: _replace_path(getattr(node, name), rest, value, key, root)})
@@ -295,7 +329,8 @@ def _replace_path(node: Any, path: list[str], value: Any, key: str, root: Any = 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        is_part = isinstance(value, Mapping) and value  # an empty one says nothing: its key is refused
+        flat |= _flatten(value, f"{prefix}{key}.") if is_part else {prefix + key: value}
     return flat
 
 

@@ -18,6 +18,7 @@ from airbench_var.data.dataset import Dataset
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.kernels import airbench, native
 from airbench_var.recipes import find_recipe
+from airbench_var.store import Store
 from airbench_var.training import Settings
 from tests.test_campaign import digest, fake
 
@@ -71,6 +72,7 @@ CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%
         (["--runs", "1", "--json", "--quiet"], 2, "not allowed with"),
         (["--runs", "1", "--recipe", "tyni"], 2, "unknown recipe 'tyni' (did you mean 'tiny'?)"),
         (["--runs", "1", "--set", "epohcs=3"], 2, "unknown recipe key 'epohcs' (did you mean 'epochs'?)"),
+        (["--runs", "1", "--set", "poke.factor=1.01"], 2, "recipe key 'poke.step' is missing"),
         (["--runs", "1", "--vary", "order,augment"], 2, "'augment' is no source of randomness"),
         (["--runs", "1", "--data", "cifar100"], 2, "no such data set (did you mean 'cifar10'?)"),
         (["--runs", "1", "--address", "local"], 2, "--address is for --executor ray"),
@@ -163,6 +165,32 @@ def test_a_store_that_was_made_with_other_options_is_left_alone(
     assert digest(store) == before
 
 
+def test_a_poke_is_set_like_any_value_and_makes_another_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_data: Dataset
+) -> None:
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
+    how = ["--runs", "2", "--recipe", "linear", "--workers", "1", "--device", "cpu", "--quiet"]
+    short = ["--set", "batch_size=100", "--set", "epochs=1"]
+    out, plain = tmp_path / "poked", tmp_path / "plain"
+    assert exit_code([*how, *short, "--out", str(plain)]) == 0
+    poked = [*how, *short, "--set", "poke.step=3", "--set", "poke.factor=1000", "--out"]
+    assert exit_code([*poked, str(out)]) == 0
+    stores = [Store.open(path) for path in (plain, out)]
+    assert [store.manifest.identity["recipe"].get("poke") for store in stores] == [
+        None,
+        {"kind": "Poke", "step": 3, "factor": 1000.0},
+    ]
+    fields = ["init_seed", "order_seed", "aug_seed"]
+    seeds, losses = ([store.records()[names].tolist() for store in stores] for names in (fields, "loss"))
+    assert seeds[0] == seeds[1]
+    assert losses[0] != losses[1]
+    before = digest(plain)
+    capsys.readouterr()
+    assert exit_code([*poked, str(plain)]) == 5
+    assert "recipe.poke: absent in the store" in capsys.readouterr().err
+    assert digest(plain) == before
+
+
 def test_the_same_command_again_only_prints(
     store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_data: Dataset
 ) -> None:
@@ -208,7 +236,13 @@ def test_a_reader_that_left_is_no_error(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [["batch_size=100000"], ["augment.translate=40"], ["network.widths=8,8,8,8,8,8"]]
+    "values",
+    [
+        ["batch_size=100000"],
+        ["augment.translate=40"],
+        ["network.widths=8,8,8,8,8,8"],
+        ["poke.step=6"],  # of 6 steps
+    ],
 )
 def test_a_recipe_that_does_not_fit_leaves_no_store(
     values: list[str],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airbench_var.errors import UsageError
-from airbench_var.recipe import Recipe, load_toml, parse_assignments
+from airbench_var.recipe import Augment, Poke, Recipe, load_toml, parse_assignments
 from airbench_var.recipes import RECIPES, find_recipe
 
 
@@ -39,6 +39,63 @@ def test_hash_does_not_change_between_versions() -> None:
     # A store made today is refused tomorrow when this changes: change it only with the store's format.
     expected = "ee937fcc39ecfab599884d6d83d403f46cfe7824615556eefa85a71bd0383583"
     assert find_recipe("airbench94").sha256 == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256"),
+    [
+        ("airbench94", "ee937fcc39ecfab599884d6d83d403f46cfe7824615556eefa85a71bd0383583"),
+        ("resnet9", "d46b7dff299892e858836a5573721e9de1e5eb14fab215165bd684d219ea84b5"),
+        ("tiny", "947b7d94a61c5ed75a6b5669ef6a187b0cdc8633ed67f3b63e980f57631be26d"),
+        ("linear", "5457b7d2c3c1872702ce446702e1dc29a0a3fb65117b5f56bdb6d1e8013b7459"),
+    ],
+)
+def test_a_recipe_without_a_poke_is_what_it_was_before_there_were_pokes(name: str, sha256: str) -> None:
+    recipe = find_recipe(name)
+    assert "poke" not in recipe.to_dict()
+    assert recipe.sha256 == sha256
+    assert replace(recipe.with_values({"poke.step": 0}), poke=None).sha256 == sha256
+
+
+def test_a_poke_is_part_of_the_recipe() -> None:
+    recipe = find_recipe("tiny")
+    poked = recipe.with_values({"poke.factor": "1.01", "poke.step": "3"})
+    assert poked.poke == Poke(step=3, factor=1.01)
+    assert poked.to_dict()["poke"] == {"kind": "Poke", "step": 3, "factor": 1.01}
+    assert Recipe.from_dict(json.loads(json.dumps(poked.to_dict()))) == poked
+    later, weaker = poked.with_values({"poke.step": 4}), poked.with_values({"poke.factor": 1})
+    assert (later.poke, weaker.poke) == (Poke(step=4, factor=1.01), Poke(step=3, factor=1))
+    assert len({one.sha256 for one in (recipe, poked, later, weaker)}) == 4
+    assert recipe.with_values({"epochs": 7, "poke.step": 3}).poke == Poke(step=3, factor=1.001)
+
+
+@pytest.mark.parametrize("is_poked", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"poke.step": "1", "poke.stop": "2"}, "unknown recipe key 'poke.stop' (did you mean 'poke.step'?)"),
+        ({"poke": "3"}, "unknown recipe key 'poke'"),
+        ({"poke.step": "-1"}, "'poke.step' is -1; it must be 0 or more"),
+        ({"poke.step": "1.5"}, "'1.5' is not a valid whole number"),
+        ({"poke.step": "1", "poke.factor": "inf"}, "'poke.factor' is inf; it must be a finite number"),
+        ({"poke.step": "1", "poke.factor": "nan"}, "'poke.factor' is nan; it must be a finite number"),
+    ],
+)
+def test_a_wrong_poke_is_refused(changes: dict[str, str], message: str, is_poked: bool) -> None:
+    recipe = replace(find_recipe("tiny"), poke=Poke(step=0) if is_poked else None)
+    with pytest.raises(UsageError) as caught:
+        recipe.with_values(changes)
+    assert message in str(caught.value)
+
+
+def test_a_poke_needs_its_step() -> None:
+    with pytest.raises(UsageError, match=r"'poke\.step' is missing"):
+        find_recipe("tiny").with_values({"poke.factor": "1.01"})
+
+
+def test_an_unknown_key_is_told_what_a_poke_would_have() -> None:
+    with pytest.raises(UsageError, match=r"train_share, poke\.step, poke\.factor\."):
+        find_recipe("tiny").with_values({"lr": 3})
 
 
 def test_values_are_parsed_by_the_type_of_their_field() -> None:
@@ -88,7 +145,18 @@ def test_wrong_values_are_refused_by_name(key: str, value: str, message: str) ->
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("batch_size", 1.5), ("epochs", "3"), ("epochs", True), ("name", 3), ("tta", 1)]
+    ("key", "value"),
+    [
+        ("batch_size", 1.5),
+        ("epochs", "3"),
+        ("epochs", True),
+        ("name", 3),
+        ("tta", 1),
+        ("poke", 3),
+        ("poke", Augment()),
+        ("network", Augment()),
+        ("augment", None),
+    ],
 )
 def test_values_given_in_python_have_the_declared_type(key: str, value: object) -> None:
     with pytest.raises(UsageError, match=f"{key}.*not a valid"):
@@ -122,6 +190,12 @@ def test_toml_file_changes_its_base(tmp_path: Path) -> None:
     assert recipe.sha256 == find_recipe("airbench94").with_values(expected).sha256
 
 
+def test_toml_file_pokes(tmp_path: Path) -> None:
+    path = tmp_path / "poked.toml"
+    path.write_text('base = "tiny"\n[poke]\nstep = 3\nfactor = 1.01\n')
+    assert find_recipe(str(path)).poke == Poke(step=3, factor=1.01)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -129,6 +203,7 @@ def test_toml_file_changes_its_base(tmp_path: Path) -> None:
         ('base = "nope"\n', "needs a line base"),
         ('base = ["tiny"]\n', "needs a line base"),
         ('base = "tiny"\nepohcs = 3\n', "did you mean 'epochs'"),
+        ('base = "tiny"\n[poke]\n', "unknown recipe key 'poke'"),
         ("base = [", "not valid TOML"),
     ],
 )

@@ -240,7 +240,7 @@ def compare(
     """
     first, second = (store if isinstance(store, Store) else Store.open(store) for store in (a, b))
     refuse_same_store(first, second)
-    _refuse_other_images(first, second)
+    refuse_other_images(first, second)
     a_runs, b_runs = LiveStatistics.of_store(first), LiveStatistics.of_store(second)
     counts_a, counts_b, diverged = a_runs.counts, b_runs.counts, (a_runs.diverged, b_runs.diverged)
     shared = [name for name in counts_a if name in counts_b]
@@ -263,7 +263,7 @@ def refuse_same_store(a: Store, b: Store) -> None:
         )
 
 
-def _refuse_other_images(a: Store, b: Store) -> None:
+def refuse_other_images(a: Store, b: Store) -> None:
     """Raise StoreRefusedError for test sets that are equal in their labels and not in their images."""
     images = [
         store.manifest.identity.get("data", {}).get("test", {}).get("images_sha256") for store in (a, b)

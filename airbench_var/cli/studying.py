@@ -21,6 +21,7 @@ NAMES = (
     "learning-rate",
     "shift",
     "seeds",
+    "poke",
     "truth",
 )
 

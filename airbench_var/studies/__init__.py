@@ -13,6 +13,7 @@ from airbench_var.studies import (
     learning_rate,
     linear,
     pairs,
+    poke,
     seeds,
     shift,
     truth,
@@ -32,6 +33,7 @@ _MODULES = (
     learning_rate,
     shift,
     seeds,
+    poke,
     truth,
 )  # in the order of the paper
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from scipy.special import ndtri
+
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.report.percent import interval_text, value_text
@@ -184,6 +186,41 @@ def over(by: float, estimate: Estimate, name: str, *, inverse: bool = False) -> 
     )
 
 
+def ratio_of(estimate: Estimate, by: Estimate, name: str) -> Estimate:
+    """Return estimate / by for two that may share runs, both above 0; its interval holds whatever they share.
+
+    Both intervals are widened so that they hold together (Bonferroni), as those of normal errors widen.
+    Assumption: both intervals are about symmetric; it fails where one reaches to 0.
+    """
+    assert estimate.level == by.level
+    tail = (1 - estimate.level) / 2
+    wider = float(ndtri(1 - tail / 2) / ndtri(1 - tail))
+
+    def ends(one: Estimate) -> tuple[float, float]:
+        assert one.value is not None
+        assert one.interval is not None
+        low, high = one.interval
+        return one.value - wider * (one.value - low), one.value + wider * (high - one.value)
+
+    value = None if estimate.value is None or not by.value else estimate.value / by.value
+    interval, absent = None, estimate.absent or by.absent
+    if value is not None and not absent:
+        (low, high), (by_low, by_high) = ends(estimate), ends(by)
+        if by_low > 0:
+            interval = low / by_high, high / by_low
+        else:
+            absent = f"the interval of {by.name} reaches to 0"
+    return replace(
+        estimate,
+        name=name,
+        value=value,
+        interval=interval,
+        absent=absent,
+        standard_errors={},
+        method=f"from the intervals of {estimate.name} and {by.name}, widened to hold together (Bonferroni)",
+    )
+
+
 def text_of(estimate: Estimate, digits: int = 2) -> str:
     """Return '0.93 (0.91 to 0.95)' for a plain number, 'none (why)' without one."""
     if estimate.value is None or estimate.interval is None:
@@ -220,6 +257,18 @@ def above(
         distance, reach = abs(estimate.value - bound), (high - low) / 2
         needed = math.ceil(runs * (reach / distance) ** 2) if distance else None
     return Claim(text=text, source=source, verdict=verdict, because=shown, runs_needed=needed)
+
+
+def larger(a: Estimate, b: Estimate) -> Verdict:
+    """Return the verdict on a claim that a is larger than b: it is told where the intervals do not overlap.
+
+    That is stricter than an interval of the difference, for whatever runs the two share.
+    """
+    if a.interval is None or b.interval is None:
+        return "cannot be told"
+    if a.interval[0] > b.interval[1]:
+        return "holds"
+    return "does not hold" if a.interval[1] < b.interval[0] else "cannot be told"
 
 
 def _finite(value: Any) -> Any:

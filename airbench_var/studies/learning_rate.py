@@ -19,6 +19,7 @@ from airbench_var.studies.findings import (
     Number,
     Unit,
     Verdict,
+    larger,
     numbers_of,
     p_value_of,
     percent_of,
@@ -133,15 +134,11 @@ def _above_the_best(trained: Sequence[Trained]) -> Claim:
         because = f"the best mean is at the largest rate, {trained[place].arm.name}"
         return Claim(text=text, source=source, verdict="cannot be told", because=because)
     best, twice = trained[place : place + 2]
-    ends = [one.summary.estimates["distribution_wise_variance"].interval for one in (best, twice)]
-    verdict: Verdict = "cannot be told"
-    if ends[0] and ends[1]:
-        apart = ends[1][0] > ends[0][1], ends[1][1] < ends[0][0]
-        verdict = "holds" if apart[0] else "does not hold" if apart[1] else "cannot be told"
+    at_best, at_twice = (one.summary.estimates["distribution_wise_variance"] for one in (best, twice))
     return Claim(
         text=text,
         source=source,
-        verdict=verdict,
+        verdict=larger(at_twice, at_best),
         because="std on the distribution "
         f"{percent_of(best.summary.estimates['distribution_wise_std'])} at {best.arm.name}, "
         f"{percent_of(twice.summary.estimates['distribution_wise_std'])} at {twice.arm.name}",

@@ -26,6 +26,7 @@ from airbench_var.store.rows import Predictions, RunResult
 from airbench_var.training.evaluation import Evaluation
 from airbench_var.training.lane import Lane, Output
 from airbench_var.training.optimizers import Optimizers
+from airbench_var.training.poke import poke, refuse_late
 from airbench_var.training.settings import IN_C, Settings
 
 #: The whitening filters are computed from this many training images (airbench94_muon.py).
@@ -72,7 +73,8 @@ class Trainer:
             self.evaluation = Evaluation(data, recipe, self.device, dtype)
 
             per_epoch = self.loader.steps_per_epoch
-            self.steps = ceil(recipe.epochs * per_epoch)
+            self.steps = steps_in_all(recipe, per_epoch)
+            refuse_late(recipe, self.steps)
             self.optimizers = Optimizers(
                 self.model, recipe.optimizer, steps=self.steps, steps_per_epoch=per_epoch
             )
@@ -135,6 +137,8 @@ class Trainer:
             if index in self._step_from:
                 self.optimizers.begin_phase(index)
                 step = self._step_from[index]
+            if self.recipe.poke is not None and index == self.recipe.poke.step:
+                poke(self.model, self.recipe.poke.factor)
             step(self._index_S[index : index + 1], *inputs)
         self.model.eval()
         on_host = [tensor.to("cpu", non_blocking=True) for tensor in self._finish()]
@@ -217,7 +221,7 @@ def train(recipe: Recipe, seeds: Seeds, data: Dataset, device: str = "cpu") -> R
 def refuse_misfit(recipe: Recipe, data: Dataset) -> None:
     """Raise UsageError when this recipe cannot train on this data; allocates and computes nothing."""
     train = training_split(recipe, data)
-    steps_per_epoch(train, recipe.batch_size)
+    refuse_late(recipe, steps_in_all(recipe, steps_per_epoch(train, recipe.batch_size)))
     height, width, channels = train.images_NHWC.shape[1:]
     for key, most in (("translate", min(height, width) - 1), ("cutout", min(height, width))):
         if (pixels := getattr(recipe.augment, key)) > most:
@@ -233,6 +237,11 @@ def refuse_misfit(recipe: Recipe, data: Dataset) -> None:
             f"recipe {recipe.name!r}: its network is too deep for images of {height} x {width} ({error}). "
             "Use fewer groups in network.widths, or a smaller network.whiten_stride."
         ) from error
+
+
+def steps_in_all(recipe: Recipe, steps_per_epoch: int) -> int:
+    """Return the number of training steps of a run; a part of a step is a whole one."""
+    return ceil(recipe.epochs * steps_per_epoch)
 
 
 def training_split(recipe: Recipe, data: Dataset) -> Split:

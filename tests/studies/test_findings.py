@@ -5,7 +5,7 @@ import pytest
 
 from airbench_var.analysis import Estimate
 from airbench_var.stats import CorrectnessCounts
-from airbench_var.studies.findings import Number, above, over
+from airbench_var.studies.findings import Number, above, larger, over, ratio_of
 
 
 def estimate(value: float | None, interval: tuple[float, float] | None, runs: int = 100) -> Estimate:
@@ -67,3 +67,37 @@ def test_what_is_not_finite_is_no_json_number() -> None:
     number = Number.bare("x", "arm", "plain", float("inf"), counts=counts, method="m")
     assert number.to_json()["value"] is None
     assert Number.of(estimate(1.0, (0.0, 2.0)), "arm", "plain").to_json()["low"] == 0.0
+
+
+def test_a_ratio_of_two_holds_whatever_they_share() -> None:
+    """Means of equal numbers of draws: independent, the same, and opposite to each other."""
+    generator, R, sets = np.random.default_rng(0), 50, 2000
+
+    def mean_of(x_SR: np.ndarray) -> list[Estimate]:
+        centre_S, error_S = x_SR.mean(axis=1), x_SR.std(axis=1, ddof=1) / np.sqrt(R)
+        pairs = zip(centre_S, error_S, strict=True)
+        return [estimate(m, (m - 2.01 * e, m + 2.01 * e)) for m, e in pairs]
+
+    a_SR = generator.normal(1.0, 0.3, (sets, R))
+    for b_SR in (generator.normal(2.0, 0.6, (sets, R)), 2 * a_SR, 4 - 2 * a_SR):
+        held = taken_as_known = 0
+        for a, b in zip(mean_of(a_SR), mean_of(b_SR), strict=True):
+            low, high = ratio_of(a, b, "r").interval or (0.0, 0.0)
+            held += low <= 0.5 <= high
+            low, high = over(b.value or 0.0, a, "r").interval or (0.0, 0.0)
+            taken_as_known += low <= 0.5 <= high
+        assert held >= 0.94 * sets
+        if not np.allclose(b_SR, 2 * a_SR):  # of the same draws the ratio has no error at all
+            assert taken_as_known < 0.88 * sets
+
+
+def test_a_ratio_to_what_may_be_zero_has_no_interval() -> None:
+    found = ratio_of(estimate(1.0, (0.9, 1.1)), estimate(0.1, (-0.1, 0.3)), "r")
+    assert (found.interval, "reaches to 0" in found.absent) == (None, True)
+    assert ratio_of(estimate(None, None), estimate(1.0, (0.9, 1.1)), "r").absent == "too few runs"
+
+
+def test_larger_is_told_where_intervals_do_not_overlap() -> None:
+    low, middle, high = (estimate(x, (x - 0.1, x + 0.1)) for x in (1.0, 1.15, 1.3))
+    assert (larger(high, low), larger(low, high)) == ("holds", "does not hold")
+    assert larger(middle, low) == larger(low, middle) == larger(high, estimate(1.0, None)) == "cannot be told"

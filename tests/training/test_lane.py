@@ -82,6 +82,22 @@ def test_replayed_runs_have_the_bits_of_runs(
 
 
 @pytest.mark.usefixtures("plain_loader")
+@pytest.mark.parametrize("step", [0, 3])  # with each of the two phases
+def test_a_poke_falls_between_replays(
+    step: int, small_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = quick("tiny", **{"epochs": 5 / 3, "batch_size": 400, "optimizer.whiten_bias_epochs": 1})
+    poked = recipe.with_values({"poke.step": step, "poke.factor": 30})
+    plain, eager = (Trainer(one, small_data, Settings()) for one in (recipe, poked))
+    captured, lane = make(poked, small_data, monkeypatch)
+    for seeds in RUNS:
+        lane.replays[:] = [0] * len(lane.replays)
+        assert same(captured(seeds), eager(seeds))
+        assert lane.replays == [3, 2]
+        assert not same(captured(seeds), plain(seeds))
+
+
+@pytest.mark.usefixtures("plain_loader")
 def test_a_step_that_counts_in_python_is_another_when_replayed(
     small_data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,19 @@ def test_replays_have_the_bits_of_calls(name: str, compiled: bool, small_data: D
 
 
 @COMPILE
+@pytest.mark.parametrize("step", [0, 3, 4])
+@pytest.mark.parametrize("name", SMALL)
+def test_a_poke_between_replays_is_that_between_calls(
+    name: str, step: int, compiled: bool, small_data: Dataset
+) -> None:
+    recipe = two_phases(name)
+    poked = recipe.with_values({"poke.step": step, "poke.factor": 30})
+    replayed = alone(poked, small_data, compiled)
+    assert replayed == alone(poked, small_data, compiled, captured=False)
+    assert replayed != alone(recipe, small_data, compiled)
+
+
+@COMPILE
 @pytest.mark.parametrize("name", ["airbench94", "resnet9"])
 def test_runs_side_by_side_have_the_bits_of_one_alone(name: str, compiled: bool, small_data: Dataset) -> None:
     recipe = two_phases(name)

@@ -193,12 +193,13 @@ def run(
     gpu: PretendGpu,
     name: str,
     data: Dataset,
+    changes: dict[str, object] | None = None,
     *,
     in_step: Plant | None = None,
     in_evaluation: Plant | None = None,
 ) -> None:
     """Train one network; a run is under way from its first step until it waits for its lane."""
-    trainer = Trainer(quick(name), data, Settings(device=str(GPU)))
+    trainer = Trainer(quick(name).with_values(changes or {}), data, Settings(device=str(GPU)))
     trainer.prepare()
     gpu.augmented = gpu.evaluated = 0
 
@@ -225,6 +226,12 @@ def run(
 @pytest.mark.parametrize("name", SMALL)
 def test_nothing_in_a_run_waits_or_is_refused(name: str, gpu: PretendGpu, small_data: Dataset) -> None:
     run(gpu, name, small_data)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_poke_in_a_run_does_not_wait(name: str, gpu: PretendGpu, small_data: Dataset) -> None:
+    run(gpu, name, small_data, {"poke.step": 3})
+    assert (torch.float32,) in gpu.types["mul_"]
 
 
 @pytest.mark.parametrize("name", SMALL)
