@@ -1,18 +1,13 @@
 """Arms of other rates, and verdicts from made-up runs."""
 
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pytest
 
-from airbench_var.analysis import summarize
 from airbench_var.recipes import find_recipe
-from airbench_var.stats import CorrectnessCounts
 from airbench_var.studies import learning_rate
-from airbench_var.studies.arms import Arm
 from airbench_var.studies.learning_rate import with_rate
+from tests.studies.made_up import made_up
 
 
 def test_all_rates_of_muon_are_scaled_and_nothing_else() -> None:
@@ -30,22 +25,6 @@ def test_the_rate_of_sgd_is_scaled() -> None:
     assert with_rate(own, -1).optimizer == replace(own.optimizer, lr=own.optimizer.lr / 2)
 
 
-def made_up(mean: float, std: float, name: str, runs: int = 200, n: int = 10_000) -> Any:
-    """Return runs of this spread; examples are as many as it takes, right in the order of their index."""
-    generator = np.random.default_rng(hash((mean, std)) % 2**32)
-    k_R = np.clip(np.rint(n * generator.normal(mean, std, runs)), 0, n).astype(int)
-    order_RN = np.argsort(generator.random((runs, n)), axis=1)
-    correct_RN = np.zeros((runs, n), bool)
-    for correct_N, order_N, k in zip(correct_RN, order_RN, k_R, strict=True):
-        correct_N[order_N[:k]] = True
-    counts = CorrectnessCounts.of(n, "t", np.arange(runs), np.packbits(correct_RN, axis=1, bitorder="little"))
-    state = SimpleNamespace(correct=counts, predicted=None, chunks={}, witness_WN=None)
-    summary = summarize("t", state, thorough=False)  # type: ignore[arg-type]
-    return SimpleNamespace(
-        arm=Arm(name=name, recipe=find_recipe("tiny"), runs=runs), state=state, summary=summary
-    )
-
-
 @pytest.mark.parametrize(
     ("stds", "same", "above"),
     [
@@ -55,12 +34,12 @@ def made_up(mean: float, std: float, name: str, runs: int = 200, n: int = 10_000
     ],
 )
 def test_verdicts(stds, same, above) -> None:
-    trained = [made_up(mean, std, str(std)) for mean, std in zip((0.6, 0.7, 0.65), stds, strict=True)]
+    trained = [made_up(str(std), mean, std) for mean, std in zip((0.6, 0.7, 0.65), stds, strict=True)]
     assert learning_rate._same_place(trained).verdict == same
     assert learning_rate._above_the_best(trained).verdict == above
 
 
 def test_beyond_the_largest_rate_nothing_can_be_told() -> None:
-    trained = [made_up(mean, 0.01, str(mean)) for mean in (0.6, 0.7)]
+    trained = [made_up(str(mean), mean, 0.01) for mean in (0.6, 0.7)]
     claim = learning_rate._above_the_best(trained)
     assert (claim.verdict, "largest rate" in claim.because) == ("cannot be told", True)

@@ -5,7 +5,8 @@ import numpy as np
 from airbench_var.analysis.joint_frequency import by_rule, runs_needed
 from airbench_var.analysis.pairs import pairs_of
 from airbench_var.studies import pairs
-from tests.studies.conftest import QUICK, Workplace
+from airbench_var.studies.arms import Workplace
+from tests.studies.conftest import QUICK
 
 
 def test_pairs_that_go_together_are_drawn_with_their_images(workplace: Workplace) -> None:
