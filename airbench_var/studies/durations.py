@@ -70,7 +70,8 @@ def findings(evidence: Evidence) -> Findings:
         figures=[
             Figure(
                 name="accuracies",
-                caption="Test-set accuracies of all runs, by training length; all axes are equally wide (paper, Fig 1).",
+                caption="Test-set accuracies of all runs, by training length, on axes of one width (paper, "
+                "Fig 1).",
                 draw=partial(_accuracies, trained),
                 inches=(7, 1.0 + 1.4 * len(trained)),
             ),
