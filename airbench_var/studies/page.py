@@ -6,6 +6,9 @@ from typing import Any
 from airbench_var.report.percent import decimals, percent, span_text
 from airbench_var.studies.findings import Claim, Findings, Number
 
+#: Below it a p-value is not told from 0.
+LEAST_P_VALUE = 1e-300
+
 #: Targets in a table.
 _TARGETS = {"this test set": "test set", "the distribution": "distribution"}
 
@@ -96,4 +99,6 @@ def _one(value: float, number: Number) -> str:
         return percent(value, 3 if abs(value) < 0.01 else 2)
     if number.unit == "variance":
         return f"{1e6 * value:.3g}e-6"
+    if number.name.endswith("p_value") and value < LEAST_P_VALUE:
+        return f"below {LEAST_P_VALUE:g}"
     return f"{value:,.0f}" if number.unit == "count" else f"{value:.3g}"

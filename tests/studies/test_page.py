@@ -1,5 +1,7 @@
 """Numbers as people read them."""
 
+from dataclasses import replace
+
 import pytest
 
 from airbench_var.studies.findings import Claim, Number, Unit
@@ -25,6 +27,12 @@ def number(unit: Unit, value: float | None, low: float | None, high: float | Non
 )
 def test_values_and_intervals(unit, value, low, high, text) -> None:
     assert shown(number(unit, value, low, high)) == text
+
+
+def test_no_p_value_is_zero() -> None:
+    tiny = replace(number("plain", 0.0, None, None), name="variance_ratio_p_value")
+    assert shown(tiny)[0] == "below 1e-300"
+    assert shown(replace(tiny, value=1e-20))[0] == "1e-20"
 
 
 def test_a_claim_is_a_row_with_the_runs_that_would_tell() -> None:
