@@ -47,7 +47,7 @@ def test_hash_does_not_change_between_versions() -> None:
         ("airbench94", "ee937fcc39ecfab599884d6d83d403f46cfe7824615556eefa85a71bd0383583"),
         ("resnet9", "d46b7dff299892e858836a5573721e9de1e5eb14fab215165bd684d219ea84b5"),
         ("tiny", "947b7d94a61c5ed75a6b5669ef6a187b0cdc8633ed67f3b63e980f57631be26d"),
-        ("linear", "5457b7d2c3c1872702ce446702e1dc29a0a3fb65117b5f56bdb6d1e8013b7459"),
+        ("linear", "6805eb6ad16ac3750a1a284f86ae6d77256a72b544b594c36e618233cf2be5d9"),
     ],
 )
 def test_a_recipe_without_a_poke_is_what_it_was_before_there_were_pokes(name: str, sha256: str) -> None:
