@@ -190,7 +190,7 @@ def choose_engine(
     if not on_cpu:
         return "compiled", "fewer kernel launches on a GPU"
     if not why_not("tiles"):
-        return "tiles", "C kernels for small networks, with matrix tiles (AMX), see results/throughput-cpu"
+        return "tiles", "C kernels for small networks, with matrix tiles (AMX), see results/throughput-amx"
     if why := why_not("native"):
         return "eager", f"not native: {why}"
     return "native", "C kernels for small networks, see results/throughput-cpu"
