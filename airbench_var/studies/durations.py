@@ -61,6 +61,12 @@ def arms(scale: Scale) -> list[Arm]:
     ]
 
 
+def arm_of(scale: Scale, epochs: float) -> Arm:
+    """Return the arm of this length, whose recipe and runs other studies share."""
+    [one] = [arm for arm in arms(scale) if arm.recipe.epochs == epochs]
+    return one
+
+
 def findings(evidence: Evidence) -> Findings:
     """Return what runs of several lengths, shortest first, say."""
     trained = evidence.trained

@@ -33,7 +33,7 @@ PAPER = {"churn": 0.0514, "disagreement": 0.0519}
 
 def arms(scale: Scale) -> list[Arm]:
     """Return runs of the study of durations, and the same runs poked at each place of training."""
-    [same] = [arm for arm in durations.arms(scale) if arm.recipe.epochs == scale.one_epochs]
+    same = durations.arm_of(scale, scale.one_epochs)
     recipe, runs = same.recipe, min(scale.runs["poke"], same.runs)
     steps = ceil(recipe.epochs * (int(scale.train_images * recipe.train_share) // recipe.batch_size))
     return [

@@ -43,7 +43,7 @@ def arms(scale: Scale) -> list[Arm]:
     """
     found, runs = [], scale.runs["seeds"]
     for place, epochs in enumerate(scale.seed_epochs):
-        [everything] = [arm for arm in durations.arms(scale) if arm.recipe.epochs == epochs]
+        everything = durations.arm_of(scale, epochs)
         found.append(
             Arm(
                 name=f"{everything.name}, all",

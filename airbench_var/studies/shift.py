@@ -44,7 +44,7 @@ SEED = 600
 
 def arms(scale: Scale) -> list[Arm]:
     """Return one arm, evaluated on every corruption of the test set at the severities of the scale."""
-    [recipe] = [arm.recipe for arm in durations.arms(scale) if arm.recipe.epochs == scale.one_epochs]
+    recipe = durations.arm_of(scale, scale.one_epochs).recipe
     names = tuple(f"{kind}-{severity}" for kind in KINDS for severity in scale.severities)
     return [
         Arm(
