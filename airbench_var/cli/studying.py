@@ -81,14 +81,14 @@ def study(options: argparse.Namespace) -> int:
 
     chosen, scale = find_study(options.name), find_scale(options.scale)
     if options.test_sets is not None:
-        if chosen.name != "shift":
+        if not chosen.published:
             raise UsageError(f"--test-sets is for the study shift; {chosen.name} has its own.")
         scale = replace(scale, published=tuple(options.test_sets))
     options.test_sets = []  # of every arm; the study has its own
     options.data = options.data or chosen.data or scale.data
     arms = chosen.arms(scale)
     prepared = prepare(options, [arm.recipe for arm in arms])
-    if chosen.name == "shift":
+    if chosen.published:
         there = named(prepared.data, scale.published, skip_missing=options.skip_missing_test_sets)
         kept = tuple(text for text in scale.published if text.partition(":")[0] in there)
         scale = replace(scale, published=kept)

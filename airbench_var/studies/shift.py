@@ -236,4 +236,5 @@ STUDY = Study(
     question="Do runs differ more on shifted data, and is a run that is lucky on one test set so on another?",
     arms=arms,
     findings=findings,
+    published=True,
 )

@@ -38,6 +38,7 @@ class Study:
     arms: Callable[[Scale], Sequence[Arm]]
     findings: Callable[[Evidence], Findings]
     data: str = ""  #: the data set that it needs; by default that of the scale
+    published: bool = False  #: whether its arms are also evaluated on the scale's published test sets
 
 
 def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Findings:

@@ -60,32 +60,29 @@ def findings(evidence: Evidence) -> Findings:
             Figure(
                 name="estimators",
                 caption="Mean over thousands of small test sets of Eq 3, of its plug-in form and of the "
-                "test-set "
-                "variance, over the truth of the same networks; bars are two standard errors.",
+                "test-set variance, over the truth of the same networks; bars are two standard "
+                "errors.",
                 draw=partial(draw_estimators, compared),
                 inches=(6, 3.0),
             ),
             Figure(
                 name="lengths",
                 caption="The std of runs on the distribution by training length: measured on fresh "
-                "examples, and "
-                "estimated by Eq 3 from one test set of 10,000, with 95 % intervals.",
+                "examples, and estimated by Eq 3 from one test set of 10,000, with 95 % intervals.",
                 draw=partial(draw_lengths, lengths),
                 inches=(5.5, 3.4),
             ),
             Figure(
                 name="luck",
                 caption="Each run's accuracy on the test set and on fresh examples, about the mean; the "
-                "best 1 % on "
-                "the test set in orange.",
+                "best 1 % on the test set in orange.",
                 draw=partial(draw_luck, lengths),
                 inches=(2.5 * len(lengths), 2.9),
             ),
         ],
         notes=[
-            "z: the difference between the mean of an estimator and the truth over its standard error, "
-            "the error of "
-            "measuring the truth included. Both are of the same networks, so that no error of few "
+            "z: the difference between the mean of an estimator and the truth over its standard error, the "
+            "error of measuring the truth included. Both are of the same networks, so that no error of few "
             "networks is in it."
         ],
     )
@@ -145,8 +142,7 @@ def _claim(R: int, n: int, truth: Truth, found: Sequence[Against], sets: int) ->
         verdict = "holds" if abs(eq_3.z) <= 2 else "does not hold"
     return Claim(
         text=f"Eq 3 is unbiased where its plug-in form and the test-set variance are not ({R} networks, "
-        f"{sets:,} "
-        f"test sets of {n})",
+        f"{sets:,} test sets of {n})",
         source="section 3.3, Eq 3, Theorems 1 and 2",
         verdict=verdict,
         because=f"z of Eq 3 {eq_3.z:.2f}, plug-in {plug_in.z:.1f}, test-set variance {raw.z:.1f}; true std "
@@ -210,7 +206,7 @@ def _of_length(one: Trained) -> Iterator[Number]:
             runs=counts.R,
             examples=counts.n,
             method=f"mean of the best {lucky_runs(counts.R)} runs on the test set less that of all; "
-            f"Student's t",
+            "Student's t",
             assumption="runs are independent; on the test set itself the interval is not one of a fresh "
             "choice",
         )
@@ -226,9 +222,8 @@ def _claims(lengths: Sequence[Trained]) -> Iterator[Claim]:
         ):
             apart.append(one.arm.name)
     yield Claim(
-        text="The interval of the distribution-wise variance from one test set holds the variance "
-        "measured on fresh "
-        "examples, at every length",
+        text="The interval of the distribution-wise variance from one test set holds the variance measured "
+        "on fresh examples, at every length",
         source="beyond the paper",
         verdict="does not hold" if apart else "holds",
         because=f"apart at {', '.join(apart)}"
@@ -240,13 +235,12 @@ def _claims(lengths: Sequence[Trained]) -> Iterator[Claim]:
     (here, _, _), (fresh, low, high) = gained["lucky_gain_on_test_set"], gained["lucky_gain_on_fresh"]
     verdict: Verdict = "holds" if high < here / 2 else "does not hold" if low > here / 2 else "cannot be told"
     yield Claim(
-        text=f"The best 1 % of seeds on a test set keep less than half of their gain on fresh data "
+        text="The best 1 % of seeds on a test set keep less than half of their gain on fresh data "
         f"({longest.arm.name})",
         source="section 3.1, Fig 2",
         verdict=verdict,
         because=f"{100 * here:.3f} % better than the mean on the test set, {100 * fresh:.3f} % "
-        f"({100 * low:.3f} to "
-        f"{100 * high:.3f} %) on fresh examples",
+        f"({100 * low:.3f} to {100 * high:.3f} %) on fresh examples",
     )
     first, last = measured(lengths[0]), measured(longest)
     gap, error = first[0] - last[0], math.hypot(first[1], last[1])
