@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-from airbench_var import machine
+import numpy as np
+import numpy.typing as npt
+
 from airbench_var.analysis import Analysis, LiveStatistics
-from airbench_var.data.dataset import Dataset
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
 from airbench_var.execution import HERE, Executor, MakeTrain, Notice, Placement, Report
 from airbench_var.interrupt import Interrupt
-from airbench_var.recipe import Recipe
 from airbench_var.report.display import Mode
 from airbench_var.report.live import LiveView
 from airbench_var.seeds import STREAMS, seeds_of_run
@@ -27,7 +27,6 @@ from airbench_var.store import (
     filesystem_of,
     network_warning,
 )
-from airbench_var.training import Settings, prepared_trainer, refuse_misfit, test_sets_of
 
 #: Rows are committed when this many wait, or when the last commit is this long ago.
 BATCH_ROWS, BATCH_S = 64, 1.0
@@ -39,41 +38,63 @@ MOST_ROWS = 512
 Say = Callable[[str], None]  #: shows a line that stays
 
 
+class Subject(Protocol):
+    """What the runs of a campaign are of: which test sets they predict, and the function that is one run.
+
+    `training.RecipeOnData` is one, `own.OwnFunction` another.
+    """
+
+    @property
+    def name(self) -> str:
+        """One word for people: that of the recipe."""
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+
+    @property
+    def labels(self) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """The labels (N,) of every test set that a run predicts, by name."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    def refuse_misfit(self) -> None:
+        """Raise UsageError when it cannot be trained; computes nothing."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the bits of a run, besides its seeds and test sets, as JSON values."""
+
+    def provenance(self) -> dict[str, Any]:
+        """Return where the runs come from, for people; never compared. Has what `machine.origin` returns."""
+
+    def make_train(self, *, workers_see_one_gpu: bool) -> MakeTrain:
+        """Return what prepares the training of runs in a worker."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Campaign:
     """What is asked for: the store at `out` ends with `runs` committed runs, or those of a shard."""
 
-    recipe: Recipe
-    data: Dataset
+    subject: Subject
     out: Path
     runs: int
     seed: int = 0
     vary: tuple[str, ...] = STREAMS
-    settings: Settings
     placement: Placement = HERE
     shard: Shard = WHOLE  #: the runs of this job, where others train the rest; by default all
     stopping: str = ""  #: how many runs there will be, where `runs` is only the most; for people
 
     def identity(self) -> dict[str, Any]:
-        """Return what must match when the store is opened again, as JSON values.
-
-        The loader and how many runs are trained at a time are missing on purpose: they do not change a bit.
-        """
-        hyperparameters = self.recipe.to_dict()
-        del hyperparameters["name"]
-        fingerprints: dict[str, Any] = {**self.data.fingerprint}
-        if self.data.more:  # else nothing, so that stores without them stay what they are
-            fingerprints["more"] = {name: one.fingerprint for name, one in self.data.more.items()}
+        """Return what must match when the store is opened again, as JSON values."""
         return {
-            "recipe": hyperparameters,
-            "recipe_sha256": self.recipe.sha256,
-            "data": {"name": self.data.name, **fingerprints},
+            **self.subject.identity(),
             "seed": self.seed,
             "vary": list(self.vary),
-            "numerics": self.settings.numerics(self.recipe),
             "test_sets": [
-                describe_test_set(name, labels_N, self.data.classes)
-                for name, labels_N in test_sets_of(self.recipe, self.data).items()
+                describe_test_set(name, labels_N, self.subject.classes)
+                for name, labels_N in self.subject.labels.items()
             ],
             "columns": ["correct", "predicted"],
         }
@@ -86,26 +107,16 @@ class Campaign:
     @property
     def make_train(self) -> MakeTrain:
         """What prepares the training of its runs in a worker."""
-        alone = self.placement.workers_see_one_gpu
-        settings = self.settings.with_one_gpu_in_sight() if alone else self.settings
-        return partial(prepared_trainer, self.recipe, self.data, settings)
+        return self.subject.make_train(workers_see_one_gpu=self.placement.workers_see_one_gpu)
 
     def provenance(self) -> dict[str, Any]:
         """Return where the runs come from, for people; never compared."""
-        origin = machine.origin("airbench_var", "torch", "triton", "numpy")
         return {
-            "recipe_name": self.recipe.name,
-            "data_title": self.data.title,
-            "data_source": self.data.source,
-            "loader": self.settings.loader,
+            **self.subject.provenance(),
             **self.placement.to_json(),
-            "device": self.settings.device_name(),
-            "driver": self.settings.driver(),
             "filesystem": filesystem_of(self.out),
             **({"stopping": self.stopping} if self.stopping else {}),
             **({"shard": str(self.shard)} if self.shard != WHOLE else {}),
-            **origin,
-            "versions": origin["versions"] | self.settings.gpu_libraries(),
         }
 
 
@@ -129,7 +140,7 @@ class Session:
         with StoreWriter.open(
             campaign.out,
             identity=campaign.identity(),
-            labels=test_sets_of(campaign.recipe, campaign.data),
+            labels=campaign.subject.labels,
             provenance=provenance,
             capacity=campaign.runs,
             own=None if campaign.shard == WHOLE else campaign.run_ids,
@@ -192,7 +203,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
         InterruptedCampaignError: a signal came with work left; what was finished is committed.
         RunsFailedError: some runs killed their worker three times; all others are committed.
     """
-    refuse_misfit(campaign.recipe, campaign.data)
+    campaign.subject.refuse_misfit()
     with Session.open(campaign) as session:
         writer, statistics = session.writer, session.statistics
         beyond = writer.committed_ids()[-1:]
@@ -205,9 +216,11 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
         undone = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]
         work = [run_id for run_id in undone if run_id in own]
         if work:
-            title = f"{campaign.recipe.name} on {campaign.data.title}"
             total, tried = len({*own, *there}), 0
-            with LiveView(total, len(there), mode, title) as view, Interrupt(view.message) as interrupt:
+            with (
+                LiveView(total, len(there), mode, campaign.subject.title) as view,
+                Interrupt(view.message) as interrupt,
+            ):
                 session.start(view.message)
                 execute = execute or campaign.placement.execute
                 specs = map(session.spec, work)  # one by one: a million would take 12 s and 0.4 GB

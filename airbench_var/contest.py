@@ -15,8 +15,7 @@ from typing import Any
 from airbench_var.analysis import LiveStatistics
 from airbench_var.analysis.sequential import Rule
 from airbench_var.analysis.standing import Referee, Standing
-from airbench_var.campaign import Campaign, Say, Session, in_batches, listen
-from airbench_var.data.dataset import Dataset
+from airbench_var.campaign import Campaign, Say, Session, Subject, in_batches, listen
 from airbench_var.errors import (
     InterruptedCampaignError,
     RunsFailedError,
@@ -26,14 +25,12 @@ from airbench_var.errors import (
 )
 from airbench_var.execution import HERE, Executor, Placement
 from airbench_var.interrupt import Interrupt
-from airbench_var.recipe import Recipe
 from airbench_var.report.contest import ContestView
 from airbench_var.report.display import Mode
 from airbench_var.seeds import STREAMS
 from airbench_var.store import RunSpec, Store
 from airbench_var.store.create import has_manifest
 from airbench_var.store.disk import replace_file, storage_errors
-from airbench_var.training import Settings, refuse_misfit, test_sets_of
 
 COMPARISON = "comparison.json"
 FORMAT, FORMAT_VERSION = "airbench_var comparison", 1
@@ -44,14 +41,12 @@ ARMS = ("a", "b")
 class Contest:
     """What is asked for: `out` ends with two stores, a and b, and enough runs in them to decide."""
 
-    recipes: tuple[Recipe, Recipe]  #: A and B
-    data: Dataset
+    subjects: tuple[Subject, Subject]  #: A and B: two recipes on the same data
     out: Path
     rule: Rule
     test_set: str = ""  #: on which accuracies are compared; by default the first
     seed: int = 0
     vary: tuple[str, ...] = STREAMS
-    settings: Settings
     placement: Placement = HERE
 
     @property
@@ -59,17 +54,15 @@ class Contest:
         """The campaigns of A and B; their seeds are 2 * seed and 2 * seed + 1, so that no run has a twin."""
         a, b = (
             Campaign(
-                recipe=recipe,
-                data=self.data,
+                subject=subject,
                 out=self.out / name,
                 runs=self.rule.max_runs,
                 seed=2 * self.seed + arm,
                 vary=self.vary,
-                settings=self.settings,
                 placement=self.placement,
                 stopping=f"{self.rule.name}: as many as it takes to decide between {' and '.join(ARMS)}",
             )
-            for arm, (name, recipe) in enumerate(zip(ARMS, self.recipes, strict=True))
+            for arm, (name, subject) in enumerate(zip(ARMS, self.subjects, strict=True))
         )
         return a, b
 
@@ -79,7 +72,7 @@ class Contest:
 
         Raises: UsageError when a recipe does not predict on it.
         """
-        names = [test_sets_of(recipe, self.data) for recipe in self.recipes]
+        names = [subject.labels for subject in self.subjects]
         shared = [name for name in names[0] if name in names[1]]
         chosen = self.test_set or shared[0]
         if chosen not in shared:
@@ -105,8 +98,8 @@ def run_contest(contest: Contest, mode: Mode = "quiet", execute: Executor | None
         InterruptedCampaignError: a signal came before the decision; what was finished is committed.
         RunsFailedError: so many runs failed that fewer than two pairs are left.
     """
-    for recipe in contest.recipes:
-        refuse_misfit(recipe, contest.data)
+    for subject in contest.subjects:
+        subject.refuse_misfit()
     agreement = contest.agreement()
     if has_manifest(contest.out):
         raise StoreRefusedError(
@@ -142,10 +135,11 @@ def _train(
     contest: Contest, sessions: list[Session], referee: Referee, mode: Mode, execute: Executor | None
 ) -> None:
     """Run what is open, in pairs, until the referee has decided; raise when a signal came before."""
-    title = f"{' against '.join(dict.fromkeys(recipe.name for recipe in contest.recipes))} on "
+    a, b = contest.subjects
+    title = b.title if a.name == b.name else f"{a.name} against {b.title}"
     done = sum(session.writer.committed_count for session in sessions)
     with (
-        ContestView(referee.standing(with_comparison=False), done, mode, title + contest.data.title) as view,
+        ContestView(referee.standing(with_comparison=False), done, mode, title) as view,
         Interrupt(view.message) as interrupt,
     ):
         say = [_prefixed(name, view.message) for name in ARMS]

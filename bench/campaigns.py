@@ -18,6 +18,7 @@ from airbench_var.analysis import LiveStatistics
 from airbench_var.campaign import Campaign, Session, run_campaign
 from airbench_var.recipes import find_recipe
 from airbench_var.store import COMMITTED, Store
+from airbench_var.training import RecipeOnData
 from bench.keeping import FakeRuns
 from bench.schema import OURS, Row, device_name, row, take_turns
 from bench.store import folder_on_disk
@@ -117,11 +118,9 @@ def overhead(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], N
 
         def campaign(runs: int) -> Campaign:
             return Campaign(
-                recipe=recipe,
-                data=images,
+                subject=RecipeOnData(recipe=recipe, data=images, settings=prepared.settings),
                 out=folder / "store",
                 runs=runs,
-                settings=prepared.settings,
                 placement=prepared.placement,
             )
 
@@ -167,10 +166,11 @@ def overhead(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], N
 
 def fill(campaign: Campaign) -> None:
     """Make the store of a campaign and commit runs to it that no network made."""
-    runs = FakeRuns.of_labels(campaign.data.test.labels_N, 50)
+    [(name, labels_N)] = campaign.subject.labels.items()
+    runs = FakeRuns.of_labels(labels_N, 50)
     with Session.open(campaign) as session:
         for ids in runs.batches(range(campaign.runs)):
-            session.record(runs.outcomes(ids, campaign.data.name), print)
+            session.record(runs.outcomes(ids, name), print)
         session.keep(print)
 
 

@@ -16,6 +16,7 @@ from airbench_var.campaign import Campaign
 from airbench_var.execution import Notice, process_pool
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import RunSpec
+from airbench_var.training import RecipeOnData
 from bench.schema import OURS, Row, device_name, row, take_turns
 from bench.training_cpu import Sizes, chosen
 from bench.workers import as_in_a_new_shell
@@ -31,7 +32,9 @@ def deaths(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], Non
     """
     recipe, images = sizes.recipe, sizes.data
     settings = chosen(recipe).settings
-    campaign = Campaign(recipe=recipe, data=images, out=Path(), runs=1, settings=settings)
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=recipe, data=images, settings=settings), out=Path(), runs=1
+    )
     noticed_s: list[float] = []
 
     def turn() -> float:

@@ -24,6 +24,7 @@ from airbench_var.execution import Executor, MakeTrain, in_process, on_ray, proc
 from airbench_var.execution.on_ray import Share, connect
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec
+from airbench_var.training import RecipeOnData
 from bench.schema import OURS, Row, device_name, row, take_turns
 from bench.sleeping import Sleeps
 from bench.training_cpu import Sizes, chosen
@@ -79,7 +80,9 @@ def scaling(sizes: Sizes, turns: int, limit_s: float) -> Generator[list[Row], No
     """Yield the seconds a network in two workers of a thread each and in one; at best they are half."""
     recipe, images = sizes.recipe, sizes.data
     settings = chosen(recipe).settings
-    campaign = Campaign(recipe=recipe, data=images, out=Path(), runs=1, settings=settings)
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=recipe, data=images, settings=settings), out=Path(), runs=1
+    )
 
     def network_s(workers: int) -> float:
         way = Way(partial(process_pool, workers=workers), workers)

@@ -29,7 +29,7 @@ from airbench_var.data.cifar10 import find
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from bench.peers.plain_loop import PlainLoop
 from bench.peers.tuned_eager import TunedEager
 from bench.schema import LEAST_REPEATS, OURS, CheckFailedError, Row, device_name, multiplying, row, take_turns
@@ -96,7 +96,8 @@ class Ours:
     """What a worker of a campaign trains."""
 
     def __init__(self, campaign: Campaign) -> None:
-        self.train, self.n = campaign.make_train(), len(campaign.data.test)
+        [labels_N] = campaign.subject.labels.values()
+        self.train, self.n = campaign.make_train(), len(labels_N)
 
     def __call__(self, seed: int) -> float:
         """Return the accuracy of a run."""
@@ -115,7 +116,10 @@ def entrants(sizes: Sizes) -> dict[str, Entrant]:
     recipe, images = sizes.recipe, sizes.data
     default = chosen(recipe)
     campaign = Campaign(
-        recipe=recipe, data=images, out=Path(), runs=1, settings=default.settings, placement=default.placement
+        subject=RecipeOnData(recipe=recipe, data=images, settings=default.settings),
+        out=Path(),
+        runs=1,
+        placement=default.placement,
     )
     plain = partial(PlainLoop, recipe, images, sizes.loader_workers)
     tuned = partial(TunedEager, recipe, images)

@@ -20,7 +20,7 @@ from airbench_var.interrupt import Interrupt
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec, Store
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from tests.execution.fake_runs import FakeRun
 
 
@@ -56,7 +56,11 @@ class Fake:
 @pytest.fixture
 def campaign(small_data: Dataset, tmp_path: Path) -> Campaign:
     recipe = find_recipe("tiny")
-    return Campaign(recipe=recipe, data=small_data, out=tmp_path / "store", runs=10, settings=Settings())
+    return Campaign(
+        subject=RecipeOnData(recipe=recipe, data=small_data, settings=Settings()),
+        out=tmp_path / "store",
+        runs=10,
+    )
 
 
 def matrices(store: Path) -> dict[str, bytes]:
@@ -68,7 +72,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def fake(campaign: Campaign, **options: object) -> Fake:
-    return Fake(campaign.data.test.labels_N, **options)  # type: ignore[arg-type]
+    return Fake(campaign.subject.labels["small"], **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [2.0, 41.3])
@@ -257,40 +261,44 @@ def test_an_executor_that_raises_loses_no_finished_run(campaign: Campaign) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "of_subject", "what"),
     [
-        ({"seed": 1}, "seed: 0 in the store, 1 now"),
-        ({"vary": ("init",)}, "vary"),
-        ({"settings": Settings(threads=2)}, "numerics.threads: 1 in the store, 2 now"),
+        ({"seed": 1}, {}, "seed: 0 in the store, 1 now"),
+        ({"vary": ("init",)}, {}, "vary"),
+        ({}, {"settings": Settings(threads=2)}, "numerics.threads: 1 in the store, 2 now"),
         (
+            {},
             {"recipe": find_recipe("tiny").with_values({"epochs": 9})},
             "recipe.epochs: 3.0 in the store, 9.0 now",
         ),
-        ({"recipe": find_recipe("tiny").with_values({"tta": "true"})}, "test_sets"),
+        ({}, {"recipe": find_recipe("tiny").with_values({"tta": "true"})}, "test_sets"),
     ],
 )
 def test_the_store_of_another_campaign_is_refused_untouched(
-    campaign: Campaign, change: dict[str, object], what: str
+    campaign: Campaign, change: dict[str, object], of_subject: dict[str, object], what: str
 ) -> None:
     run_campaign(campaign, execute=fake(campaign))
     before = digest(campaign.out)
+    subject = replace(campaign.subject, **of_subject)  # type: ignore[type-var]
     with pytest.raises(StoreRefusedError) as caught:
-        run_campaign(replace(campaign, **change), execute=fake(campaign))  # type: ignore[arg-type]
+        run_campaign(replace(campaign, subject=subject, **change), execute=fake(campaign))  # type: ignore[arg-type]
     assert what in str(caught.value)
     assert digest(campaign.out) == before
 
 
-def test_other_images_are_refused(campaign: Campaign) -> None:
+def test_other_images_are_refused(campaign: Campaign, small_data: Dataset) -> None:
     run_campaign(campaign, execute=fake(campaign))
-    train = campaign.data.train
-    other = replace(campaign.data, train=Split(images_NHWC=train.images_NHWC[::-1], labels_N=train.labels_N))
+    train = small_data.train
+    other = replace(small_data, train=Split(images_NHWC=train.images_NHWC[::-1], labels_N=train.labels_N))
     with pytest.raises(StoreRefusedError, match=r"data\.train\.images_sha256"):
-        run_campaign(replace(campaign, data=other), execute=fake(campaign))
+        run_campaign(replace(campaign, subject=replace(campaign.subject, data=other)), execute=fake(campaign))
 
 
 def test_a_new_name_for_the_same_hyperparameters_is_the_same_campaign(campaign: Campaign) -> None:
     run_campaign(campaign, execute=fake(campaign))
-    renamed = replace(campaign, recipe=campaign.recipe.with_values({"name": "renamed"}))
+    assert isinstance(campaign.subject, RecipeOnData)
+    recipe = campaign.subject.recipe.with_values({"name": "renamed"})
+    renamed = replace(campaign, subject=replace(campaign.subject, recipe=recipe))
     assert run_campaign(renamed, execute=fake(campaign)).runs == 10
 
 

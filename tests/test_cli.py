@@ -19,14 +19,16 @@ from airbench_var.errors import DeviceError, UsageError
 from airbench_var.kernels import airbench, native
 from airbench_var.recipes import find_recipe
 from airbench_var.store import Store
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from tests.test_campaign import digest, fake
 
 
 @pytest.fixture
 def store(small_data: Dataset, tmp_path: Path) -> Path:
     campaign = Campaign(
-        recipe=find_recipe("tiny"), data=small_data, out=tmp_path / "store", runs=10, settings=Settings()
+        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
+        out=tmp_path / "store",
+        runs=10,
     )
     run_campaign(campaign, execute=fake(campaign))
     return campaign.out
@@ -319,7 +321,11 @@ def test_damage_is_found_repaired_and_trained_again(
     code, out, _ = run(["info", str(store), "--json"], capsys)
     assert (code, json.loads(out)["committed"], json.loads(out)["open"]) == (0, 9, 1)
 
-    campaign = Campaign(recipe=find_recipe("tiny"), data=small_data, out=store, runs=10, settings=Settings())
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
+        out=store,
+        runs=10,
+    )
     again = fake(campaign)
     run_campaign(campaign, execute=again)
     assert again.ran == [4]
@@ -363,7 +369,9 @@ def test_a_campaign_across_a_network_says_so(
 ) -> None:
     monkeypatch.setattr("airbench_var.store.filesystem.filesystem_of", lambda _: "nfs4")
     campaign = Campaign(
-        recipe=find_recipe("tiny"), data=small_data, out=tmp_path / "store", runs=2, settings=Settings()
+        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
+        out=tmp_path / "store",
+        runs=2,
     )
     run_campaign(campaign, "plain", execute=fake(campaign))
     assert "warning: " in capsys.readouterr().err
@@ -373,7 +381,10 @@ def test_a_campaign_across_a_network_says_so(
 def other_store(small_data: Dataset, tmp_path: Path) -> Path:
     recipe = find_recipe("tiny").with_values({"epochs": 9})
     campaign = Campaign(
-        recipe=recipe, data=small_data, out=tmp_path / "other", runs=12, seed=8, settings=Settings()
+        subject=RecipeOnData(recipe=recipe, data=small_data, settings=Settings()),
+        out=tmp_path / "other",
+        runs=12,
+        seed=8,
     )
     run_campaign(campaign, execute=fake(campaign))
     return campaign.out
@@ -438,10 +449,8 @@ def test_stores_of_other_images_with_the_same_labels_are_not_compared(
     store: Path, small_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     test = replace(small_data.test, images_NHWC=255 - small_data.test.images_NHWC)
-    campaign = Campaign(
-        recipe=find_recipe("tiny"), data=replace(small_data, test=test), out=tmp_path / "negative", runs=10,
-        seed=1, settings=Settings(),
-    )  # fmt: skip
+    other = RecipeOnData(recipe=find_recipe("tiny"), data=replace(small_data, test=test), settings=Settings())
+    campaign = Campaign(subject=other, out=tmp_path / "negative", runs=10, seed=1)
     run_campaign(campaign, execute=fake(campaign))
     code, out, err = run(["compare", str(store), str(campaign.out)], capsys)
     assert (code, out) == (5, "")

@@ -14,7 +14,7 @@ import pytest
 from airbench_var.analysis import LiveStatistics, analyze, compare
 from airbench_var.analysis.obrien_fleming import OBrienFleming
 from airbench_var.analysis.sequential import TMixture
-from airbench_var.campaign import Campaign, run_campaign
+from airbench_var.campaign import Campaign, Subject, run_campaign
 from airbench_var.contest import Contest, run_contest, standing_of
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import (
@@ -25,9 +25,10 @@ from airbench_var.errors import (
     UsageError,
 )
 from airbench_var.execution import MakeTrain, Stop, process_pool
+from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.store import Outcome, RunSpec, Store, repair
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from tests.execution.fake_runs import OftenRight
 from tests.test_campaign import digest
 
@@ -72,17 +73,26 @@ def _every_run_is_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def contest(small_data: Dataset, tmp_path: Path) -> Contest:
+    recipe = find_recipe("tiny")
+    a, b = (on(small_data, recipe), on(small_data, recipe.with_values({"epochs": 9})))
     return Contest(
-        recipes=(find_recipe("tiny"), find_recipe("tiny").with_values({"epochs": 9})),
-        data=small_data,
+        subjects=(a, b),
         out=tmp_path / "ab",
         rule=TMixture(margin=0.02, max_runs=100),
-        settings=Settings(),
     )
 
 
+def on(data: Dataset, recipe: Recipe) -> RecipeOnData:
+    return RecipeOnData(recipe=recipe, data=data, settings=Settings())
+
+
+def changed(subject: Subject, **values: object) -> RecipeOnData:
+    assert isinstance(subject, RecipeOnData)
+    return replace(subject, recipe=subject.recipe.with_values(values))
+
+
 def fake(contest: Contest, chances: tuple[float, float] = (0.9, 0.8), **options: object) -> Fake:
-    return Fake(contest.data.test.labels_N, chances, **options)  # type: ignore[arg-type]
+    return Fake(contest.subjects[0].labels["small"], chances, **options)  # type: ignore[arg-type]
 
 
 def matrices(contest: Contest) -> dict[str, np.ndarray]:
@@ -153,9 +163,7 @@ def test_arms_are_campaigns_of_their_own(contest: Contest, tmp_path: Path) -> No
     assert analyze(a).runs == analyze(b).runs == standing.pairs
     assert set(compare(a, b)) == {"small"}
 
-    plain = Campaign(
-        recipe=contest.recipes[1], data=contest.data, out=b.path, runs=100, seed=7, settings=Settings()
-    )
+    plain = Campaign(subject=contest.subjects[1], out=b.path, runs=100, seed=7)
     more = fake(contest)
     run_campaign(plain, execute=more)
     assert more.ran == [(i, 0) for i in range(standing.pairs, 100)]
@@ -306,10 +314,10 @@ def test_more_runs_are_welcome_after_every_pair_but_not_for_planned_looks(contes
 
 def test_other_recipes_and_seeds_are_refused_by_the_stores(contest: Contest) -> None:
     run_contest(contest, execute=fake(contest))
-    a, b = contest.recipes
+    a, b = contest.subjects
     before = digest(contest.out)
     for change, what in (
-        ({"recipes": (b, a)}, "recipe.epochs: 3.0 in the store, 9.0 now"),
+        ({"subjects": (b, a)}, "recipe.epochs: 3.0 in the store, 9.0 now"),
         ({"seed": 1}, "seed: 0 in the store, 2 now"),
     ):
         with pytest.raises(StoreRefusedError, match=what):
@@ -347,16 +355,16 @@ def test_a_store_is_no_folder_for_two(contest: Contest) -> None:
 
 
 def test_a_test_set_that_only_one_recipe_has(contest: Contest) -> None:
-    tta = contest.recipes[0].with_values({"tta": "true"})
+    tta = changed(contest.subjects[0], tta="true")
     with pytest.raises(UsageError, match="no test set 'small-tta' in common; they have small"):
-        run_contest(replace(contest, recipes=(tta, contest.recipes[1]), test_set="small-tta"))
+        run_contest(replace(contest, subjects=(tta, contest.subjects[1]), test_set="small-tta"))
     assert not contest.out.exists()
 
 
 def test_a_recipe_that_does_not_fit_leaves_no_folder(contest: Contest) -> None:
-    large = contest.recipes[1].with_values({"batch_size": 100_000})
+    large = changed(contest.subjects[1], batch_size=100_000)
     with pytest.raises(UsageError, match="batch_size"):
-        run_contest(replace(contest, recipes=(contest.recipes[0], large)))
+        run_contest(replace(contest, subjects=(contest.subjects[0], large)))
     assert not contest.out.exists()
 
 
@@ -380,7 +388,7 @@ def test_two_workers_train_both_arms(contest: Contest) -> None:
     """Real processes; the executor's own arms are replaced by fake ones."""
 
     def pool(arms: Sequence[MakeTrain], specs: Iterable[RunSpec], stop: Stop) -> Iterator[Outcome | None]:
-        fakes = [partial(OftenRight, contest.data.test.labels_N, chance) for chance in (0.9, 0.8)]
+        fakes = [partial(OftenRight, contest.subjects[0].labels["small"], chance) for chance in (0.9, 0.8)]
         yield from process_pool(fakes, specs, stop, workers=2)
 
     standing = run_contest(contest, execute=pool)

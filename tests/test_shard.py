@@ -16,14 +16,18 @@ from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.shard import WHOLE, Shard
 from airbench_var.store import Store, merge
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from tests.test_campaign import digest, fake, matrices
 
 
 @pytest.fixture
 def campaign(small_data: Dataset, tmp_path: Path) -> Campaign:
     recipe = find_recipe("tiny")
-    return Campaign(recipe=recipe, data=small_data, out=tmp_path / "store", runs=10, settings=Settings())
+    return Campaign(
+        subject=RecipeOnData(recipe=recipe, data=small_data, settings=Settings()),
+        out=tmp_path / "store",
+        runs=10,
+    )
 
 
 def test_every_run_is_in_one_shard() -> None:

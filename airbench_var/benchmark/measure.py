@@ -19,7 +19,7 @@ from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store.rows import Outcome, RunSpec
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 
 #: Of CIFAR-10, whose shape the synthetic images have.
 TRAIN_EXAMPLES = 50_000
@@ -59,11 +59,9 @@ def benchmark(
     """
     ceilings = measure_ceilings(recipe, settings)
     campaign = Campaign(
-        recipe=recipe,
-        data=data,
-        out=Path(),  # nothing is stored
+        subject=RecipeOnData(recipe=recipe, data=data, settings=settings),
+        out=Path(),
         runs=MOST_RUNS,
-        settings=settings,
         placement=placement,
     )
     start_s = clock()

@@ -143,14 +143,12 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     from airbench_var.contest import Contest, run_contest, standing_of
 
     contest = Contest(
-        recipes=(a, b),
-        data=prepared.data,
+        subjects=(prepared.subject(a), prepared.subject(b)),
         out=out,
         rule=rule,
         test_set=options.test_set or "",
         seed=options.seed,
         vary=vary,
-        settings=prepared.settings,
         placement=prepared.placement,
     )
     prepared.tell({"recipe A": a, "recipe B": b}, out)
@@ -187,7 +185,11 @@ def _print_contest(contest: "Contest", standing: "Standing", *, as_json: bool) -
     with reader_may_leave():
         if as_json:
             arms = {
-                name: {"store": str(arm.out), "recipe_sha256": arm.recipe.sha256, "seed": arm.seed}
+                name: {
+                    "store": str(arm.out),
+                    "recipe_sha256": arm.identity().get("recipe_sha256"),
+                    "seed": arm.seed,
+                }
                 for name, arm in zip(("a", "b"), contest.arms, strict=True)
             }
             print_json(arms | standing.to_json())

@@ -88,14 +88,12 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path("runs") / name
     prepared.tell({"recipe": recipe}, out)
     campaign = Campaign(
-        recipe=recipe,
-        data=prepared.data,
+        subject=prepared.subject(recipe),
         out=out,
         runs=options.runs,
         shard=part,
         seed=options.seed,
         vary=vary,
-        settings=prepared.settings,
         placement=prepared.placement,
     )
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airbench_var.execution import Placement
     from airbench_var.recipe import Recipe
     from airbench_var.report.display import Mode
-    from airbench_var.training import Settings
+    from airbench_var.training import RecipeOnData, Settings
 
 
 def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: str) -> None:
@@ -132,6 +132,12 @@ class Prepared:
     placement: "Placement"
     reasons: dict[str, str]  #: of what was chosen, for people
     mode: "Mode"
+
+    def subject(self, recipe: "Recipe") -> "RecipeOnData":
+        """Return a recipe on this data, computed this way."""
+        from airbench_var.training import RecipeOnData
+
+        return RecipeOnData(recipe=recipe, data=self.data, settings=self.settings)
 
     def tell(self, recipes: "dict[str, Recipe]", out: Path) -> None:
         """Say on stderr what will be trained and how, unless a machine reads or nobody wants to know."""

@@ -25,7 +25,7 @@ from airbench_var.stats import CampaignState
 from airbench_var.store import Store
 from airbench_var.store.create import has_manifest
 from airbench_var.studies.scales import Scale
-from airbench_var.training import Settings, choose_engine
+from airbench_var.training import RecipeOnData, Settings, choose_engine
 from airbench_var.training.settings import Engine
 
 
@@ -121,13 +121,15 @@ class Workplace:
             self.engine, self.settings.device, self.settings.threads, [arm.recipe], self.data
         )
         campaign = Campaign(
-            recipe=arm.recipe,
-            data=self._data_for(arm.test_sets),
+            subject=RecipeOnData(
+                recipe=arm.recipe,
+                data=self._data_for(arm.test_sets),
+                settings=replace(self.settings, engine=engine),
+            ),
             out=Path(),
             runs=arm.runs,
             seed=arm.seed,
             vary=arm.vary,
-            settings=replace(self.settings, engine=engine),
             placement=self.placement,
         )
         name = f"{arm.recipe.name}-{self.data.name}-{identity_sha256(campaign)[:12]}"

@@ -8,9 +8,11 @@ from airbench_var.training.settings import (
     choose_engine,
     visible_gpus,
 )
+from airbench_var.training.subject import RecipeOnData
 from airbench_var.training.trainer import Trainer, prepared_trainer, refuse_misfit, train
 
 __all__ = [
+    "RecipeOnData",
     "Settings",
     "Trainer",
     "choose_augmentation",

@@ -13,7 +13,7 @@ from airbench_var.data.dataset import Split
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import Seeds
 from airbench_var.store import Outcome, Predictions, RunResult, RunSpec
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from bench.keeping import CLASSES, FakeRuns
 
 #: Different runs that are made once; others differ from one of them on the first examples.
@@ -67,7 +67,11 @@ class DistinctRuns:
 
     def campaign(self, out: Path, runs: int) -> Campaign:
         """Return the campaign of so many of these runs."""
-        return Campaign(recipe=find_recipe("tiny"), data=self.data, out=out, runs=runs, settings=Settings())
+        return Campaign(
+            subject=RecipeOnData(recipe=find_recipe("tiny"), data=self.data, settings=Settings()),
+            out=out,
+            runs=runs,
+        )
 
 
 @dataclass(frozen=True)

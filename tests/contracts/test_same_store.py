@@ -13,7 +13,7 @@ from airbench_var.execution import Executor, in_process, process_pool
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Store, verify
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from tests.execution.every_executor import EVERY_EXECUTOR, ROBUST, instead
 from tests.execution.fake_runs import FakeRun, TakesItsTime
 
@@ -32,7 +32,9 @@ EACH = pytest.mark.parametrize("execute", EXECUTORS.values(), ids=EXECUTORS)
 def campaign(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     out = tmp_path_factory.mktemp("undisturbed") / "store"
     recipe = find_recipe("tiny")
-    campaign = Campaign(recipe=recipe, data=small_data, out=out, runs=RUNS, settings=Settings())
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=recipe, data=small_data, settings=Settings()), out=out, runs=RUNS
+    )
     run_campaign(campaign, execute=partial(instead, in_process, partial(FakeRun, small_data.test.labels_N)))
     return campaign
 
@@ -55,7 +57,7 @@ def kinds_of_events(store: Path) -> list[str]:
 @EACH
 def test_any_executor_and_any_order(execute: Executor, campaign: Campaign, tmp_path: Path) -> None:
     """Begun as a smaller campaign by one executor, and finished by another."""
-    fake = partial(TakesItsTime, campaign.data.test.labels_N, {}, tmp_path)
+    fake = partial(TakesItsTime, campaign.subject.labels["small"], {}, tmp_path)
     half = replace(campaign, out=tmp_path / "store", runs=RUNS // 2)
     run_campaign(half, execute=partial(instead, execute, fake))
     others = [other for other in EVERY_EXECUTOR.values() if other is not execute]
@@ -68,7 +70,7 @@ def test_any_number_of_deaths(execute: Executor, campaign: Campaign, tmp_path: P
     """Runs that kill their worker once or twice are trained all the same."""
     seeds = [seeds_of_run(campaign.seed, run_id).init for run_id in range(RUNS)]
     deadly = {seeds[3]: 1, seeds[50]: 2, seeds[120]: 1, seeds[RUNS - 1]: 1}  # none beside another
-    fake = partial(TakesItsTime, campaign.data.test.labels_N, deadly, tmp_path)
+    fake = partial(TakesItsTime, campaign.subject.labels["small"], deadly, tmp_path)
     out = tmp_path / "store"
     run_campaign(replace(campaign, out=out), execute=partial(instead, execute, fake))
     assert kinds_of_events(out).count("worker-died") == sum(deadly.values())
@@ -81,7 +83,9 @@ def trained(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Ca
     """A campaign of real networks: two steps each, enough for bits that depend on everything."""
     out = tmp_path_factory.mktemp("trained") / "store"
     recipe = find_recipe("tiny").with_values({"epochs": "0.1", "batch_size": "60", "network.widths": "8,8,8"})
-    campaign = Campaign(recipe=recipe, data=small_data, out=out, runs=5, settings=Settings())
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=recipe, data=small_data, settings=Settings()), out=out, runs=5
+    )
     run_campaign(campaign)
     return campaign
 

@@ -14,7 +14,7 @@ from airbench_var.data.test_sets import named
 from airbench_var.execution import Placement
 from airbench_var.recipes import find_recipe
 from airbench_var.store import Store
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 
 from .conftest import SmallCifar
 from .published import make_small, write_cifar10_1, write_cifar10_c, write_cinic10
@@ -97,7 +97,10 @@ def test_a_worker_sees_the_same_images(folder: Path, small_data: Dataset) -> Non
     for out, placement in (("here", Placement()), ("pool", Placement(executor="pool", workers=1))):
         run_campaign(
             Campaign(
-                recipe=recipe, data=data, out=Path(out), runs=2, settings=Settings(), placement=placement
+                subject=RecipeOnData(recipe=recipe, data=data, settings=Settings()),
+                out=Path(out),
+                runs=2,
+                placement=placement,
             )
         )
         stores.append(Store.open(Path(out)))

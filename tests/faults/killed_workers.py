@@ -23,7 +23,7 @@ from airbench_var.execution.on_ray import Share
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Outcome, RunSpec, Store, verify
-from airbench_var.training import Settings
+from airbench_var.training import RecipeOnData, Settings
 from tests.execution.every_executor import instead
 from tests.execution.fake_runs import TellsItsPhase, predictions_of
 from tests.execution.ray_cluster import actors, cluster, is_joined, joined
@@ -142,7 +142,7 @@ def _campaign(out: Path, examples: int) -> Campaign:
         test=test,
     )
     recipe = find_recipe("linear").with_values({"batch_size": "10"})
-    return Campaign(recipe=recipe, data=data, out=out, runs=1, settings=Settings())
+    return Campaign(subject=RecipeOnData(recipe=recipe, data=data, settings=Settings()), out=out, runs=1)
 
 
 def _compare(tally: Tally, killed: Campaign, whole: Campaign, runs: int) -> None:

@@ -9,9 +9,9 @@ from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data import synthetic
 from airbench_var.data.dataset import Dataset, Split
 from airbench_var.errors import StoreRefusedError
-from airbench_var.execution import Placement
+from airbench_var.execution import HERE, Placement
 from airbench_var.store import RunResult, Store
-from airbench_var.training import Settings, Trainer, evaluation
+from airbench_var.training import RecipeOnData, Settings, Trainer, evaluation
 from airbench_var.training.evaluation import BATCH_SIZE
 from airbench_var.training.settings import IN_C, obstacle_to
 from tests.training.test_trainer import SEEDS, bits, quick
@@ -96,9 +96,9 @@ def test_a_logit_that_is_not_finite_is_told(small_data: Dataset, monkeypatch: py
     assert trainer(SEEDS).diverged
 
 
-def campaign(data: Dataset, out: Path, **changes: object) -> Campaign:
-    values = {"recipe": quick(epochs=0), "data": data, "out": out, "runs": 2, "settings": Settings()}
-    return Campaign(**(values | changes))  # type: ignore[arg-type]
+def campaign(data: Dataset, out: Path, placement: Placement = HERE) -> Campaign:
+    subject = RecipeOnData(recipe=quick(epochs=0), data=data, settings=Settings())
+    return Campaign(subject=subject, out=out, runs=2, placement=placement)
 
 
 def test_a_store_has_a_column_group_for_each(small_data: Dataset, tmp_path: Path) -> None:

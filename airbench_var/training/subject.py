@@ -1,0 +1,85 @@
+"""What the runs of a campaign are of where a recipe says it: that, the data, and how it is computed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from airbench_var import machine
+from airbench_var.data.dataset import Dataset
+from airbench_var.recipe import Recipe
+from airbench_var.training.evaluation import test_sets_of
+from airbench_var.training.settings import Settings
+from airbench_var.training.trainer import Trainer, prepared_trainer, refuse_misfit
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOnData:
+    """A recipe that is trained on data, computed in one way: a `Subject` of campaigns."""
+
+    recipe: Recipe
+    data: Dataset
+    settings: Settings
+
+    @property
+    def name(self) -> str:
+        """The name of the recipe."""
+        return self.recipe.name
+
+    @property
+    def title(self) -> str:
+        """The recipe and its data, for people."""
+        return f"{self.recipe.name} on {self.data.title}"
+
+    @property
+    def labels(self) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """The labels (N,) of every test set, by name."""
+        return test_sets_of(self.recipe, self.data)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.data.classes
+
+    def refuse_misfit(self) -> None:
+        """Raise UsageError when the recipe cannot train on the data; allocates and computes nothing."""
+        refuse_misfit(self.recipe, self.data)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the bits of a run, as JSON values.
+
+        The loader and how many runs are trained at a time are missing on purpose: they do not change a bit.
+        """
+        hyperparameters = self.recipe.to_dict()
+        del hyperparameters["name"]
+        fingerprints: dict[str, Any] = {**self.data.fingerprint}
+        if self.data.more:  # else nothing, so that stores without them stay what they are
+            fingerprints["more"] = {name: one.fingerprint for name, one in self.data.more.items()}
+        return {
+            "recipe": hyperparameters,
+            "recipe_sha256": self.recipe.sha256,
+            "data": {"name": self.data.name, **fingerprints},
+            "numerics": self.settings.numerics(self.recipe),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return where the runs come from, for people; never compared."""
+        origin = machine.origin("airbench_var", "torch", "triton", "numpy")
+        return {
+            "recipe_name": self.recipe.name,
+            "data_title": self.data.title,
+            "data_source": self.data.source,
+            "loader": self.settings.loader,
+            "device": self.settings.device_name(),
+            "driver": self.settings.driver(),
+            **origin,
+            "versions": origin["versions"] | self.settings.gpu_libraries(),
+        }
+
+    def make_train(self, *, workers_see_one_gpu: bool) -> Callable[[], Trainer]:
+        """Return what prepares the training of runs in a worker; picklable."""
+        settings = self.settings.with_one_gpu_in_sight() if workers_see_one_gpu else self.settings
+        return partial(prepared_trainer, self.recipe, self.data, settings)
