@@ -1,6 +1,6 @@
 """Train the same network many times and measure how much the runs differ.
 
-Nothing here imports torch until a name of the producing half (`Campaign`, `Contest`, `train`, ...) is used.
+Nothing here imports torch until a name of the producing half (`train_many`, `Contest`, ...) is used.
 """
 
 from importlib import import_module
@@ -19,11 +19,15 @@ _HOME = {
     "run_campaign": "airbench_var.campaign",
     "Contest": "airbench_var.contest",
     "run_contest": "airbench_var.contest",
+    "Placement": "airbench_var.execution",
+    "run_many": "airbench_var.own",
     "train": "airbench_var.training",
+    "train_many": "airbench_var.many",
 }
 __all__ = [
     "Campaign",
     "Contest",
+    "Placement",
     "Recipe",
     "Seeds",
     "Store",
@@ -32,13 +36,18 @@ __all__ = [
     "plan",
     "run_campaign",
     "run_contest",
+    "run_many",
     "train",
+    "train_many",
 ]
 
 if TYPE_CHECKING:
     from airbench_var.analysis import analyze, compare, plan
     from airbench_var.campaign import Campaign, run_campaign
     from airbench_var.contest import Contest, run_contest
+    from airbench_var.execution import Placement
+    from airbench_var.many import train_many
+    from airbench_var.own import run_many
     from airbench_var.recipe import Recipe
     from airbench_var.seeds import Seeds
     from airbench_var.store import Store

@@ -266,9 +266,9 @@ def listen(reports: Iterable[Report], sessions: Sequence[Session], say: Say) -> 
 
 def _changes_of_origin(made: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield what differs between the session that made the store and this one and may change bits."""
-    for key in ("device", "driver", "versions", "commit"):
-        if made.get(key) != now[key]:
-            yield f"note: {key} of the store is {made.get(key)}, of this session {now[key]}"
+    for key in ("device", "driver", "versions", "commit", "source_sha256"):
+        if made.get(key) != now.get(key):
+            yield f"note: {key} of the store is {made.get(key)}, of this session {now.get(key)}"
 
 
 def in_batches(

@@ -178,6 +178,11 @@ class Recipe:
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def title(self) -> str:
+        """The name, and the beginning of the hash, for people."""
+        return f"{self.name} ({self.sha256[:8]})"
+
     def with_values(self, changes: Mapping[str, Any]) -> "Recipe":
         """Return a copy with dotted keys replaced ('optimizer.lr': 0.3); text values are parsed by type.
 

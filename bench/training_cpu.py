@@ -22,10 +22,9 @@ from scipy import stats
 
 from airbench_var import data, machine
 from airbench_var.campaign import Campaign
-from airbench_var.cli import train
-from airbench_var.cli.training import Prepared, prepare
 from airbench_var.data import Dataset, synthetic
 from airbench_var.data.cifar10 import find
+from airbench_var.many import Prepared, prepare
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
@@ -107,8 +106,7 @@ class Ours:
 
 def chosen(recipe: Recipe) -> Prepared:
     """Return what `python -m airbench_var --device cpu` chooses for a recipe."""
-    arguments = ["--runs=1", "--data=synthetic", "--device=cpu"]
-    return prepare(train.parser().parse_args(arguments), [recipe])
+    return prepare([recipe], "synthetic", devices="cpu")
 
 
 def entrants(sizes: Sizes) -> dict[str, Entrant]:

@@ -68,6 +68,19 @@ MAY_IMPORT = {
         "analysis",
         "report",
     },
+    "own": {"campaign", "execution", "machine", "report", "seeds", "store"},
+    "many": {
+        "campaign",
+        "data",
+        "execution",
+        "machine",
+        "recipe",
+        "recipes",
+        "report",
+        "seeds",
+        "store",
+        "training",
+    },
     "studies": {
         "campaign",
         "execution",
@@ -94,6 +107,7 @@ MAY_IMPORT = {
         "execution",
         "machine",
         "campaign",
+        "many",
         "contest",
         "benchmark",
         "importing",
@@ -103,7 +117,18 @@ MAY_IMPORT = {
         "report",
     },
     "__main__": {"cli"},
-    "": {"recipe", "seeds", "store", "analysis", "campaign", "contest", "training"},
+    "": {
+        "recipe",
+        "seeds",
+        "store",
+        "analysis",
+        "campaign",
+        "contest",
+        "execution",
+        "many",
+        "own",
+        "training",
+    },
 }
 
 
@@ -168,6 +193,7 @@ def test_no_module_is_a_drawer() -> None:
         "airbench_var.report.merging",
         "airbench_var.cli",
         "airbench_var.importing",
+        "airbench_var.own",
     ],
 )
 def test_analysing_half_loads_no_torch(name: str) -> None:

@@ -59,7 +59,7 @@ def bench(options: argparse.Namespace) -> int:
     data = cifar_sized()
     refuse_misfit(recipe, data)
     if not options.json:
-        told = {"recipe": f"{recipe.name} ({recipe.sha256[:8]})"} | prepared.reasons
+        told = {"recipe": recipe.title} | prepared.reasons
         del told["data"]
         for name, choice in told.items():
             print(f"{name:8} {choice}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import positive, share
 from airbench_var.cli.output import print_found, print_json, reader_may_leave
-from airbench_var.cli.training import add_training, prepare
+from airbench_var.cli.training import add_training, mode_of, prepare, tell
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -151,9 +151,9 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
         vary=vary,
         placement=prepared.placement,
     )
-    prepared.tell({"recipe A": a, "recipe B": b}, out)
+    tell(options, {"recipe A": a.title, "recipe B": b.title} | prepared.reasons | {"store": str(out)})
     try:
-        standing = run_contest(contest, prepared.mode)
+        standing = run_contest(contest, mode_of(options))
     except (InterruptedCampaignError, RunsFailedError):
         _print_contest(contest, standing_of(contest), as_json=options.json)  # what is there is worth showing
         raise

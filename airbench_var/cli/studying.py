@@ -1,12 +1,11 @@
 """The command that repeats the paper's experiments: study."""
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from airbench_var.cli.output import print_json, reader_may_leave
-from airbench_var.cli.training import add_how, prepare
+from airbench_var.cli.training import add_how, mode_of, prepare, tell
 from airbench_var.errors import UsageError
 
 #: Of all studies; here so that --help need not import torch.
@@ -93,18 +92,16 @@ def study(options: argparse.Namespace) -> int:
         kept = tuple(text for text in scale.published if text.partition(":")[0] in there)
         scale = replace(scale, published=kept)
         arms = chosen.arms(scale)
-    if prepared.mode == "auto":
-        told = {"study": f"{chosen.name} at scale {scale.name}: {scale.about}"}
-        told |= prepared.reasons | {"runs": f"{sum(arm.runs for arm in arms):,} in {len(arms)} arms"}
-        for name, choice in told.items():
-            print(f"{name:8} {choice}", file=sys.stderr)
+    told = {"study": f"{chosen.name} at scale {scale.name}: {scale.about}"}
+    runs = {"runs": f"{sum(arm.runs for arm in arms):,} in {len(arms)} arms"}
+    tell(options, told | prepared.reasons | runs)
     workplace = Workplace(
         data=prepared.data,
         settings=prepared.settings,
         placement=prepared.placement,
         engine=options.engine,
         stores=options.stores or options.out / "stores",
-        mode=prepared.mode,
+        mode=mode_of(options),
     )
     findings = run_study(chosen, scale, workplace, options.out)
     with reader_may_leave():

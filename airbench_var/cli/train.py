@@ -7,7 +7,7 @@ from airbench_var import __version__
 from airbench_var.cli.arguments import positive, shard
 from airbench_var.cli.output import print_analysis_of
 from airbench_var.cli.stores import show_store
-from airbench_var.cli.training import add_training, prepare
+from airbench_var.cli.training import add_training, mode_of, prepare, tell
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError
 from airbench_var.shard import WHOLE
 
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
 
     name = f"{recipe.name}-{prepared.data.name}{part.suffix if options.shard else ''}"
     out = options.out or Path("runs") / name
-    prepared.tell({"recipe": recipe}, out)
+    tell(options, {"recipe": recipe.title} | prepared.reasons | {"store": str(out)})
     campaign = Campaign(
         subject=prepared.subject(recipe),
         out=out,
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         placement=prepared.placement,
     )
     try:
-        analysis = run_campaign(campaign, prepared.mode)
+        analysis = run_campaign(campaign, mode_of(options))
     except (InterruptedCampaignError, RunsFailedError):
         show_store(out, as_json=options.json)  # what is there is worth showing
         raise

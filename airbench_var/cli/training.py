@@ -3,21 +3,17 @@
 import argparse
 import json
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import natural, portion, positive
-from airbench_var.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airbench_var.data import Dataset
-    from airbench_var.execution import Placement
+    from airbench_var.many import Prepared
     from airbench_var.recipe import Recipe
     from airbench_var.report.display import Mode
-    from airbench_var.training import RecipeOnData, Settings
 
 
 def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: str) -> None:
@@ -123,98 +119,35 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """Data and settings of the training that the options ask for, and how its progress is shown."""
-
-    data: "Dataset"
-    settings: "Settings"
-    placement: "Placement"
-    reasons: dict[str, str]  #: of what was chosen, for people
-    mode: "Mode"
-
-    def subject(self, recipe: "Recipe") -> "RecipeOnData":
-        """Return a recipe on this data, computed this way."""
-        from airbench_var.training import RecipeOnData
-
-        return RecipeOnData(recipe=recipe, data=self.data, settings=self.settings)
-
-    def tell(self, recipes: "dict[str, Recipe]", out: Path) -> None:
-        """Say on stderr what will be trained and how, unless a machine reads or nobody wants to know."""
-        if self.mode == "auto":
-            shown = {name: f"{recipe.name} ({recipe.sha256[:8]})" for name, recipe in recipes.items()}
-            for name, choice in (shown | self.reasons | {"store": str(out)}).items():
-                print(f"{name:8} {choice}", file=sys.stderr)
+def mode_of(options: argparse.Namespace) -> "Mode":
+    """Return how progress is shown."""
+    return "json" if options.json else "quiet" if options.quiet else "auto"
 
 
-def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> Prepared:
-    """Load the data and choose device, engine and workers for these recipes; this takes seconds.
+def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> "Prepared":
+    """Load the data and choose device, engine and workers for these recipes; this takes seconds: torch.
 
-    Raises: UsageError, DataError, DeviceError for what is not there.
+    Raises: as `many.prepare`.
     """
-    from airbench_var import data, machine
-    from airbench_var.data.test_sets import named
-    from airbench_var.execution import choose_on_ray, choose_placement
-    from airbench_var.training import (
-        Settings,
-        choose_augmentation,
-        choose_devices,
-        choose_engine,
-        visible_gpus,
+    from airbench_var import many
+
+    how: many.How = {key: getattr(options, key) for key in many.How.__annotations__}  # type: ignore[assignment]
+    return many.prepare(
+        recipes,
+        options.data,
+        data_dir=options.data_dir,
+        test_sets=options.test_sets,
+        skip_missing_test_sets=options.skip_missing_test_sets,
+        say=_say_as_json if options.json else _say,
+        **how,
     )
 
-    limit_s = options.run_timeout
-    if options.executor == "ray":
-        placement, device, why_placement = choose_on_ray(
-            address=options.address,
-            device=options.devices,
-            workers=options.workers,
-            runs_per_device=options.runs_per_device,
-            gpu_share=options.gpu_share,
-            threads=options.threads,
-            run_limit_s=limit_s,
-        )
-        devices, why_devices = [device], "of the machines of the cluster"
-    else:
-        _refuse_options_of_ray(options)
-        devices, why_devices = choose_devices(options.devices)
-        placement, why_placement = choose_placement(
-            options.executor,
-            workers=options.workers,
-            runs_per_device=options.runs_per_device,
-            gpus=visible_gpus(devices),
-            cores=machine.cores(),
-            threads=options.threads,
-            run_limit_s=limit_s,
-        )
-    device = devices[0]
-    if options.loader == "ffcv":
-        import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
-    settings = Settings(device=device, threads=options.threads, loader=options.loader)
-    dataset = data.load(options.data, options.data_dir)
-    more = named(
-        dataset,
-        options.test_sets,
-        skip_missing=options.skip_missing_test_sets,
-        say=_say_as_json if options.json else _say,
-    )
-    dataset = replace(dataset, more=more)
-    engine, why_engine = choose_engine(options.engine, device, options.threads, recipes, dataset)
-    settings = replace(settings, engine=engine)
-    augmentation, why_augmentation = choose_augmentation(device)
-    return Prepared(
-        data=dataset,
-        settings=settings,
-        placement=placement,
-        reasons={
-            "data": f"{dataset.title}, {dataset.source}",
-            "device": f"{', '.join(devices)}: {why_devices}",
-            "engine": f"{engine}: {why_engine}",
-            "augment": f"{augmentation}: {why_augmentation}",
-            "workers": f"{placement.workers or 'as there is room'} ({placement.executor}): {why_placement}",
-        },
-        mode="json" if options.json else "quiet" if options.quiet else "auto",
-    )
+
+def tell(options: argparse.Namespace, chosen: dict[str, str]) -> None:
+    """Say on stderr what will be trained and how, unless a machine reads or nobody wants to know."""
+    if mode_of(options) == "auto":
+        for name, choice in chosen.items():
+            print(f"{name:8} {choice}", file=sys.stderr)
 
 
 def _say(text: str) -> None:
@@ -224,12 +157,3 @@ def _say(text: str) -> None:
 
 def _say_as_json(text: str) -> None:
     _say(json.dumps({"event": "message", "text": text}))
-
-
-def _refuse_options_of_ray(options: argparse.Namespace) -> None:
-    for name, value, default in (
-        ("--address", options.address, None),
-        ("--gpu-share", options.gpu_share, 1.0),
-    ):
-        if value != default:
-            raise UsageError(f"{name} is for --executor ray: add it, or leave {name} out.")

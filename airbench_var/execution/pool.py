@@ -16,13 +16,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from queue import Empty, SimpleQueue
 
-from airbench_var.errors import AirbenchVarError
+from airbench_var.errors import AirbenchVarError, UsageError
 from airbench_var.execution.contract import MakeTrain, Notice, Report, Stop
 from airbench_var.execution.dispatch import Died, Done, Event, Raised, Ready, Up, Worker, dispatch
 from airbench_var.execution.lanes import Lanes
@@ -83,15 +82,11 @@ class _Processes:
     """A crew of processes of this machine, and for each a thread that listens to it."""
 
     def __init__(self, arms: Sequence[MakeTrain], workers: int, lanes: int, gpus: Sequence[str]) -> None:
-        self._arms, self._workers, self.lanes, self._gpus = arms, workers, lanes, gpus
+        self._workers, self.lanes, self._gpus = workers, lanes, gpus
+        self._pickled_arms = _pickled(arms)  # once for all workers that will ever be: the data are in it
         self._processes: dict[Worker, _Process] = {}
         self._events: SimpleQueue[Event] = SimpleQueue()
         atexit.register(self.close)  # multiprocessing would send SIGTERM, which is blocked, and wait
-
-    @cached_property
-    def _pickled_arms(self) -> bytes:
-        """Once for all workers that will ever be: the data are in it."""
-        return pickle.dumps(self._arms, protocol=pickle.HIGHEST_PROTOCOL)
 
     def wanted(self) -> int:
         return self._workers
@@ -159,6 +154,17 @@ class _Processes:
         while self._processes:
             self._processes.popitem()[1].bury()
         atexit.unregister(self.close)  # the last: one more Ctrl-C may have come before
+
+
+def _pickled(arms: Sequence[MakeTrain]) -> bytes:
+    """Raise UsageError for arms that no other process could know, such as a function within a function."""
+    try:
+        return pickle.dumps(arms, protocol=pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"what is to be trained cannot be sent to other processes ({error}). Define it at the top level "
+            "of a module, or train in this process."
+        ) from error
 
 
 def _listen(connection: Connection, arms: bytes, worker: Worker, events: "SimpleQueue[Event]") -> None:

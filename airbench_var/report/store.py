@@ -1,5 +1,6 @@
 """What `verify`, `repair` and `info` print."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -71,6 +72,8 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     imported = identity.get("imported")
     if imported:
         yield "imported", _imported(imported, origin)
+    elif own := identity.get("function"):
+        yield "function", f"{own['name']}, settings {json.dumps(own['settings'])}"
     else:
         yield "recipe", f"{origin.get('recipe_name', 'unknown')} ({str(identity.get('recipe_sha256'))[:8]})"
         yield "data", str(origin.get("data_title", "unknown"))

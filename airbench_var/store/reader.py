@@ -31,6 +31,7 @@ from airbench_var.store.records import (
     RunIds,
     runs_layout,
 )
+from airbench_var.store.view import CorrectView
 
 #: Rows of predictions that are read and checked at a time.
 ROWS_PER_BLOCK = 256
@@ -144,14 +145,16 @@ class Store:
             names = [(matrix.test_set, matrix.column) for matrix in matrices]
             yield Rows(ids, records, dict(zip(names, rows, strict=True)))
 
+    def view(self, test_set: str, run_ids: Iterable[int] | RunIds | None = None) -> CorrectView:
+        """Return correctness (R, N) of committed runs, by default of all, to be read where it is looked at.
+
+        Raises: UsageError when there is no such test set; reading raises as `blocks`.
+        """
+        return CorrectView(self, test_set, _as_ids(self.committed_ids() if run_ids is None else run_ids))
+
     def correct_RN(self, test_set: str, run_ids: Iterable[int] | RunIds | None = None) -> Bytes:
         """Return verified correctness as zeros and ones, uint8 (R, N); raises as `blocks`."""
-        n = len(self.labels(test_set))
-        blocks = [
-            np.unpackbits(block.rows_Rb, axis=1, count=n, bitorder="little")
-            for block in self.blocks(test_set, run_ids)
-        ]
-        return np.concatenate(blocks) if blocks else np.zeros((0, n), np.uint8)
+        return np.asarray(self.view(test_set, run_ids))
 
     @property
     def runs(self) -> Records:
@@ -183,7 +186,7 @@ class Store:
         raise UsageError(f"{self.path} was made without the column {column!r}.")
 
     def _blocks_of(self, run_ids: Iterable[int] | RunIds, size: int) -> Iterator[RunIds]:
-        ids = np.asarray(run_ids if isinstance(run_ids, np.ndarray) else list(run_ids), np.int64)
+        ids = _as_ids(run_ids)
         outside = ids[(ids < 0) | (ids >= self.capacity)]
         if len(outside):
             raise UsageError(f"{self.path} has no run {outside[0]}: its run ids end at {self.capacity - 1}.")
@@ -202,6 +205,10 @@ class Store:
         if len(others):
             raise UsageError(f"{self.path}: run {others[0]} is not committed.")
         return records, rows
+
+
+def _as_ids(run_ids: Iterable[int] | RunIds) -> RunIds:
+    return np.asarray(run_ids if isinstance(run_ids, np.ndarray) else list(run_ids), np.int64)
 
 
 def refuse_what_is_no_store(store: Path) -> None:

@@ -1,0 +1,171 @@
+"""Train a recipe many times: choose how, each choice with its reason, run the campaign, return the store."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypedDict, Unpack
+
+from airbench_var import data as data_sets
+from airbench_var import machine
+from airbench_var.campaign import Campaign, run_campaign
+from airbench_var.data import Dataset
+from airbench_var.data.test_sets import named
+from airbench_var.errors import UsageError
+from airbench_var.execution import Placement, choose_on_ray, choose_placement
+from airbench_var.recipe import Recipe
+from airbench_var.recipes import find_recipe
+from airbench_var.report.display import Mode
+from airbench_var.seeds import STREAMS
+from airbench_var.store import Store
+from airbench_var.training import (
+    RecipeOnData,
+    Settings,
+    choose_augmentation,
+    choose_devices,
+    choose_engine,
+    visible_gpus,
+)
+from airbench_var.training.settings import Engine
+
+
+class How(TypedDict, total=False):
+    """How runs are computed, as far as the recipe does not say it: the options of the command line."""
+
+    devices: str  #: "auto" (default), "cpu", "cuda" (all GPUs), or "cuda:0,cuda:2"
+    executor: Literal["auto", "in-process", "pool", "ray"]  #: by default a pool if there are several workers
+    workers: int | None  #: processes; by default one a GPU, or as many as fit the cores
+    runs_per_device: int  #: runs at a time on a GPU, the same bits; by default 1
+    address: str | None  #: of the Ray cluster
+    gpu_share: float  #: of a GPU, for each worker in a Ray cluster; by default 1
+    run_timeout: float | None  #: seconds after which a run hangs, and is tried again
+    threads: int  #: of the CPU for one run, by default 1; part of what a store is of
+    engine: Literal["auto"] | Engine  #: part of what a store is of
+    loader: Literal["resident", "ffcv"]  #: both give the same bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Data and settings of the training that is asked for."""
+
+    data: Dataset
+    settings: Settings
+    placement: Placement
+    reasons: dict[str, str]  #: of what was chosen, for people
+
+    def subject(self, recipe: Recipe) -> RecipeOnData:
+        """Return a recipe on this data, computed this way."""
+        return RecipeOnData(recipe=recipe, data=self.data, settings=self.settings)
+
+
+def _on_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def prepare(
+    recipes: Sequence[Recipe],
+    data: str = "cifar10",
+    *,
+    data_dir: Path | None = None,
+    test_sets: Sequence[str] = (),
+    skip_missing_test_sets: bool = False,
+    say: Callable[[str], None] = _on_stderr,
+    **how: Unpack[How],
+) -> Prepared:
+    """Load the data and choose device, engine and workers for these recipes; this takes seconds.
+
+    Raises: UsageError, DataError, DeviceError for what is not there.
+    """
+    devices, placement, why_devices, why_placement = _places(how)
+    device, threads, loader = devices[0], how.get("threads", 1), how.get("loader", "resident")
+    if loader == "ffcv":
+        import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
+    dataset = data_sets.load(data, data_dir)
+    more = named(dataset, test_sets, skip_missing=skip_missing_test_sets, say=say)
+    dataset = replace(dataset, more=more)
+    engine, why_engine = choose_engine(how.get("engine", "auto"), device, threads, recipes, dataset)
+    augmentation, why_augmentation = choose_augmentation(device)
+    return Prepared(
+        data=dataset,
+        settings=Settings(device=device, threads=threads, loader=loader, engine=engine),
+        placement=placement,
+        reasons={
+            "data": f"{dataset.title}, {dataset.source}",
+            "device": f"{', '.join(devices)}: {why_devices}",
+            "engine": f"{engine}: {why_engine}",
+            "augment": f"{augmentation}: {why_augmentation}",
+            "workers": f"{placement.workers or 'as there is room'} ({placement.executor}): {why_placement}",
+        },
+    )
+
+
+def _places(how: How) -> tuple[list[str], Placement, str, str]:
+    """Return the devices and where workers are, and why those and why there."""
+    executor, devices = how.get("executor", "auto"), how.get("devices", "auto")
+    workers, runs_per_device = how.get("workers"), how.get("runs_per_device", 1)
+    threads, limit_s = how.get("threads", 1), how.get("run_timeout")
+    if executor == "ray":
+        placement, device, why_placement = choose_on_ray(
+            address=how.get("address"),
+            device=devices,
+            workers=workers,
+            runs_per_device=runs_per_device,
+            gpu_share=how.get("gpu_share", 1.0),
+            threads=threads,
+            run_limit_s=limit_s,
+        )
+        return [device], placement, "of the machines of the cluster", why_placement
+    for name, value, default in (
+        ("--address", how.get("address"), None),
+        ("--gpu-share", how.get("gpu_share", 1.0), 1.0),
+    ):
+        if value != default:
+            raise UsageError(f"{name} is for --executor ray: add it, or leave {name} out.")
+    chosen, why_devices = choose_devices(devices)
+    placement, why_placement = choose_placement(
+        executor,
+        workers=workers,
+        runs_per_device=runs_per_device,
+        gpus=visible_gpus(chosen),
+        cores=machine.cores(),
+        threads=threads,
+        run_limit_s=limit_s,
+    )
+    return chosen, placement, why_devices, why_placement
+
+
+def train_many(
+    recipe: Recipe | str,
+    *,
+    runs: int,
+    out: str | os.PathLike[str],
+    data: str = "cifar10",
+    data_dir: str | os.PathLike[str] | None = None,
+    test_sets: Sequence[str] = (),
+    seed: int = 0,
+    vary: tuple[str, ...] = STREAMS,
+    show: Mode = "auto",
+    **how: Unpack[How],
+) -> Store:
+    """Train a recipe, or that of a name or TOML file, until the store at `out` has `runs` committed runs.
+
+    The same as `python -m airbench_var --runs N`: the same call again goes on where it was stopped, or does
+    nothing. Where there is more than one worker, each is a process that imports the calling script once
+    more: call it under `if __name__ == "__main__":`.
+
+    Raises: UsageError, DataError, DeviceError for what is not there, and as `run_campaign`.
+    """
+    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    folder = None if data_dir is None else Path(data_dir)
+    prepared = prepare([chosen], data, data_dir=folder, test_sets=test_sets, **how)
+    campaign = Campaign(
+        subject=prepared.subject(chosen),
+        out=Path(out),
+        runs=runs,
+        seed=seed,
+        vary=vary,
+        placement=prepared.placement,
+    )
+    run_campaign(campaign, show)
+    return Store.open(campaign.out)
