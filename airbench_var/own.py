@@ -115,7 +115,7 @@ def _judge(what: str, answer: Answer, labels_N: Bytes, classes: int) -> tuple[Pr
         predicted_N, finite = array.astype(np.uint8), True
     elif array.dtype.kind == "f" and array.shape == (len(labels_N), classes):
         finite = not np.isnan(array).any()
-        predicted_N = np.where(np.isnan(array), -np.inf, array).argmax(axis=1).astype(np.uint8)
+        predicted_N = array.argmax(axis=1).astype(np.uint8)  # NaN counts as the largest, as in training
     else:
         raise UsageError(f"{what} answers {array.dtype} {array.shape}; wanted are {wanted}.")
     correct = np.packbits(predicted_N == labels_N, bitorder="little")
@@ -214,7 +214,8 @@ def run_many(
     `seeds.aug` and returns what it predicts: integer classes (N,) or floating-point logits (N, K), of which
     the first largest counts; for several test sets a mapping from their names. `labels` are the true classes
     (N,), or a mapping likewise; a lone test set is called "test". `classes` is their number or their names,
-    by default as many as the labels have. A run with a NaN among its logits counts as diverged.
+    by default as many as the labels have. A run with a NaN among its logits, which counts as
+    the largest, counts as diverged.
 
     The same call again goes on where it was stopped, or does nothing; it is refused when `name`, `settings`,
     `seed`, `vary` or the labels differ. The code of the function cannot be compared: put into `settings`

@@ -36,7 +36,7 @@ def on_two(seeds: Seeds) -> dict[str, np.ndarray]:
 def diverges(seeds: Seeds) -> np.ndarray:
     found = logits(seeds)
     if seeds == seeds_of_run(0, 1):
-        found[0] = [np.nan, 0, 2]
+        found[0] = [0, np.nan, 2]
         found[1] = np.nan
     return found
 
@@ -100,10 +100,10 @@ def test_several_test_sets(tmp_path: Path) -> None:
     assert (store.correct_RN("second") == store.correct_RN("first")[:, :50]).all()
 
 
-def test_a_logit_that_is_no_number_diverged_and_is_not_chosen(tmp_path: Path) -> None:
+def test_a_logit_that_is_no_number_diverged_and_counts_as_the_largest(tmp_path: Path) -> None:
     store = run_many(diverges, LABELS, runs=3, out=tmp_path / "own", show="quiet")
     assert store.records()["diverged"].tolist() == [0, 1, 0]
-    assert store.predicted("test")[1, :2].tolist() == [2, 0]
+    assert store.predicted("test")[1, :2].tolist() == [1, 0]
 
 
 def test_an_exception_keeps_what_was_finished(tmp_path: Path) -> None:

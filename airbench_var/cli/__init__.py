@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from airbench_var.cli import benchmarking, comparing, importing, merging, stores, studying, train
+from airbench_var.cli import benchmarking, comparing, examining, importing, merging, stores, studying, train
 from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
 
 
@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Command] = {
     "info": Command(stores.info, stores.add_store),
     "verify": Command(stores.verify, stores.add_store),
     "repair": Command(stores.repair, stores.add_store),
+    "doctor": Command(examining.doctor, examining.add_doctor),
 }
 
 

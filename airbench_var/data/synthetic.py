@@ -50,7 +50,7 @@ Images = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int64]
 
 
-def load(train_examples: int = TRAIN_EXAMPLES) -> Dataset:
+def load(train_examples: int = TRAIN_EXAMPLES, test_examples: int = TEST_EXAMPLES) -> Dataset:
     """Return the data set: by default 20,000 training and 10,000 test images, uint8 (N, 32, 32, 3)."""
     return Dataset(
         name="synthetic",
@@ -60,7 +60,7 @@ def load(train_examples: int = TRAIN_EXAMPLES) -> Dataset:
         mean=(124.6, 126.0, 126.4),
         std=(51.8, 52.4, 52.1),
         train=sample("train", 0, train_examples),
-        test=sample("test", 0, TEST_EXAMPLES),
+        test=sample("test", 0, test_examples),
     )
 
 

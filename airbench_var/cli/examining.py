@@ -1,0 +1,42 @@
+"""The command that says what this machine has of what runs need: doctor."""
+
+import argparse
+from pathlib import Path
+
+from airbench_var.cli.output import print_json
+from airbench_var.errors import DeviceError
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Add what `doctor` takes."""
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
+    )
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Try what runs need on this machine, and say what is missing and how to get it; half a minute.
+
+    Device, C and Triton kernels against their reference, every engine by a network of a few steps, FFCV, Ray,
+    matplotlib, the data and the disk. Exit code 7 when the main job could not run.
+    """
+    from rich.console import Console
+
+    from airbench_var.doctor import examine
+    from airbench_var.report.doctor import print_finding
+
+    console = Console(highlight=False, markup=False)
+    findings = []
+    for finding in examine(options.data_dir):
+        findings.append(finding)
+        if not options.json:
+            print_finding(finding, console)
+    if options.json:
+        print_json({"findings": [finding.to_json() for finding in findings]})
+    lacking = [finding.name for finding in findings if finding.needed and finding.state != "ok"]
+    if not options.json:
+        console.print()
+        console.print(
+            f"Not ready: {', '.join(lacking)}." if lacking else "Ready: python -m airbench_var --runs 10000"
+        )
+    return DeviceError.exit_code if lacking else 0
