@@ -5,7 +5,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from airbench_var.cli import benchmarking, comparing, examining, importing, merging, stores, studying, train
+from airbench_var.cli import (
+    benchmarking,
+    comparing,
+    completing,
+    examining,
+    importing,
+    merging,
+    stores,
+    studying,
+    train,
+)
 from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
 
 
@@ -55,6 +65,7 @@ COMMANDS: Mapping[str, Command] = {
     "verify": Command(stores.verify, stores.add_store),
     "repair": Command(stores.repair, stores.add_store),
     "doctor": Command(examining.doctor, examining.add_doctor),
+    "completion": Command(completing.completion, completing.add_completion),
 }
 
 
