@@ -18,8 +18,8 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
 def completion(options: argparse.Namespace) -> int:
     """Print a script that completes commands, options and files of `airbench_var` in a shell.
 
-    bash: source <(airbench_var completion bash); fish: airbench_var completion fish | source; zsh: write it to
-    a file _airbench_var in a folder of $fpath.
+    bash: source <(airbench_var completion bash); fish: airbench_var completion fish | source; zsh: write it
+    to a file _airbench_var in a folder of $fpath.
     """
     if find_spec("shtab") is None:
         raise DeviceError(
@@ -42,9 +42,8 @@ def whole_parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers()
     for name in COMMANDS:
         own = parser_of(name)
-        commands.add_parser(
-            name, parents=[own], add_help=False, description=own.description, help=own.description
-        )
+        line = (own.description or "").partition("\n")[0]
+        commands.add_parser(name, parents=[own], add_help=False, description=line, help=line)
     for action in _actions(main):
         if action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
