@@ -37,7 +37,8 @@ def print_analysis_of(
     """Print the estimates with what they are of, and what pairs of examples say, by test set."""
     identity, created_by = store.manifest.identity, store.manifest.provenance
     imported = identity.get("imported")  # of runs that we did not train
-    unknown = None if imported else "unknown"
+    own = identity.get("function")  # somebody else's, that made them
+    unknown = None if imported or own else "unknown"
     name, data, device = (created_by.get(key, unknown) for key in ("recipe_name", "data_title", "device"))
     with reader_may_leave():
         if as_json:
@@ -49,6 +50,7 @@ def print_analysis_of(
                 "seed": identity.get("seed"),
                 "vary": identity.get("vary"),
                 "imported": imported,
+                "function": own,
                 "created_by": created_by,  # of the session that made the store; events.jsonl has the others
             }
             document = head | analysis.to_json()
@@ -58,7 +60,7 @@ def print_analysis_of(
         else:
             from airbench_var.report.table import print_analysis
 
-            made = f"{name} on {data}, made on {device}"
+            made = f"{own['name'] if own else f'{name} on {data}'}, made on {device}"
             if imported:
                 made = f"imported from {created_by.get('imported_from', 'unknown')}"
             print(f"{made}, store {store.path}")

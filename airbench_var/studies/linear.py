@@ -82,7 +82,9 @@ def _claim(one: Trained) -> Claim:
         because = f"all {counts.R:,} runs are right on {counts.k_R[0]:,} examples"
         verdict: Verdict = "holds" if counts.R >= RUNS_THAT_TELL else "cannot be told"
         return Claim(text=text, source=source, verdict=verdict, because=because)
-    shown = f"std {percent_of(std)}, mean accuracy {percent_of(estimates['mean_accuracy'])}"
+    real = percent_of(estimates["distribution_wise_std"])
+    accuracy = percent_of(estimates["mean_accuracy"])
+    shown = f"std {percent_of(std)}, on the distribution {real}; mean accuracy {accuracy}"
     return above(std, PAPER["test_set_std"], below=True, text=text, source=source, shown=shown)
 
 
