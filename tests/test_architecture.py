@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "doctor": {"cache", "data", "kernels", "machine", "recipes", "seeds", "store", "training"},
     "report": {"analysis", "benchmark.result", "doctor", "stats", "store"},
     "importing": {"machine", "seeds", "store"},
+    "tracking": {"analysis", "store"},
     "interrupt": set(),
     "campaign": {
         "interrupt",
@@ -113,6 +114,7 @@ MAY_IMPORT = {
         "benchmark",
         "doctor",
         "importing",
+        "tracking",
         "store",
         "stats",
         "analysis",
@@ -197,6 +199,7 @@ def test_no_module_is_a_drawer() -> None:
         "airbench_var.cli",
         "airbench_var.importing",
         "airbench_var.own",
+        "airbench_var.tracking",
     ],
 )
 def test_analysing_half_loads_no_torch(name: str) -> None:

@@ -14,6 +14,7 @@ from airbench_var.cli import (
     merging,
     stores,
     studying,
+    tracking,
     train,
 )
 from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
@@ -64,6 +65,7 @@ COMMANDS: Mapping[str, Command] = {
     "info": Command(stores.info, stores.add_store),
     "verify": Command(stores.verify, stores.add_store),
     "repair": Command(stores.repair, stores.add_store),
+    "track": Command(tracking.track, tracking.add_track),
     "doctor": Command(examining.doctor, examining.add_doctor),
     "completion": Command(completing.completion, completing.add_completion),
 }

@@ -1,0 +1,42 @@
+"""The command that tells other tools of a store's runs: track."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from airbench_var.cli.output import print_json
+from airbench_var.cli.stores import add_store
+
+
+def add_track(parser: argparse.ArgumentParser) -> None:
+    """Add what `track` takes."""
+    add_store(parser)
+    parser.add_argument("--to", required=True, metavar="KIND", help="tensorboard, wandb (offline) or mlflow")
+    parser.add_argument("--dir", type=Path, metavar="DIR", help="where its files go (default tracked/KIND)")
+    parser.add_argument(
+        "--follow", action="store_true", help="go on as runs come, until the store is complete"
+    )
+
+
+def track(options: argparse.Namespace) -> int:
+    """Tell TensorBoard, Weights & Biases or MLflow of every run of a store and of the estimates.
+
+    It reads the store, also while it is being written, and writes nothing to it. Weights & Biases stays
+    offline unless WANDB_MODE says otherwise; MLflow writes to a local file unless MLFLOW_TRACKING_URI does.
+    """
+    from airbench_var.store import Store
+    from airbench_var.tracking import open_tracker
+    from airbench_var.tracking import track as tell
+
+    store = Store.open(options.store)
+    tracker = open_tracker(options.to, store, options.dir or Path("tracked") / options.to)
+    runs = tell(store, tracker, following=options.follow, told=_say)
+    if options.json:
+        print_json({"store": str(store.path), "runs": runs, "where": tracker.where})
+    else:
+        print(f"{runs:,} runs told; look at them with: {tracker.where}")
+    return 0
+
+
+def _say(runs: int) -> None:
+    print(f"{runs:,} runs told", file=sys.stderr)

@@ -1,0 +1,45 @@
+"""TensorBoard: an event file; a run is the step of its scalars."""
+
+import json
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from airbench_var.errors import DeviceError
+from airbench_var.store import Store
+
+
+class TensorBoardTracker:
+    """Scalars over run ids, and estimates over the number of runs."""
+
+    def __init__(self, writer: Any, folder: Path) -> None:
+        self._writer, self.where = writer, f"tensorboard --logdir {folder}"
+
+    def run(self, run_id: int, values: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        for name, value in values.items():
+            self._writer.add_scalar(f"run/{name}", value, run_id)
+
+    def estimates(self, runs: int, values: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        for name, value in values.items():
+            self._writer.add_scalar(f"estimate/{name}", value, runs)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self._writer.close()
+
+
+def open_tracker(store: Store, folder: Path) -> TensorBoardTracker:
+    """Return a tracker with a folder of the store's name; raises DeviceError without tensorboard."""
+    if find_spec("tensorboard") is None:
+        raise DeviceError(
+            "tensorboard is not installed: pip install 'airbench_var[tensorboard]', or choose another."
+        )
+    from torch.utils.tensorboard import SummaryWriter  # seconds: torch
+
+    writer = SummaryWriter(str(folder / store.path.name))
+    writer.add_text("store", f"```\n{json.dumps(store.manifest.identity, indent=1)}\n```")
+    return TensorBoardTracker(writer, folder)
