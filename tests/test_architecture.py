@@ -41,7 +41,7 @@ MAY_IMPORT = {
         "training",
     },
     "report": {"analysis", "benchmark.result", "stats", "store"},
-    "importing": {"machine", "seeds", "store"},
+    "importing": {"data.unpickle", "machine", "seeds", "store"},
     "interrupt": set(),
     "campaign": {
         "interrupt",

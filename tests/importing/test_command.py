@@ -102,7 +102,7 @@ def test_a_repair_is_filled_by_the_same_command(runs: Runs, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        ("import", 2, "required: PREDICTIONS.npy, --labels, --out"),
+        ("import", 2, "required: PREDICTIONS, --labels, --out"),
         ("import predictions.npy --out store", 2, "required: --labels"),
         ("import predictions.npy --labels labels.npy", 2, "required: --out"),
         (f"{IMPORT} --classes 0", 2, "'0' is not a whole number of 1 or more"),
