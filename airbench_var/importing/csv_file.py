@@ -4,6 +4,7 @@ Wide: a column for each example; the first line may name the columns. Long: colu
 predicted or correct, named by the first line. Labels: a column `label`, or one column and nothing else.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -183,9 +184,8 @@ def _is_value(cell: bytes) -> bool:
 
 
 def _whole(cell: bytes) -> int:
-    value = int(cell) if b"_" not in cell else None
-    if value is None or not -(1 << 63) <= value < 1 << 63:
-        raise ValueError(f"{cell.decode('latin1')!r} is no integer of 64 bits")
+    if not re.fullmatch(rb"[+-]?[0-9]{1,19}", cell) or not -(1 << 63) <= (value := int(cell)) < 1 << 63:
+        raise ValueError(f"{cell[:20].decode('latin1')!r} is no integer of 64 bits")
     return value
 
 

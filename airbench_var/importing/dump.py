@@ -28,7 +28,11 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
     values = {_text(key): value for key, value in loaded.items()}
     arrays, others = {}, {}
     for key, value in values.items():
-        rows = rows_of(key, value)
+        try:
+            rows = rows_of(key, value)
+        except DataError as error:  # what is not asked for may be anything
+            others[key] = str(error)
+            continue
         if rows is None:
             others[key] = in_words(value)
         else:

@@ -41,7 +41,8 @@ class RunFiles:
             contents = self.contents(i)
             for key in keys:
                 if key not in contents.arrays:
-                    raise DataError(f"{path} has no {key}, as {self.paths[0]} has. Import it on its own.")
+                    why = contents.others.get(key, "it is not there")
+                    raise DataError(f"{path}: {key} is not an array as in {self.paths[0]}: {why}.")
             looks.append({key: _Look.at(contents.arrays[key]) for key in keys})
             runs = {key: look.shape[0] for key, look in looks[-1].items()}
             if len(set(runs.values())) > 1:
