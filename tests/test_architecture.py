@@ -42,6 +42,7 @@ MAY_IMPORT = {
     },
     "report": {"analysis", "benchmark.result", "stats", "store"},
     "importing": {"data.unpickle", "machine", "seeds", "store"},
+    "exporting": {"importing.formats", "importing.parquet_file", "importing.tables", "machine", "store"},
     "interrupt": set(),
     "campaign": {
         "interrupt",
@@ -96,6 +97,7 @@ MAY_IMPORT = {
         "campaign",
         "contest",
         "benchmark",
+        "exporting",
         "importing",
         "store",
         "stats",
@@ -167,6 +169,7 @@ def test_no_module_is_a_drawer() -> None:
         "airbench_var.report.benchmark",
         "airbench_var.report.merging",
         "airbench_var.cli",
+        "airbench_var.exporting",
         "airbench_var.importing",
     ],
 )
@@ -183,6 +186,9 @@ def test_analysing_half_loads_no_torch(name: str) -> None:
         ["analyze", "--help"],
         ["bench", "--help"],
         ["merge", "--help"],
+        ["import", "--help"],
+        ["export", "--help"],
+        ["export", "none", "--out", "x.npy"],
         ["merge", "none", "--out", "out"],
         ["--runs", "1", "--shard", "1/1"],
         ["--runs", "1", "--shard", "1/2"],

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from airbench_var.cli import benchmarking, comparing, importing, merging, stores, studying, train
+from airbench_var.cli import benchmarking, comparing, exporting, importing, merging, stores, studying, train
 from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
 
 
@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Command] = {
     "plan": Command(comparing.plan, comparing.add_plan),
     "bench": Command(benchmarking.bench, benchmarking.add_bench),
     "import": Command(importing.import_, importing.add_import),
+    "export": Command(exporting.export, exporting.add_export),
     "study": Command(studying.study, studying.add_study),
     "merge": Command(merging.merge, merging.add_merge),
     "info": Command(stores.info, stores.add_store),

@@ -108,4 +108,4 @@ def _open_test_sets(folder: Path) -> Iterator[Contents]:
         first = next(iter(seeds.values()))
         if any(other != first for other in seeds.values()):
             raise DataError(f"{folder}: its test sets are of runs with other seeds. Import each on its own.")
-        yield Contents(arrays=arrays, seeds=first)
+        yield Contents(arrays=arrays, keys_are_test_sets=True, seeds=first)

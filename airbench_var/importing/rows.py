@@ -82,6 +82,7 @@ class Contents:
 
     arrays: Mapping[str, Rows]  #: by key; "" where a file holds one array and has no keys
     others: Mapping[str, str] = field(default_factory=dict)  #: by key, in words: what is no array of numbers
+    keys_are_test_sets: bool = False  #: and not names of arrays, which would be odd names of test sets
     seeds: Sequence[Seeds] | None = None  #: of every run, where the file has them
     correct: Sequence[int] | None = None  #: how many examples of every run were right, as the file says
 

@@ -51,7 +51,7 @@ def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
     return [
         Chosen(
             key=key,
-            test_set=_name(key, len(keys), wanted.test_sets),
+            test_set=_name(key, len(keys), wanted.test_sets, contents),
             labels=_labels(path, key, wanted.labels),
             correct_key="correct" if pair and key == "predicted" else None,
         )
@@ -100,7 +100,7 @@ def _have_own_labels(candidates: Sequence[str], wanted: Wanted) -> bool:
         return all(f"{key}/labels" in contents.arrays for key in candidates)
 
 
-def _name(key: str, count: int, names: Mapping[str, str]) -> str:
+def _name(key: str, count: int, names: Mapping[str, str], contents: Contents) -> str:
     if key in names and key != ANY:
         return names[key]
     if count > 1:
@@ -110,7 +110,7 @@ def _name(key: str, count: int, names: Mapping[str, str]) -> str:
                 "names one of several."
             )
         return key
-    return names.get(ANY, DEFAULT_TEST_SET)
+    return names.get(ANY, key if contents.keys_are_test_sets else DEFAULT_TEST_SET)
 
 
 def _labels(path: Path, key: str, labels: Mapping[str, Path]) -> Path:
