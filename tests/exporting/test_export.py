@@ -189,7 +189,7 @@ def test_a_line_a_run(tmp_path: Path) -> None:
         )
     assert pd.read_csv(path)["init_seed"].astype(np.uint64).tolist() == records["init_seed"].tolist()
     with pytest.raises(
-        Exception, match=r"line 2: value .* is not an integer"
+        DataError, match=r"line 2: value .* is not an integer"
     ):  # accuracies are no predictions
         import_runs(Import(predictions=path, labels=path, out=tmp_path / "back"))
 
