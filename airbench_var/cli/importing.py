@@ -99,8 +99,8 @@ def _in_words(done: "Imported") -> str:
 
 
 def _by_key(text: str) -> tuple[str, str]:
-    """Return ('logits', 'a.npy') for 'logits=a.npy' and ('', 'a.npy') for 'a.npy' and './x=a.npy' alike."""
-    match = re.fullmatch(r"([\w-]+(?:/[\w-]+)*)=(.+)", text, re.ASCII)
+    """Return ('logits', 'a.npy') for 'logits=a.npy', ('', 'a.npy') for 'a.npy'; './x=a.npy' is a path."""
+    match = re.fullmatch(r"([\w-]+(?:[./][\w-]+)*)=(.+)", text, re.ASCII)
     return (match[1], match[2]) if match else ("", text)
 
 

@@ -21,6 +21,9 @@ _MOST_LINE_BYTES = 1 << 26
 _WORDS = {b"true": True, b"false": False}
 #: Of this many examples or more, a first line 0, 1, 2, ... cannot be classes, which fit a byte.
 _SURELY_NAMES = 257
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
+#: Many at once, for sure of 64 bits each.
+_INTEGERS = re.compile(rb"[+-]?[0-9]{1,18}(?:,[+-]?[0-9]{1,18})*")
 
 
 @contextmanager
@@ -49,7 +52,7 @@ class _Wide(TextRows):
         places, before = Places(), None
         for line, offset, text in _below_names(path, file, names):
             if self._run is not None:
-                run = _run_id(path, line, _cells(text), self._run)
+                run = _run_id(path, line, text, self._run)
                 refuse_order(f"{path}, line {line}", run, before)
                 before = run
             places.add(offset, len(text), line)
@@ -76,7 +79,7 @@ class _Long(TextRows):
         assert run_at is not None, "long_value has looked"
         places, before, start, length, first_line = Places(), None, 0, 0, 0
         for line, offset, text in _below_names(path, file, names):
-            run = _run_id(path, line, _cells(text), run_at)
+            run = _run_id(path, line, text, run_at)
             if run != before:
                 if before is not None:
                     places.add(start, length, first_line)
@@ -153,9 +156,11 @@ def _below_names(path: Path, file: BinaryIO, names: Sequence[str]) -> Iterator[t
             yield line, offset, text
 
 
-def _cells(text: bytes) -> list[bytes]:
+def _cells(text: bytes, first: int = -1) -> list[bytes]:
     """Return the cells of a line: numbers and words, whose quotes mean nothing."""
-    return [cell.strip() for cell in text.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").split(b",")]
+    line = text.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").strip()
+    cells = line.split(b",", first)
+    return [cell.strip() for cell in cells] if b" " in line or b"\t" in line else cells
 
 
 def _header(path: Path, cells: Sequence[bytes]) -> list[str]:
@@ -184,38 +189,33 @@ def _is_value(cell: bytes) -> bool:
 
 
 def _whole(cell: bytes) -> int:
-    if not re.fullmatch(rb"[+-]?[0-9]{1,19}", cell) or not -(1 << 63) <= (value := int(cell)) < 1 << 63:
+    if not _INTEGER.fullmatch(cell) or not -(1 << 63) <= (value := int(cell)) < 1 << 63:
         raise ValueError(f"{cell[:20].decode('latin1')!r} is no integer of 64 bits")
     return value
-
-
-def _word(cell: bytes) -> bool:
-    if cell.lower() not in _WORDS:
-        raise ValueError
-    return _WORDS[cell.lower()]
 
 
 def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int]) -> Array:
     """Return classes or correctness; the first cell says which they are."""
     are_words = bool(cells) and cells[0].lower() in _WORDS
-    parse: Callable[[bytes], int] = _word if are_words else _whole
-    values = []
-    for i, cell in enumerate(cells):
-        try:
-            values.append(parse(cell))
-        except ValueError:
+    if are_words and all(word in _WORDS for word in set(map(bytes.lower, cells))):
+        return np.array([_WORDS[cell.lower()] for cell in cells], np.bool_)
+    if not are_words and _INTEGERS.fullmatch(line := b",".join(cells)):
+        return np.fromstring(line, np.int64, sep=",")
+    for i, cell in enumerate(cells):  # one by one, for the place of what is wrong
+        is_word = cell.lower() in _WORDS
+        if is_word != are_words or not _is_value(cell):
             what = "is neither true nor false" if are_words else "is not an integer, as classes are"
-            raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}") from None
-    return np.array(values, np.bool_ if are_words else np.int64)
+            raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
+    return np.array([_whole(cell) for cell in cells], np.int64)
 
 
 def _index(names: Sequence[str], name: str | None) -> int | None:
     return None if name is None else names.index(name)
 
 
-def _run_id(path: Path, line: int, cells: Sequence[bytes], at: int) -> int:
+def _run_id(path: Path, line: int, text: bytes, at: int) -> int:
     try:
-        return _whole(cells[at])
+        return _whole(_cells(text, at + 1)[at])
     except (ValueError, IndexError) as error:
         raise DataError(f"{path}, line {line}: it has no run id, an integer. Nothing was written.") from error
 

@@ -70,7 +70,9 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
         yield "merged", f"from {len(merged)} store{'s' if len(merged) > 1 else ''}"
     imported = identity.get("imported")
     if imported:
-        yield "imported", _imported(imported, origin)
+        yield "imported", f"{origin.get('imported_from', 'unknown')}: {_array(imported)}"
+        for name, array in imported.get("further", {}).items():
+            yield "", f"for {name}: {_array(array)}"
     else:
         yield "recipe", f"{origin.get('recipe_name', 'unknown')} ({str(identity.get('recipe_sha256'))[:8]})"
         yield "data", str(origin.get("data_title", "unknown"))
@@ -92,9 +94,9 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
         yield "last event", f"{info.last_event.get('kind')} at {info.last_event.get('time')}"
 
 
-def _imported(imported: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
+def _array(imported: Mapping[str, Any]) -> str:
     what = f"{imported['kind']} {imported['dtype']} {tuple(imported['shape'])}"
-    return f"{origin.get('imported_from', 'unknown')}: {what}, sha256 {imported['sha256'][:8]}"
+    return f"{what}, sha256 {imported['sha256'][:8]}"
 
 
 def _device(origin: Mapping[str, Any]) -> str:
