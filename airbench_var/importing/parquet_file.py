@@ -88,7 +88,8 @@ class _Table:
 
     def __init__(self, path: Path, file: "pyarrow.parquet.ParquetFile") -> None:
         self.path, self._file = path, file
-        self.names: list[str] = file.schema_arrow.names
+        self._schema = file.schema_arrow  # made anew whenever it is asked for
+        self.names: list[str] = self._schema.names
         if len(set(self.names)) < len(self.names):
             raise DataError(f"{path} has columns of the same name: {listed(self.names)}.")
         self.rows: int = file.metadata.num_rows
@@ -99,7 +100,7 @@ class _Table:
 
     def type_of(self, name: str) -> "pyarrow.DataType":
         """Return the type of a column."""
-        return self._file.schema_arrow.field(name).type
+        return self._schema.field(name).type
 
     def batches(
         self, columns: Sequence[str], first: int = 0, size: int = _BATCH_ROWS
@@ -201,8 +202,8 @@ class _Wide(_TableRows):
     def array(self, taken: "pyarrow.Table", rows: range) -> Array:
         """Return the columns side by side."""
         columns = [
-            _plain(f"{self._table.path}, {name}", taken.column(name).combine_chunks(), rows.start)
-            for name in self._columns
+            _plain(f"{self._table.path}, {name}", column.combine_chunks(), rows.start)
+            for name, column in zip(self._columns, taken.columns, strict=True)
         ]
         if len({column.dtype.kind == "b" for column in columns}) > 1:
             raise DataError(

@@ -1,5 +1,6 @@
 """Whatever the format: the bytes of the store are those that the .npy file of the same runs gives."""
 
+import json
 import os
 import subprocess
 import sys
@@ -161,3 +162,13 @@ def test_torch_is_not_loaded_for_other_formats(suffix: str, tmp_path: Path) -> N
     command = [sys.executable, "-c", code, str(tmp_path / f"predictions{suffix}")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".parquet"])
+def test_memory_does_not_grow_with_the_file(suffix: str, tmp_path: Path) -> None:
+    """Of 32 MB of predictions, a tenth is more than the records and the noise of the allocator."""
+    script = [sys.executable, "-m", "tests.importing.peak_memory", str(tmp_path), suffix]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(script, cwd=root, capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    assert report["growth"] < report["array"] / 10
