@@ -48,7 +48,7 @@ clean:
 	@command -v g++ >/dev/null && pkg-config --exists opencv4 libturbojpeg || { \
 	  echo "Installing the system packages that FFCV is built with: $(FFCV_PACKAGES)"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(FFCV_PACKAGES) >/dev/null; }
-	$(BIN)/pip install --quiet --editable ".[dev,ffcv,ray,report,tensorboard,wandb,mlflow]"
+	$(BIN)/pip install --quiet --editable ".[dev,ffcv,ray,report,parquet,tensorboard,wandb,mlflow]"
 	@touch $@
 
 # Tests on real images take them from here; without the pack they say that they are skipped.

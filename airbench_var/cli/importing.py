@@ -1,12 +1,19 @@
 """The command that brings runs of somebody else's training into a store: import."""
 
 import argparse
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import positive
 from airbench_var.cli.bars import bars
 from airbench_var.cli.stores import show_store
+from airbench_var.errors import UsageError
+
+if TYPE_CHECKING:
+    from airbench_var.importing import Imported
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -14,16 +21,36 @@ def add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "predictions",
         type=Path,
-        metavar="PREDICTIONS.npy",
-        help="integer classes (runs, examples); or booleans (runs, examples), true where right; "
-        "or floating-point logits (runs, examples, classes), of which the first largest counts",
+        nargs="+",
+        metavar="PREDICTIONS",
+        help=".npy, .npz, .pt, .pkl, .json, .csv or .parquet: integer classes (runs, examples); or booleans "
+        "(runs, examples), true where right; or floating-point logits (runs, examples, classes), of which "
+        "the first largest counts; several files, or a folder of them, hold run after run in this order, "
+        "those of a folder by path",
     )
     parser.add_argument(
-        "--labels", type=Path, required=True, metavar="LABELS.npy", help="integer classes (examples,)"
+        "--labels",
+        type=_by_key,
+        action="append",
+        required=True,
+        metavar="[KEY=]FILE",
+        help="integer classes (examples,), in any of these formats; several times where test sets differ",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="STORE", help="the store")
     parser.add_argument(
-        "--test-set", default="test", metavar="NAME", help="what the examples are called (default test)"
+        "--key",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="the array, of a file with several; several times for several test sets",
+    )
+    parser.add_argument(
+        "--test-set",
+        type=_by_key,
+        action="append",
+        default=[],
+        metavar="[KEY=]NAME",
+        help="what the examples are called (default test; of several, their keys)",
     )
     parser.add_argument(
         "--classes",
@@ -40,9 +67,10 @@ def import_(options: argparse.Namespace) -> int:
 
     wanted = Import(
         predictions=options.predictions,
-        labels=options.labels,
+        labels={key: Path(name) for key, name in _once("--labels", options.labels).items()},
         out=options.out,
-        test_set=options.test_set,
+        test_set=_once("--test-set", options.test_set),
+        keys=options.key,
         classes=options.classes,
     )
     with bars(hidden=options.json) as track:
@@ -50,11 +78,37 @@ def import_(options: argparse.Namespace) -> int:
     if not options.json:
         if warning := network_warning(options.out):
             print(f"warning: {warning}", file=sys.stderr)
-        size = " x ".join(f"{length:,}" for length in done.shape)
-        print(
-            f"{options.predictions}: {done.kind}, {done.dtype} {size}, {done.classes} classes; "
-            f"{done.added:,} of {done.shape[0]:,} runs imported now",
-            file=sys.stderr,
-        )
+        print(f"{_in_words(done)}; {done.added:,} of {done.runs:,} runs imported now", file=sys.stderr)
     show_store(options.out, as_json=options.json)
     return 0
+
+
+def _in_words(done: "Imported") -> str:
+    """Return what was imported, a line for each test set."""
+    names = [str(path) for path in done.files]
+    files = names[0] if len(names) == 1 else f"{len(names):,} files, {names[0]} to {names[-1]}"
+    seeds = ", with seeds" if done.has_seeds else ""
+    lines = []
+    for test_set in done.test_sets:
+        name = "" if len(done.test_sets) == 1 else f" as {test_set.name}"
+        size = " x ".join(f"{length:,}" for length in test_set.shape)
+        lines.append(
+            f"{files}{name}: {test_set.kind}, {test_set.dtype} {size}, {test_set.classes} classes{seeds}"
+        )
+    return "\n".join(lines)
+
+
+def _by_key(text: str) -> tuple[str, str]:
+    """Return ('logits', 'a.npy') for 'logits=a.npy', ('', 'a.npy') for 'a.npy'; './x=a.npy' is a path."""
+    match = re.fullmatch(r"([\w-]+(?:[./][\w-]+)*)=(.+)", text, re.ASCII)
+    return (match[1], match[2]) if match else ("", text)
+
+
+def _once(option: str, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in pairs:
+        if key in found:
+            which = f" for {key}" if key else ""
+            raise UsageError(f"{option} is given twice{which}: {found[key]} and {value}. Leave one out.")
+        found[key] = value
+    return found

@@ -1,4 +1,4 @@
-"""Read a pickle of containers, numbers, text and integer arrays, and run nothing that it asks for.
+"""Read a pickle of containers, numbers, text and arrays of numbers, and run nothing that it asks for.
 
 A pickle may name any function of any module and have it called. Here the few names that NumPy writes into
 the pickle of an array stand for inert classes of this module, and every other name is refused.
@@ -25,15 +25,23 @@ class Array:
         _version, self._shape, self._dtype, fortran, self._raw = state
         self._order = "F" if fortran else "C"
 
-    def values(self) -> npt.NDArray[np.integer]:
-        """Return the array; raises ValueError when it is not an integer array of the size it states."""
+    def values(self, kinds: str = "iu") -> npt.NDArray[Any]:
+        """Return the array, by default one of integers; `kinds` as in numpy.dtype.kind, of "iufb".
+
+        Raises ValueError when it is not an array of these kinds, of the size it states.
+        """
         if not isinstance(self._dtype, _Dtype) or not isinstance(self._raw, bytes | bytearray):
-            raise ValueError("an array that is not one of integers")
-        flat = np.frombuffer(self._raw, self._dtype.resolve())
+            raise ValueError(f"an array that is not one of {_in_words(kinds)}")
+        flat = np.frombuffer(self._raw, self._dtype.resolve(kinds))
         try:
             return flat.reshape(self._shape, order=self._order)  # type: ignore[call-overload, no-any-return]
         except TypeError as error:
             raise ValueError(f"an array of no shape: {error}") from error
+
+
+def _in_words(kinds: str) -> str:
+    words = {"i": "integers", "f": "floating-point numbers", "b": "booleans"}
+    return " or ".join(word for kind, word in words.items() if kind in kinds)
 
 
 class _Dtype:
@@ -45,10 +53,11 @@ class _Dtype:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self._byteorder = _text(state[1])
 
-    def resolve(self) -> np.dtype[np.integer]:
-        if not re.fullmatch("[<>|=][iu][1248]", self._byteorder + self._code):
-            raise ValueError(f"an array of {self._byteorder}{self._code}, expected integers")
-        return np.dtype(self._byteorder + self._code)
+    def resolve(self, kinds: str) -> np.dtype[Any]:
+        full = self._byteorder + self._code
+        if self._code[:1] not in tuple(kinds) or not re.fullmatch("[<>|=]([iu][1248]|f[248]|b1)", full):
+            raise ValueError(f"an array of {full}, expected {_in_words(kinds)}")
+        return np.dtype(full)
 
 
 def _reconstruct(*_arguments: object) -> Array:

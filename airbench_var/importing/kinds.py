@@ -5,18 +5,18 @@ Axis letters: R runs, N examples, K classes.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from airbench_var.errors import DataError, UsageError
-from airbench_var.importing.npy_file import Array, NpyFile, open_npy
+from airbench_var.importing.rows import Array, Rows
 from airbench_var.store import Predictions
 from airbench_var.store.records import Bytes
 
 Bools = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int64]
 
 #: A class is one byte in a store.
 MOST_CLASSES = 256
@@ -79,29 +79,42 @@ CORRECTNESS = Kind(
 _KINDS = {("i", 2): CLASSES, ("u", 2): CLASSES, ("f", 3): LOGITS, ("b", 2): CORRECTNESS}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """A file of predictions, and the labels they are judged by."""
+def kind_of(rows: Rows) -> Kind | None:
+    """Return what an array is by its type and its axes, or None when it cannot be predictions."""
+    return _KINDS.get((rows.dtype.kind, len(rows.shape)))
 
-    file: NpyFile
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """What the predictions of one test set may be, and the labels they are judged by."""
+
     kind: Kind
     limit: Limit
     labels_N: Bytes
 
-    @property
-    def runs(self) -> int:
-        """How many runs the file has."""
-        return self.file.shape[0]
-
-    def refuse_bad(self, first_run: int, block: Array) -> None:
-        """Raise DataError that names run and example of the first value of a block that cannot be."""
+    def first_bad(self, block: Array) -> tuple[int, int, str] | None:
+        """Return row, example and reason of the first value of a block that cannot be, or None."""
         bad = self.kind.find_bad(block, self.limit)
-        if bad.any():
-            where = tuple(np.argwhere(bad)[0])
-            raise DataError(
-                f"{self.file.path}: run {first_run + where[0]}, example {where[1]}: "
-                f"{self.kind.say_bad(block[where], self.limit)}. Nothing was written."
-            )
+        if not bad.any():
+            return None
+        where = tuple(np.argwhere(bad)[0].tolist())
+        return where[0], where[1], self.kind.say_bad(block[where], self.limit)
+
+    def right_RN(self, block: Array) -> Bools:
+        """Return what was right in a block in which nothing is bad."""
+        predicted_RN = self.kind.predicted_RN(block)
+        right_RN: Bools = block if predicted_RN is None else predicted_RN == self.labels_N
+        return right_RN
+
+    def right_at_least_and_most(self, block: Array) -> tuple[Counts, Counts]:
+        """Return how many examples of each run were right, (R,), whichever of equal largest logits counts."""
+        if self.kind is not LOGITS:
+            count_R = self.right_RN(block).sum(axis=1)
+            return count_R, count_R
+        is_largest_RNK = block == block.max(axis=2, keepdims=True)
+        most_RN = is_largest_RNK[:, np.arange(len(self.labels_N)), self.labels_N]
+        least_RN = most_RN & (is_largest_RNK.sum(axis=2) == 1)
+        return least_RN.sum(axis=1), most_RN.sum(axis=1)
 
     def predictions(self, block: Array) -> Iterator[Predictions]:
         """Yield what a store keeps of each run of a block in which nothing is bad."""
@@ -111,52 +124,43 @@ class Source:
             yield Predictions(correct=correct, predicted=None if predicted_RN is None else predicted_RN[i])
 
 
-def source_of(file: NpyFile, labels: Path, classes: int | None) -> Source:
-    """Return the file with its labels; `classes` is the number that was asked for, if any.
+def judge_of(rows: Rows, labels_name: str, labels_N: Array, classes: int | None) -> Judge:
+    """Return how an array is judged; `classes` is the number that was asked for, if any.
 
     Raises: DataError for what is not predictions, or labels that do not fit them; UsageError for a number of
     classes that is too small or too large.
     """
-    kind = _KINDS.get((file.dtype.kind, len(file.shape)))
+    kind = kind_of(rows)
     if kind is None:
         raise DataError(
-            f"{file.path} is {file.dtype} {file.shape}; predictions are integer classes (runs, examples), "
-            "booleans (runs, examples) that say what was right, or floating-point logits (runs, examples, "
-            "classes)."
+            f"{rows.name} is {rows}; predictions are integer classes (runs, examples), booleans (runs, "
+            "examples) that say what was right, or floating-point logits (runs, examples, classes)."
         )
-    limit = _limit(file, kind, classes)
-    return Source(file=file, kind=kind, limit=limit, labels_N=_read_labels(labels, file, limit))
-
-
-def _limit(file: NpyFile, kind: Kind, classes: int | None) -> Limit:
-    if classes is not None and not 1 <= classes <= MOST_CLASSES:
-        raise UsageError(f"--classes {classes}: a store takes 1 to {MOST_CLASSES} classes.")
-    if kind is LOGITS:
-        k = file.shape[2]
-        if k > MOST_CLASSES:
-            raise DataError(f"{file.path} has logits of {k} classes; a store takes {MOST_CLASSES} at most.")
-        if classes is None:
-            return Limit(k, "the classes that have a logit")
-        if classes < k:
-            raise UsageError(f"--classes {classes} is too small: {file.path} has logits of {k} classes.")
-    if classes is not None:
-        return Limit(classes, f"the classes of --classes {classes}")
-    return Limit(MOST_CLASSES, "the most that a store takes", exact=False)
-
-
-def _read_labels(path: Path, predictions: NpyFile, limit: Limit) -> Bytes:
-    n = predictions.shape[1]
-    with open_npy(path) as file:
-        if file.dtype.kind not in "iu" or len(file.shape) != 1:
-            raise DataError(f"{path} is {file.dtype} {file.shape}; labels are integers (examples,).")
-        if file.shape != (n,):
-            raise DataError(
-                f"{path} has {file.shape[0]:,} labels, {predictions.path} has {n:,} examples. Give the "
-                "labels of the same test set."
-            )
-        labels_N = file.read(range(n))
+    limit = _limit(rows, kind, classes)
+    n = rows.shape[1]
+    if labels_N.shape != (n,):
+        raise DataError(
+            f"{labels_name} has {labels_N.shape[0]:,} labels, {rows.name} has {n:,} examples. Give the "
+            "labels of the same test set."
+        )
     outside_N = _outside(labels_N, limit)
     if outside_N.any():
         first = int(outside_N.argmax())
-        raise DataError(f"{path}: example {first}: label {labels_N[first]} is not one of {limit}.")
-    return labels_N.astype(np.uint8)
+        raise DataError(f"{labels_name}: example {first}: label {labels_N[first]} is not one of {limit}.")
+    return Judge(kind=kind, limit=limit, labels_N=labels_N.astype(np.uint8))
+
+
+def _limit(rows: Rows, kind: Kind, classes: int | None) -> Limit:
+    if classes is not None and not 1 <= classes <= MOST_CLASSES:
+        raise UsageError(f"--classes {classes}: a store takes 1 to {MOST_CLASSES} classes.")
+    if kind is LOGITS:
+        k = rows.shape[2]
+        if k > MOST_CLASSES:
+            raise DataError(f"{rows.name} has logits of {k} classes; a store takes {MOST_CLASSES} at most.")
+        if classes is None:
+            return Limit(k, "the classes that have a logit")
+        if classes < k:
+            raise UsageError(f"--classes {classes} is too small: {rows.name} has logits of {k} classes.")
+    if classes is not None:
+        return Limit(classes, f"the classes of --classes {classes}")
+    return Limit(MOST_CLASSES, "the most that a store takes", exact=False)

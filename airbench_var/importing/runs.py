@@ -1,9 +1,9 @@
-"""Bring the runs of a file into a store: one pass to check it, and one that commits.
+"""Bring the runs of some files into a store: one pass to check them, and one that commits.
 
-The first pass reads all of the file and writes nothing: its sha256 is part of what the store is of, and what
-is bad in its middle must not leave half a store. The second reads only the blocks that hold an open run, so
-that the same command goes on where it was killed, or does nothing. It knows a block again by its checksum:
-a file that changes in between, because somebody is still writing it, is not what the store says.
+The first pass reads all of the arrays and writes nothing: their sha256 is part of what the store is of, and
+what is bad in their middle must not leave half a store. The second reads only the blocks that hold an open
+run, so that the same command goes on where it was killed, or does nothing. It knows a block again by its
+checksum: a file that changes in between, because somebody is still writing it, is not what the store says.
 """
 
 import hashlib
@@ -12,19 +12,21 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from airbench_var import machine
 from airbench_var.errors import DataError
-from airbench_var.importing.kinds import CLASSES, Source, source_of
-from airbench_var.importing.npy_file import Array, open_npy
+from airbench_var.importing.files import JoinedRuns, Twins, open_runs
+from airbench_var.importing.kinds import CLASSES
+from airbench_var.importing.rows import Array, blocks_of
+from airbench_var.importing.selection import ANY, Wanted
+from airbench_var.importing.sources import Source, sources_of
 from airbench_var.seeds import Seeds
 from airbench_var.store import (
     Manifest,
     Outcome,
-    Predictions,
     RunResult,
     RunSpec,
     StoreWriter,
@@ -39,150 +41,229 @@ Track = Callable[[Sequence[range], str], Iterable[range]]
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """What is asked for: the store at `out` ends with every run of the file."""
+    """What is asked for: the store at `out` ends with every run of the files.
 
-    predictions: Path
-    labels: Path
+    Keys are those of the arrays in a file; "" stands for all that are not named. Naming any selects it.
+    """
+
+    predictions: Path | Sequence[Path]  #: files, or folders of files: run after run, in this order
+    labels: Path | Mapping[str, Path]  #: for all test sets, or by key
     out: Path
-    test_set: str = "test"
+    test_set: str | Mapping[str, str] | None = None  #: the name of the only one, or names by key
+    keys: Sequence[str] = ()  #: the arrays that become test sets
     classes: int | None = None  #: how many there are; None for as many as the files need
+
+
+class ImportedTestSet(NamedTuple):
+    """What was imported of one test set."""
+
+    name: str
+    kind: str  #: "classes", "logits" or "correctness"
+    dtype: str
+    shape: tuple[int, ...]
+    classes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
     """What was imported."""
 
-    kind: str  #: "classes", "logits" or "correctness"
-    dtype: str
-    shape: tuple[int, ...]
-    classes: int
+    files: tuple[Path, ...]
+    runs: int
     added: int  #: runs, by this call; the others were there
+    has_seeds: bool
+    test_sets: tuple[ImportedTestSet, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Checked:
-    """What the first pass found in a file in which nothing is bad."""
+class _Checked(NamedTuple):
+    """What the first pass found in files in which nothing is bad."""
 
-    sha256: str  #: of the whole file
-    crcs: Mapping[range, int]  #: of each block
-    classes: int
+    sha256: Sequence[str]  #: of the array of each test set, as a .npy file
+    crcs: Mapping[range, int]  #: of each block, of all test sets
+    classes: Sequence[int]
 
 
 def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Imported:
-    """Commit the runs of a file that the store does not have yet.
+    """Commit the runs of some files that the store does not have yet.
 
     The predicted class is that of the first largest logit; infinite logits have an order, NaN has none.
-    Imported runs have no seeds (0), no loss and no time (NaN), and none of them counts as diverged.
+    Imported runs have the seeds that their files state, or none (0), no loss and no time (NaN), and none of
+    them counts as diverged.
 
-    Raises: DataError when a file is not what it should be; UsageError for an impossible number of classes;
-    StoreRefusedError for a store of something else; StorageError when the disk fails. The first three leave
-    everything as it was, except that runs stay that were committed before the file changed or failed under
-    the second pass.
+    Raises: DataError when a file is not what it should be; UsageError for an impossible number of classes, or
+    when it is not clear what is meant; DeviceError when a package is missing that reads the format;
+    StoreRefusedError for a store of something else; StorageError when the disk fails. All but the last leave
+    everything as it was, except that runs stay that were committed before a file changed or failed under the
+    second pass.
     """
     refuse_strangers(wanted.out)
-    with open_npy(wanted.predictions) as file:
-        source = source_of(file, wanted.labels, wanted.classes)
-        _refuse_test_set(wanted.test_set, source)
-        checked = _check(source, track)
-        added = _commit(wanted, source, checked, track)
+    paths = [wanted.predictions] if isinstance(wanted.predictions, Path) else list(wanted.predictions)
+    with open_runs(paths) as files:
+        runs, sources = sources_of(files, _by_key(wanted), wanted.classes)
+        _refuse_test_sets(sources)
+        checked = _check(runs, sources, track)
+        added = _commit(wanted, runs, sources, checked, track)
     return Imported(
-        kind=source.kind.name, dtype=file.dtype.name, shape=file.shape, classes=checked.classes, added=added
+        files=tuple(runs.paths),
+        runs=int(runs.starts[-1]),
+        added=added,
+        has_seeds=runs.seeds is not None,
+        test_sets=tuple(
+            ImportedTestSet(
+                name=source.test_set,
+                kind=source.judge.kind.name,
+                dtype=source.rows.dtype.name,
+                shape=source.rows.shape,
+                classes=classes,
+            )
+            for source, classes in zip(sources, checked.classes, strict=True)
+        ),
     )
 
 
-def _refuse_test_set(name: str, source: Source) -> None:
-    """Raise StoreRefusedError for a name that no test set can have, before gigabytes are read."""
-    test_set = describe_test_set(name, source.labels_N, ("0",))
-    Manifest.new({"test_sets": [test_set], "columns": source.kind.columns}, {})
+def _by_key(wanted: Import) -> Wanted:
+    names = {} if wanted.test_set is None else wanted.test_set
+    return Wanted(
+        keys=wanted.keys,
+        labels=wanted.labels if isinstance(wanted.labels, Mapping) else {ANY: wanted.labels},
+        test_sets={ANY: names} if isinstance(names, str) else names,
+    )
 
 
-def _check(source: Source, track: Track) -> _Checked:
-    """Read all of the file once; raises DataError at the first value that cannot be."""
-    file, largest = source.file, int(source.labels_N.max())
+def _refuse_test_sets(sources: Sequence[Source]) -> None:
+    """Raise StoreRefusedError for names that no test sets can have, before gigabytes are read."""
+    test_sets = [describe_test_set(source.test_set, source.judge.labels_N, ("0",)) for source in sources]
+    Manifest.new({"test_sets": test_sets, "columns": sources[0].judge.kind.columns}, {})
+
+
+def _check(runs: JoinedRuns, sources: Sequence[Source], track: Track) -> _Checked:
+    """Read all of the arrays once; raises DataError at the first value that cannot be."""
+    largest = [int(source.judge.labels_N.max()) for source in sources]
     crcs: dict[range, int] = {}
-    sha256 = hashlib.sha256(file.header)
-    for rows in track(file.blocks, "checking"):
-        block = file.read(rows)
-        sha256.update(_bytes(block))
-        crcs[rows] = _crc(block)
-        source.refuse_bad(rows.start, block)
-        if source.kind is CLASSES:
-            largest = max(largest, int(block.max()))
-    classes = source.limit.classes if source.limit.exact else 1 + largest
-    return _Checked(sha256=sha256.hexdigest(), crcs=crcs, classes=classes)
+    sha256 = [hashlib.sha256(source.rows.header) for source in sources]
+    twins = Twins(runs)
+    row_bytes = sum(source.rows.row_bytes for source in sources)
+    for rows in track(blocks_of(int(runs.starts[-1]), row_bytes), "checking"):
+        crcs[rows] = 0
+        for t, source in enumerate(sources):
+            block = source.rows.read(rows)
+            sha256[t].update(_bytes(block))
+            crcs[rows] = zlib.crc32(_bytes(block), crcs[rows])
+            source.refuse_bad(rows, block)
+            if source.judge.kind is CLASSES:
+                largest[t] = max(largest[t], int(block.max()))
+            if t == 0:
+                twins.note(rows, block)
+    twins.refuse()
+    return _Checked(
+        sha256=[digest.hexdigest() for digest in sha256],
+        crcs=crcs,
+        classes=[
+            source.judge.limit.classes if source.judge.limit.exact else 1 + most
+            for source, most in zip(sources, largest, strict=True)
+        ],
+    )
 
 
-def _commit(wanted: Import, source: Source, checked: _Checked, track: Track) -> int:
+def _commit(
+    wanted: Import, runs: JoinedRuns, sources: Sequence[Source], checked: _Checked, track: Track
+) -> int:
     """Commit the open runs block by block, and return how many there were."""
-    provenance = _provenance(wanted)
+    provenance = _provenance(wanted, runs)
+    count = int(runs.starts[-1])
     with StoreWriter.open(
         wanted.out,
-        identity=_identity(wanted.test_set, source, checked),
-        labels={wanted.test_set: source.labels_N},
+        identity=_identity(runs, sources, checked),
+        labels={source.test_set: source.judge.labels_N for source in sources},
         provenance=provenance,
-        capacity=source.runs,
+        capacity=count,
     ) as writer:
-        is_open_R = np.zeros(source.runs, np.bool_)
-        is_open_R[writer.open_ids(source.runs)] = True
+        is_open_R = np.zeros(count, np.bool_)
+        is_open_R[writer.open_ids(count)] = True
         added = int(np.count_nonzero(is_open_R))
         if added:
-            writer.event("start", runs=source.runs, committed=source.runs - added, **provenance)
+            writer.event("start", runs=count, committed=count - added, **provenance)
             work = [rows for rows in checked.crcs if is_open_R[rows.start : rows.stop].any()]
             for rows in track(work, "importing"):
-                block = source.file.read(rows)
-                _refuse_change(source, rows, block, checked)
-                runs = zip(rows, source.predictions(block), strict=True)
-                writer.commit(
-                    [_outcome(run_id, wanted.test_set, kept) for run_id, kept in runs if is_open_R[run_id]]
-                )
+                blocks = [source.rows.read(rows) for source in sources]
+                _refuse_change(sources, rows, blocks, checked)
+                outcomes = _outcomes(runs, sources, rows, blocks)
+                writer.commit([outcome for outcome in outcomes if is_open_R[outcome.spec.run_id]])
             writer.event("stop", committed=writer.committed_count, signal=None)
     return added
 
 
-def _identity(test_set: str, source: Source, checked: _Checked) -> dict[str, Any]:
+def _identity(runs: JoinedRuns, sources: Sequence[Source], checked: _Checked) -> dict[str, Any]:
     """Return what must match when the store is opened again, as JSON values."""
-    names = tuple(map(str, range(checked.classes)))
+    arrays = [
+        {
+            "kind": source.judge.kind.name,
+            "dtype": source.rows.dtype.str,
+            "shape": list(source.rows.shape),
+            "sha256": sha256,
+        }
+        for source, sha256 in zip(sources, checked.sha256, strict=True)
+    ]
+    imported: dict[str, Any] = dict(arrays[0])
+    if len(sources) > 1:
+        further = zip(sources[1:], arrays[1:], strict=True)
+        imported["further"] = {source.test_set: array for source, array in further}
+    if runs.seeds is not None:
+        of_all = np.array([[seeds.init, seeds.order, seeds.aug] for seeds in runs.seeds], "<u8")
+        imported["seeds_sha256"] = hashlib.sha256(of_all.tobytes()).hexdigest()
     return {
-        "imported": {
-            "kind": source.kind.name,
-            "dtype": source.file.dtype.str,
-            "shape": list(source.file.shape),
-            "sha256": checked.sha256,
-        },
-        "test_sets": [describe_test_set(test_set, source.labels_N, names)],
-        "columns": source.kind.columns,
+        "imported": imported,
+        "test_sets": [
+            describe_test_set(source.test_set, source.judge.labels_N, tuple(map(str, range(classes))))
+            for source, classes in zip(sources, checked.classes, strict=True)
+        ],
+        "columns": sources[0].judge.kind.columns,
     }
 
 
-def _provenance(wanted: Import) -> dict[str, Any]:
+def _provenance(wanted: Import, runs: JoinedRuns) -> dict[str, Any]:
     """Return where the runs come from, for people; never compared."""
+    names, counts = [path.name for path in runs.paths], np.diff(runs.starts).tolist()
+    labels = wanted.labels if isinstance(wanted.labels, Mapping) else {ANY: wanted.labels}
+    many = len(names) > 1
     return {
-        "imported_from": wanted.predictions.name,
-        "labels_from": wanted.labels.name,
+        "imported_from": f"{len(names):,} files, {names[0]} to {names[-1]}" if many else names[0],
+        # Which runs are of which file: they are numbered through, in this order.
+        **(
+            {"imported_files": [[str(p), n] for p, n in zip(runs.paths, counts, strict=True)]} if many else {}
+        ),
+        "labels_from": ", ".join(dict.fromkeys(path.name for path in labels.values())),
         "filesystem": filesystem_of(wanted.out),
         **machine.origin("airbench_var", "numpy"),
     }
 
 
-def _outcome(run_id: int, test_set: str, kept: Predictions) -> Outcome:
-    return Outcome(
-        spec=RunSpec(run_id=run_id, seeds=Seeds(init=0, order=0, aug=0)),
-        worker=0,
-        result=RunResult(predictions={test_set: kept}, loss=math.nan, diverged=False, train_s=math.nan),
-    )
-
-
-def _refuse_change(source: Source, rows: range, block: Array, checked: _Checked) -> None:
-    if _crc(block) != checked.crcs[rows]:
-        raise DataError(
-            f"{source.file.path} changed while it was imported: runs {rows.start} to {rows.stop - 1} are not "
-            "what they were. What is committed is of the file as it was. Wait until nobody writes the file, "
-            "and import it to a new folder with --out."
+def _outcomes(
+    runs: JoinedRuns, sources: Sequence[Source], rows: range, blocks: Sequence[Array]
+) -> Iterable[Outcome]:
+    kept = [source.judge.predictions(block) for source, block in zip(sources, blocks, strict=True)]
+    for run_id, of_run in zip(rows, zip(*kept, strict=True), strict=True):
+        predictions = {source.test_set: one for source, one in zip(sources, of_run, strict=True)}
+        seeds = Seeds(init=0, order=0, aug=0) if runs.seeds is None else runs.seeds[run_id]
+        yield Outcome(
+            spec=RunSpec(run_id=run_id, seeds=seeds),
+            worker=0,
+            result=RunResult(predictions=predictions, loss=math.nan, diverged=False, train_s=math.nan),
         )
 
 
-def _crc(block: Array) -> int:
-    return zlib.crc32(_bytes(block))
+def _refuse_change(
+    sources: Sequence[Source], rows: range, blocks: Sequence[Array], checked: _Checked
+) -> None:
+    crc = 0
+    for block in blocks:
+        crc = zlib.crc32(_bytes(block), crc)
+    if crc != checked.crcs[rows]:
+        raise DataError(
+            f"{sources[0].rows.name} changed while it was imported: runs {rows.start} to {rows.stop - 1} "
+            "are not what they were. What is committed is of the file as it was. Wait until nobody writes "
+            "the file, and import it to a new folder with --out."
+        )
 
 
 def _bytes(block: Array) -> memoryview:

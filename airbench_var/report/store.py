@@ -71,7 +71,9 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
         yield "merged", f"from {len(merged)} store{'s' if len(merged) > 1 else ''}"
     imported = identity.get("imported")
     if imported:
-        yield "imported", _imported(imported, origin)
+        yield "imported", f"{origin.get('imported_from', 'unknown')}: {_array(imported)}"
+        for name, array in imported.get("further", {}).items():
+            yield "", f"for {name}: {_array(array)}"
     elif own := identity.get("function"):
         yield "function", f"{own['name']}, settings {json.dumps(own['settings'])}"
     else:
@@ -95,9 +97,9 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
         yield "last event", f"{info.last_event.get('kind')} at {info.last_event.get('time')}"
 
 
-def _imported(imported: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
+def _array(imported: Mapping[str, Any]) -> str:
     what = f"{imported['kind']} {imported['dtype']} {tuple(imported['shape'])}"
-    return f"{origin.get('imported_from', 'unknown')}: {what}, sha256 {imported['sha256'][:8]}"
+    return f"{what}, sha256 {imported['sha256'][:8]}"
 
 
 def _device(origin: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from airbench_var import machine
-from airbench_var.importing import Import, import_runs, npy_file
+from airbench_var.importing import Import, import_runs, rows
 from airbench_var.store import Store, verify
 from tests.faults import inject
 from tests.importing.inputs import R, some_runs, write
@@ -39,7 +39,7 @@ def main(folder: Path) -> None:
     os.fsync = os.fdatasync = lambda _: None  # a killed process loses nothing that the kernel has
     machine.commit = lambda: None
     runs = some_runs()
-    npy_file.BLOCK_BYTES = 5 * runs.classes_RN[0].nbytes  # blocks of 5, 5, and 2 runs
+    rows.BLOCK_BYTES = 5 * runs.classes_RN[0].nbytes  # blocks of 5, 5, and 2 runs
     wanted = write(folder, runs.classes_RN, runs.labels_N)
     import_runs(replace(wanted, out=folder / "whole"))
     kills, found, wrong = 0, set(), []

@@ -102,7 +102,7 @@ def test_a_repair_is_filled_by_the_same_command(runs: Runs, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        ("import", 2, "required: PREDICTIONS.npy, --labels, --out"),
+        ("import", 2, "required: PREDICTIONS, --labels, --out"),
         ("import predictions.npy --out store", 2, "required: --labels"),
         ("import predictions.npy --labels labels.npy", 2, "required: --out"),
         (f"{IMPORT} --classes 0", 2, "'0' is not a whole number of 1 or more"),
@@ -138,3 +138,56 @@ def test_a_network_filesystem_is_warned_of(
 ) -> None:
     monkeypatch.setattr("airbench_var.store.filesystem.filesystem_of", lambda _: "nfs4")
     assert "warning: store is on a network filesystem (nfs4)" in run(IMPORT, capsys)[2]
+
+
+def test_several_test_sets_from_one_file(
+    runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez("both.npz", plain=runs.logits_RNK, tta=runs.logits_RNK[:, :, ::-1], labels=runs.labels_N)
+    command = "import both.npz --labels both.npz --out store"
+    code, _, err = run(command, capsys)
+    assert code == 2
+    assert "2 arrays that may be predictions: plain, tta" in err
+    assert "--key plain" in err
+    code, out, err = run(f"{command} --key plain --test-set tta=a.npy=b --labels tta=labels.npy", capsys)
+    assert (code, out) == (5, "")
+    assert "its name becomes a folder" in err
+    code, out, err = run(
+        f"{command} --key plain --labels tta=./labels.npy --test-set plain=cifar10.1-v6", capsys
+    )
+    assert code == 0
+    assert err == (
+        "both.npz as cifar10.1-v6: logits, float32 12 x 203 x 10, 10 classes\n"
+        "both.npz as tta: logits, float32 12 x 203 x 10, 10 classes; 12 of 12 runs imported now\n"
+    )
+    code, out, err = run("info store", capsys)
+    assert (code, err) == (0, "")
+    assert "for tta: logits <f4 (12, 203, 10), sha256 " in " ".join(out.split())
+    assert "tta: 203 examples, 10 classes" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--labels labels.npy", "--labels is given twice: labels.npy and labels.npy"),
+        ("--key logits", "has no 'logits'"),
+        ("--test-set a --test-set b", "--test-set is given twice: a and b"),
+    ],
+)
+def test_options_that_say_too_much(
+    options: str, message: str, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(f"{IMPORT} {options}", capsys)
+    assert code == 2
+    assert message in err
+    assert not Path("store").exists()
+
+
+def test_several_files(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("a.npy", runs.logits_RNK[:5])
+    np.save("b.npy", runs.logits_RNK[5:])
+    code, out, err = run("import a.npy b.npy --labels labels.npy --out store", capsys)
+    assert code == 0
+    assert err.startswith("2 files, a.npy to b.npy: logits, float32 12 x 203 x 10")
+    assert out.startswith("imported from 2 files, a.npy to b.npy, store store\n")
+    assert "0 of 12 runs imported now" in run(IMPORT, capsys)[2]  # predictions.npy has the same runs

@@ -83,13 +83,15 @@ def test_the_number_of_classes(kind: str, options: dict[str, int], classes: int,
         "classes": np.full((R, N), 5),
         "correctness": np.ones((R, N), bool),
     }
-    assert imported(tmp_path, predictions[kind], np.arange(N) % 8, **options).classes == classes
+    [done] = imported(tmp_path, predictions[kind], np.arange(N) % 8, **options).test_sets
+    assert done.classes == classes
     [test_set] = Store.open(tmp_path / "store").manifest.test_sets
     assert test_set.classes == tuple(map(str, range(classes)))
 
 
 def test_predictions_may_be_of_more_classes_than_the_labels(tmp_path: Path) -> None:
-    assert imported(tmp_path, np.array([[0, 255], [7, 1]]), np.array([0, 1])).classes == 256
+    [done] = imported(tmp_path, np.array([[0, 255], [7, 1]]), np.array([0, 1])).test_sets
+    assert done.classes == 256
 
 
 def changed(array: np.ndarray, where: tuple[int, ...], value: float) -> np.ndarray:

@@ -2,17 +2,25 @@
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from airbench_var.errors import DataError
-from airbench_var.importing import npy_file
-from airbench_var.importing.npy_file import open_npy
+from airbench_var.importing import rows as rows_of_files
+from airbench_var.importing.formats import open_file
+from airbench_var.importing.rows import Rows
 
 ARRAY = np.arange(60, dtype=np.int32).reshape(5, 12)
+
+
+@contextmanager
+def open_npy(path: Path) -> Iterator[Rows]:
+    with open_file(path) as contents:
+        yield contents.arrays[""]
 
 
 def read_all(path: Path) -> np.ndarray:
@@ -28,7 +36,7 @@ def test_blocks_are_the_array(
     array = ARRAY.astype(dtype)
     with (tmp_path / "a.npy").open("wb") as file:
         np.lib.format.write_array(file, array, version)
-    monkeypatch.setattr(npy_file, "BLOCK_BYTES", 2 * array[0].nbytes)
+    monkeypatch.setattr(rows_of_files, "BLOCK_BYTES", 2 * array[0].nbytes)
     with open_npy(tmp_path / "a.npy") as opened:
         assert opened.blocks == [range(0, 2), range(2, 4), range(4, 5)]
         assert opened.read(range(0, 2)).dtype == array.dtype
@@ -37,12 +45,12 @@ def test_blocks_are_the_array(
 
 def test_a_block_has_at_least_one_row_and_not_too_many(tmp_path: Path) -> None:
     """A row may be larger than a block; of small rows a million would be a block."""
-    np.save(tmp_path / "wide.npy", np.broadcast_to(np.uint8(1), (2, npy_file.BLOCK_BYTES + 1)))
+    np.save(tmp_path / "wide.npy", np.broadcast_to(np.uint8(1), (2, rows_of_files.BLOCK_BYTES + 1)))
     with open_npy(tmp_path / "wide.npy") as file:
         assert file.blocks == [range(0, 1), range(1, 2)]
-    np.save(tmp_path / "narrow.npy", np.zeros((npy_file.BLOCK_ROWS + 1, 1), np.uint8))
+    np.save(tmp_path / "narrow.npy", np.zeros((rows_of_files.BLOCK_ROWS + 1, 1), np.uint8))
     with open_npy(tmp_path / "narrow.npy") as file:
-        assert [len(rows) for rows in file.blocks] == [npy_file.BLOCK_ROWS, 1]
+        assert [len(rows) for rows in file.blocks] == [rows_of_files.BLOCK_ROWS, 1]
 
 
 class Runs:
@@ -83,7 +91,6 @@ def with_version(path: Path) -> None:
     ("write", "message"),
     [
         (lambda path: None, "cannot be read: No such file or directory"),
-        (lambda path: path.mkdir(), "is not a file"),
         (lambda path: os.mkfifo(path), "is not a file"),
         (lambda path: path.write_bytes(b""), "is not a .npy file that can be read"),
         (lambda path: path.write_text("run,example\n"), "is not a .npy file that can be read"),

@@ -13,7 +13,7 @@ import pytest
 
 from airbench_var.analysis import analyze, compare
 from airbench_var.errors import DataError, StorageError, StoreRefusedError
-from airbench_var.importing import Import, import_runs, npy_file
+from airbench_var.importing import Import, import_runs, rows
 from airbench_var.store import Store, StoreWriter, damage, repair, verify
 from tests.end_to_end.by_numpy import estimates_of, from_classes
 from tests.importing.inputs import N, R, Runs, some_runs, write
@@ -35,7 +35,7 @@ def wanted(
 ) -> Import:
     """The wish to import one kind of predictions, of which five runs are a block: 5, 5, and 2."""
     predictions = runs.of_kind(request.param)
-    monkeypatch.setattr(npy_file, "BLOCK_BYTES", 5 * predictions[0].nbytes)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 5 * predictions[0].nbytes)
     return write(tmp_path, predictions, runs.labels_N)
 
 
@@ -45,17 +45,18 @@ def digest(folder: Path) -> dict[str, bytes]:
 
 def test_the_analysis_is_that_of_the_matrix(wanted: Import, runs: Runs) -> None:
     done = import_runs(wanted)
-    assert (done.added, done.shape[:2]) == (R, (R, N))
+    [test_set] = done.test_sets
+    assert (done.added, done.runs, test_set.shape[:2]) == (R, R, (R, N))
     store = Store.open(wanted.out)
     np.testing.assert_array_equal(store.correct_RN("test"), runs.right_RN)
     assert verify(wanted.out).faults == ()
     [summary] = analyze(store).test_sets
     ours = {name: one.value for name, one in summary.estimates.items() if one.value is not None}
     by_numpy = estimates_of(runs.right_RN)
-    if done.kind != "correctness":
-        by_numpy |= from_classes(store.predicted("test"), runs.labels_N, done.classes)
+    if test_set.kind != "correctness":
+        by_numpy |= from_classes(store.predicted("test"), runs.labels_N, test_set.classes)
     assert ours == pytest.approx({name: by_numpy[name] for name in ours}, rel=1e-12)
-    assert len(ours) == (24 if done.kind != "correctness" else 16)
+    assert len(ours) == (24 if test_set.kind != "correctness" else 16)
     errors = summary.estimates["mean_accuracy"].standard_errors
     for name, error in errors.items():
         assert error == pytest.approx(by_numpy[f"standard_error_{name}"], rel=1e-12)
@@ -231,7 +232,7 @@ def test_memory_does_not_grow_with_the_file(
 ) -> None:
     """What grows are the records: far less than the rows, of which ten are read at a time."""
     monkeypatch.setattr("airbench_var.machine.commit", lambda: None)
-    monkeypatch.setattr(npy_file, "BLOCK_ROWS", 10)
+    monkeypatch.setattr(rows, "BLOCK_ROWS", 10)
     n, peaks, sizes = 5000, [], []
     for count in (100, 200):
         shape = (count, n, 10) if kind == "logits" else (count, n)

@@ -1,0 +1,226 @@
+"""Read a .csv file: a line a run (wide), or a line for each example of each run (long); or labels.
+
+Wide: a column for each example; the first line may name the columns. Long: columns run, example, and
+predicted or correct, named by the first line. Labels: a column `label`, or one column and nothing else.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from airbench_var.errors import DataError
+from airbench_var.importing.rows import Array, Contents, Held, Rows, reading
+from airbench_var.importing.tables import EXAMPLE, LABEL, listed, long_value, refuse_order, run_column
+from airbench_var.importing.text_rows import Places, TextRows
+
+_MOST_LINE_BYTES = 1 << 26
+_WORDS = {b"true": True, b"false": False}
+#: Of this many examples or more, a first line 0, 1, 2, ... cannot be classes, which fit a byte.
+_SURELY_NAMES = 257
+_INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
+#: Many at once, for sure of 64 bits each.
+_INTEGERS = re.compile(rb"[+-]?[0-9]{1,18}(?:,[+-]?[0-9]{1,18})*")
+
+
+@contextmanager
+def open_csv(path: Path) -> Iterator[Contents]:
+    """Yield the array of a .csv file; raises DataError that names the line that cannot be."""
+    with reading(path):
+        file = path.open("rb")
+    with file:
+        first = next(_lines(path, file), (1, 0, b""))[2]
+        names = _header(path, _cells(first))
+        value = long_value(str(path), names)
+        if value is not None:
+            rows: Rows = _Long(path, file, names, value)
+        elif LABEL in names or (len(_cells(first)) == 1 and run_column(names) is None):
+            value, rows = "labels", _labels(path, file, names)
+        else:
+            value, rows = "", _Wide(path, file, names)
+        yield Contents(arrays={value: rows})
+
+
+class _Wide(TextRows):
+    """A line a run."""
+
+    def __init__(self, path: Path, file: BinaryIO, names: Sequence[str]) -> None:
+        self._names, self._run = names, _index(names, run_column(names))
+        places, before = Places(), None
+        for line, offset, text in _below_names(path, file, names):
+            if self._run is not None:
+                run = _run_id(path, line, text, self._run)
+                refuse_order(f"{path}, line {line}", run, before)
+                before = run
+            places.add(offset, len(text), line)
+        super().__init__(str(path), path, file, _some(path, places))
+
+    def parse(self, text: bytes, run: int) -> Array:
+        """Return one run."""
+        cells, line = _cells(text), self.line_of(run)
+        if self._names and len(cells) != len(self._names):
+            what = f"it has {len(cells):,} cells, the first line names {len(self._names):,} columns"
+            raise self.bad(line, what)
+        if self._run is not None:
+            del cells[self._run]
+        return _values(self, cells, lambda _: line)
+
+
+class _Long(TextRows):
+    """A line for each example of each run, in order."""
+
+    def __init__(self, path: Path, file: BinaryIO, names: Sequence[str], value: str) -> None:
+        self._names, self._is_correct = names, value == "correct"
+        self._value, self._example = names.index(value), names.index(EXAMPLE)
+        run_at = _index(names, run_column(names))
+        assert run_at is not None, "long_value has looked"
+        places, before, start, length, first_line = Places(), None, 0, 0, 0
+        for line, offset, text in _below_names(path, file, names):
+            run = _run_id(path, line, text, run_at)
+            if run != before:
+                if before is not None:
+                    places.add(start, length, first_line)
+                    refuse_order(f"{path}, line {line}", run, before)
+                before, start, length, first_line = run, offset, 0, line
+            length = offset + len(text) - start
+        if before is not None:
+            places.add(start, length, first_line)
+        super().__init__(str(path), path, file, _some(path, places))
+
+    def parse(self, text: bytes, run: int) -> Array:
+        """Return one run."""
+        first, values = self.line_of(run), []
+        for i, line in enumerate(text.splitlines()):
+            cells = _cells(line)
+            if len(cells) != len(self._names):
+                what = f"it has {len(cells)} cells, the first line names {len(self._names)} columns"
+                raise self.bad(first + i, what)
+            if cells[self._example] != b"%d" % i:
+                found = cells[self._example].decode("latin1")
+                what = (
+                    f"example {found!r} where {i} should be; the examples of a run are 0, 1, 2, ... in order"
+                )
+                raise self.bad(first + i, what)
+            values.append(cells[self._value])
+        row = _values(self, values, lambda i: first + i)
+        if self._is_correct and row.dtype != np.bool_:
+            outside = (row < 0) | (row > 1)
+            if outside.any():
+                raise self.bad(first + int(outside.argmax()), "correct is neither 0 nor 1")
+            return row.astype(np.bool_)
+        return row
+
+
+def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
+    at = names.index(LABEL) if LABEL in names else 0
+    labels: list[int] = []
+    for line, _, text in _below_names(path, file, names):
+        cells = _cells(text)
+        if len(cells) != max(1, len(names)):
+            raise DataError(f"{path}, line {line}: it has {len(cells)} cells, not {max(1, len(names))}.")
+        if EXAMPLE in names and cells[names.index(EXAMPLE)] != b"%d" % len(labels):
+            raise DataError(f"{path}, line {line}: example {len(labels)} should be here. Sort by {EXAMPLE}.")
+        try:
+            labels.append(_whole(cells[at]))
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}.") from error
+    return Held(str(path), np.array(labels, np.int64))
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Yield number, offset and text of every line from the start; empty ones only at the end."""
+    file.seek(0)
+    offset, line, empty = 0, 0, False
+    while True:
+        with reading(path):
+            text = file.readline(_MOST_LINE_BYTES)
+        if not text:
+            return
+        line += 1
+        if len(text) == _MOST_LINE_BYTES:
+            raise DataError(f"{path}, line {line}: it is longer than {_MOST_LINE_BYTES:,} bytes.")
+        if empty and text.strip():
+            raise DataError(f"{path}, line {line - 1}: it is empty.")
+        empty = not text.strip()
+        if not empty:
+            yield line, offset, text
+        offset += len(text)
+
+
+def _below_names(path: Path, file: BinaryIO, names: Sequence[str]) -> Iterator[tuple[int, int, bytes]]:
+    for line, offset, text in _lines(path, file):
+        if line > 1 or not names:
+            yield line, offset, text
+
+
+def _cells(text: bytes, first: int = -1) -> list[bytes]:
+    """Return the cells of a line: numbers and words, whose quotes mean nothing."""
+    line = text.removeprefix(b"\xef\xbb\xbf").replace(b'"', b"").strip()
+    cells = line.split(b",", first)
+    return [cell.strip() for cell in cells] if b" " in line or b"\t" in line else cells
+
+
+def _header(path: Path, cells: Sequence[bytes]) -> list[str]:
+    """Return the names of the columns, or none where the first line has values."""
+    names = [cell.decode("utf-8", "replace") for cell in cells]
+    if not all(_is_value(cell) for cell in cells):
+        if len(set(names)) < len(names):
+            raise DataError(f"{path} has columns of the same name: {listed(names)}. Name each another way.")
+        return names
+    if len(cells) > 1 and names == [str(i) for i in range(len(names))]:
+        if len(cells) < _SURELY_NAMES:
+            raise DataError(
+                f"{path}, line 1: 0, 1, 2, ... may be the names of the columns or what a run predicted. Name "
+                "the columns another way, or leave the names away."
+            )
+        return names
+    return []
+
+
+def _is_value(cell: bytes) -> bool:
+    try:
+        _whole(cell)
+    except ValueError:
+        return cell.lower() in _WORDS
+    return True
+
+
+def _whole(cell: bytes) -> int:
+    if not _INTEGER.fullmatch(cell) or not -(1 << 63) <= (value := int(cell)) < 1 << 63:
+        raise ValueError(f"{cell[:20].decode('latin1')!r} is no integer of 64 bits")
+    return value
+
+
+def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int]) -> Array:
+    """Return classes or correctness; the first cell says which they are."""
+    are_words = bool(cells) and cells[0].lower() in _WORDS
+    if are_words and all(word in _WORDS for word in set(map(bytes.lower, cells))):
+        return np.array([_WORDS[cell.lower()] for cell in cells], np.bool_)
+    if not are_words and _INTEGERS.fullmatch(line := b",".join(cells)):
+        return np.fromstring(line, np.int64, sep=",")
+    for i, cell in enumerate(cells):  # one by one, for the place of what is wrong
+        is_word = cell.lower() in _WORDS
+        if is_word != are_words or not _is_value(cell):
+            what = "is neither true nor false" if are_words else "is not an integer, as classes are"
+            raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
+    return np.array([_whole(cell) for cell in cells], np.int64)
+
+
+def _index(names: Sequence[str], name: str | None) -> int | None:
+    return None if name is None else names.index(name)
+
+
+def _run_id(path: Path, line: int, text: bytes, at: int) -> int:
+    try:
+        return _whole(_cells(text, at + 1)[at])
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{path}, line {line}: it has no run id, an integer. Nothing was written.") from error
+
+
+def _some(path: Path, places: Places) -> Places:
+    if not len(places):
+        raise DataError(f"{path} is empty. At least one run and one example are needed.")
+    return places

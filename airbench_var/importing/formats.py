@@ -1,0 +1,111 @@
+"""Which module opens which file: by the end of its name, or, for a folder, by what is in it."""
+
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+from airbench_var.errors import DataError
+from airbench_var.importing.csv_file import open_csv
+from airbench_var.importing.json_file import open_json
+from airbench_var.importing.npy_file import open_npy
+from airbench_var.importing.npz_file import open_npz
+from airbench_var.importing.parquet_file import open_parquet
+from airbench_var.importing.pickle_file import open_pickle
+from airbench_var.importing.rows import Contents, Rows, reading
+from airbench_var.importing.torch_file import open_torch
+
+#: None of these loads what it needs (torch, pyarrow) before it is called.
+OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[Contents]]] = {
+    ".npy": open_npy,
+    ".npz": open_npz,
+    ".pt": open_torch,
+    ".pth": open_torch,
+    ".pkl": open_pickle,
+    ".pickle": open_pickle,
+    ".json": open_json,
+    ".csv": open_csv,
+    ".parquet": open_parquet,
+}
+#: What `export --format hf` writes: a folder a test set, with these files.
+RUNS_FILE, LABELS_FILE = "runs.parquet", "labels.parquet"
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[Contents]:
+    """Yield what a file holds, or a folder of test sets; raises DataError when it cannot be read."""
+    with reading(path):
+        mode = path.stat().st_mode
+    if stat.S_ISDIR(mode) and test_sets_in(path):
+        with _open_test_sets(path) as contents:
+            yield contents
+        return
+    if not stat.S_ISREG(mode):  # it is read twice, and a pipe might never be opened
+        raise DataError(f"{path} is not a file. Give the path of a file: {', '.join(OPENERS)}.")
+    opener = OPENERS.get(path.suffix.lower())
+    if opener is None:
+        raise DataError(
+            f"{path}: what is in it does not follow from its name, which ends in none of "
+            f"{', '.join(OPENERS)}. Give it such a name."
+        )
+    with opener(path) as contents:
+        yield contents
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """Return the files that are meant, run after run: those given, in their order; of a folder, all, by path.
+
+    Raises: DataError for a folder without predictions or of several formats, or a file that is given twice.
+    """
+    found = [file for path in paths for file in ([path] if not path.is_dir() else _files_in(path))]
+    seen: dict[Path, Path] = {}
+    for file in found:
+        if (real := file.resolve()) in seen:
+            raise DataError(f"{file} is given twice; its runs would count twice. Leave one out.")
+        seen[real] = file
+    return found
+
+
+def test_sets_in(folder: Path) -> dict[str, Path]:
+    """Return the folders of test sets, by name, in a folder as `export --format hf` writes it."""
+    with reading(folder):
+        return {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{RUNS_FILE}"))}
+
+
+def _files_in(folder: Path) -> list[Path]:
+    if test_sets_in(folder):
+        return [folder]
+    with reading(folder):
+        files = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() in OPENERS and path.is_file()
+        )
+    suffixes = sorted({path.suffix.lower() for path in files})
+    if len(suffixes) != 1:
+        counts = ", ".join(f"{sum(p.suffix.lower() == s for p in files):,} {s}" for s in suffixes)
+        raise DataError(
+            f"{folder} has {counts or 'no files that can be read'}; a folder has files of one format, each "
+            f"with runs of its own: {', '.join(OPENERS)}. Give the files themselves."
+        )
+    return files
+
+
+@contextmanager
+def _open_test_sets(folder: Path) -> Iterator[Contents]:
+    """Yield the runs of every test set under its name, its labels under NAME/labels."""
+    arrays: dict[str, Rows] = {}
+    seeds = {}
+    with ExitStack() as opened:
+        for name, inside in test_sets_in(folder).items():
+            contents = opened.enter_context(open_parquet(inside / RUNS_FILE))
+            arrays |= {
+                name if len(contents.arrays) == 1 else f"{name}/{key}": rows
+                for key, rows in contents.arrays.items()
+            }
+            seeds[name] = contents.seeds
+            if (inside / LABELS_FILE).exists():
+                labels = opened.enter_context(open_parquet(inside / LABELS_FILE))
+                arrays |= {f"{name}/{key}": rows for key, rows in labels.arrays.items()}
+        first = next(iter(seeds.values()))
+        if any(other != first for other in seeds.values()):
+            raise DataError(f"{folder}: its test sets are of runs with other seeds. Import each on its own.")
+        yield Contents(arrays=arrays, keys_are_test_sets=True, seeds=first)

@@ -1,0 +1,318 @@
+"""Read a .parquet file with pyarrow; the one module of the package that reads with it.
+
+A row a run with a list (`predicted` or `correct`, or `logits` as a list of lists), which is what `export`
+writes; or wide, a row a run and a column an example; or long, a row for each example of each run. A column
+`label` are labels.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from airbench_var.errors import DataError, DeviceError
+from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
+from airbench_var.importing.tables import EXAMPLE, LABEL, VALUES, listed, long_value, refuse_order, run_column
+from airbench_var.seeds import Seeds
+
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.parquet
+
+LOGITS = "logits"
+SEED_COLUMNS = ("init_seed", "order_seed", "aug_seed")
+_BUFFER_BYTES = 1 << 20
+#: Rows that are decoded at a time of a long table, or of columns of one number a run.
+_BATCH_ROWS = 1 << 16
+#: As pandas calls an index without a name.
+_PANDAS_INDEX = "__index_level_0__"
+
+
+def require_pyarrow() -> None:
+    """Raise DeviceError when pyarrow is not installed."""
+    if find_spec("pyarrow") is None:
+        raise DeviceError(
+            "Parquet files need pyarrow, which is not installed. pip install 'airbench_var[parquet]'."
+        )
+
+
+@contextmanager
+def open_parquet(path: Path) -> Iterator[Contents]:
+    """Yield the arrays of a .parquet file by column; "" for a wide table.
+
+    Raises: DataError when it is no Parquet file, or not one of these tables; DeviceError without pyarrow.
+    """
+    require_pyarrow()
+    import pyarrow.parquet
+
+    with reading(path), _damage(path):
+        file = pyarrow.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    with file:
+        yield _contents(_Table(path, file))
+
+
+def _contents(table: "_Table") -> Contents:
+    import pyarrow.types as types
+
+    path, names = table.path, table.names
+    lists = [name for name in (*VALUES, LOGITS) if name in names and _is_list(table.type_of(name))]
+    run_ids = run_column(names) or next((name for name in names if name == _PANDAS_INDEX), None)
+    if lists:
+        table.refuse_order_of(run_ids)
+        arrays: dict[str, Rows] = {name: _Lists(table, name) for name in lists}
+        return Contents(arrays=arrays, seeds=_seeds(table))
+    if (value := long_value(str(path), names)) is not None:
+        return Contents(arrays={value: _Long(table, value, run_column(names) or "")})
+    if LABEL in names:
+        return Contents(arrays={"labels": Held(f"{path}, {LABEL}", table.column(LABEL))})
+    columns = [name for name in names if name != run_ids]
+    wrong = [
+        name for name in columns if not (types.is_integer(t := table.type_of(name)) or types.is_boolean(t))
+    ]
+    if wrong or not columns:
+        raise DataError(
+            f"{path} has the columns {listed(names)}. Predictions are a list a run in the column "
+            f"{', '.join((*VALUES, LOGITS))}; or wide, integers or booleans alone, a column an example; or "
+            f"long, columns run, {EXAMPLE}, and {' or '.join(VALUES)}."
+        )
+    table.refuse_order_of(run_ids)
+    return Contents(arrays={"": _Wide(table, columns)})
+
+
+class _Table:
+    """An open file, whose rows are read from a row on."""
+
+    def __init__(self, path: Path, file: "pyarrow.parquet.ParquetFile") -> None:
+        self.path, self._file = path, file
+        self._schema = file.schema_arrow  # made anew whenever it is asked for
+        self.names: list[str] = self._schema.names
+        if len(set(self.names)) < len(self.names):
+            raise DataError(f"{path} has columns of the same name: {listed(self.names)}.")
+        self.rows: int = file.metadata.num_rows
+        if not self.rows:
+            raise DataError(f"{path} is empty. At least one run and one example are needed.")
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        self._starts = np.concatenate([[0], np.cumsum(groups, dtype=np.int64)])
+
+    def type_of(self, name: str) -> "pyarrow.DataType":
+        """Return the type of a column."""
+        return self._schema.field(name).type
+
+    def batches(
+        self, columns: Sequence[str], first: int = 0, size: int = _BATCH_ROWS
+    ) -> "Iterator[pyarrow.RecordBatch]":
+        """Yield rows from `first` on, some at a time; a row group is not held as a whole."""
+        group = int(np.searchsorted(self._starts, first, side="right")) - 1
+        skip = first - int(self._starts[group])
+        groups = list(range(group, self._file.num_row_groups))
+        with reading(self.path), _damage(self.path):
+            for batch in self._file.iter_batches(size, row_groups=groups, columns=list(columns)):
+                if skip < batch.num_rows:
+                    yield batch.slice(skip)
+                skip = max(0, skip - batch.num_rows)
+
+    def column(self, name: str) -> Array:
+        """Return a column of integers, in memory."""
+        parts = [array for _, array in self.pieces(name)]
+        return np.concatenate(parts)
+
+    def pieces(self, name: str) -> Iterator[tuple[int, Array]]:
+        """Yield a column of integers in pieces, each with the row of the table that it begins at."""
+        at = 0
+        for batch in self.batches([name]):
+            piece = _plain(f"{self.path}, {name}", batch.column(0), at)
+            if piece.dtype.kind not in "iu":
+                raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected integers.")
+            yield at, piece
+            at += len(piece)
+
+    def refuse_order_of(self, run_ids: str | None) -> None:
+        """Raise DataError unless the run ids, where there are any, ascend."""
+        if run_ids is not None:
+            ids = self.column(run_ids)
+            for row in np.flatnonzero(ids[1:] <= ids[:-1])[:1]:
+                refuse_order(f"{self.path}, row {row + 1}", int(ids[row + 1]), int(ids[row]))
+
+
+class _TableRows(Rows):
+    """An array that is some columns of a table; it is read forwards, and going back begins anew."""
+
+    def __init__(self, table: _Table, name: str, columns: Sequence[str], runs: int) -> None:
+        self.name, self._table, self._columns = name, table, columns
+        self._at, self._ahead = -1, iter(())
+        self._left: pyarrow.RecordBatch | None = None
+        first = self.array(self._take(*self.table_rows(range(1))), range(1))
+        self.dtype, self.shape = first.dtype, (runs, *first.shape[1:])
+        refuse_empty(name, self.dtype, self.shape)
+
+    @abstractmethod
+    def array(self, taken: "pyarrow.Table", rows: range) -> Array:
+        """Return rows of the array from the rows of the table that hold them."""
+
+    def table_rows(self, rows: range) -> tuple[int, int]:
+        """Return the rows of the table, first and one past the last, that hold some rows of the array."""
+        return rows.start, rows.stop
+
+    def read(self, rows: range) -> Array:
+        """Return a copy of some rows."""
+        block = self.array(self._take(*self.table_rows(rows)), rows)
+        if (block.shape[1:], block.dtype) != (self.shape[1:], self.dtype):
+            raise DataError(f"{self.name}: runs {rows.start} to {rows.stop - 1} are not like run 0.")
+        return np.array(block, order="C")
+
+    def _take(self, first: int, last: int) -> "pyarrow.Table":
+        import pyarrow
+
+        if first != self._at:
+            self._ahead = self._table.batches(self._columns, first, min(_BATCH_ROWS, last - first))
+            self._left = None
+        taken, missing = [], last - first
+        while missing:
+            batch = self._left or next(self._ahead, None)
+            if batch is None:
+                raise DataError(f"{self._table.path} ends before row {last - missing}. Write it once more.")
+            taken.append(batch.slice(0, missing))
+            missing -= taken[-1].num_rows
+            self._left = batch.slice(taken[-1].num_rows) if taken[-1].num_rows < batch.num_rows else None
+        self._at = last
+        return pyarrow.Table.from_batches(taken)
+
+
+class _Lists(_TableRows):
+    """A column with one list a run."""
+
+    def __init__(self, table: _Table, name: str) -> None:
+        super().__init__(table, f"{table.path}, {name}", [name], table.rows)
+
+    def array(self, taken: "pyarrow.Table", rows: range) -> Array:
+        """Return lists as an array."""
+        return _nested(self.name, taken.column(0).combine_chunks(), rows.start)
+
+
+class _Wide(_TableRows):
+    """A column an example."""
+
+    def __init__(self, table: _Table, columns: Sequence[str]) -> None:
+        super().__init__(table, str(table.path), columns, table.rows)
+
+    def array(self, taken: "pyarrow.Table", rows: range) -> Array:
+        """Return the columns side by side."""
+        columns = [
+            _plain(f"{self._table.path}, {name}", column.combine_chunks(), rows.start)
+            for name, column in zip(self._columns, taken.columns, strict=True)
+        ]
+        if len({column.dtype.kind == "b" for column in columns}) > 1:
+            raise DataError(
+                f"{self.name} has both integers and booleans; a run is classes, or what was right."
+            )
+        return np.stack(columns, axis=1)
+
+
+class _Long(_TableRows):
+    """A row for each example of each run, in order."""
+
+    def __init__(self, table: _Table, value: str, run_ids: str) -> None:
+        starts: list[int] = []
+        before: int | None = None
+        for at, ids in table.pieces(run_ids):
+            changes = np.flatnonzero(
+                np.concatenate([[before is None or ids[0] != before], ids[1:] != ids[:-1]])
+            )
+            for i in changes.tolist():
+                refuse_order(
+                    f"{table.path}, row {at + i}", int(ids[i]), before if i == 0 else int(ids[i - 1])
+                )
+                starts.append(at + i)
+            before = int(ids[-1])
+        self._starts = np.array([*starts, table.rows])
+        counts = np.diff(self._starts)
+        for run in np.flatnonzero(counts != counts[0])[:1]:
+            raise DataError(
+                f"{table.path}: run {run} has {counts[run]:,} examples, the runs before it {counts[0]:,}."
+            )
+        self._is_correct = value == "correct"
+        super().__init__(table, f"{table.path}, {value}", [value, EXAMPLE], len(starts))
+
+    def table_rows(self, rows: range) -> tuple[int, int]:
+        """Return the rows of the table that hold some runs."""
+        return int(self._starts[rows.start]), int(self._starts[rows.stop])
+
+    def array(self, taken: "pyarrow.Table", rows: range) -> Array:
+        """Return the values as (runs, examples)."""
+        shape = (len(rows), -1)
+        values_RN, examples_RN = (
+            _plain(self.name, taken.column(name).combine_chunks(), 0).reshape(shape) for name in self._columns
+        )
+        wrong = examples_RN != np.arange(examples_RN.shape[1])
+        if wrong.any():
+            run, i = np.argwhere(wrong)[0]
+            raise DataError(
+                f"{self._table.path}: run {rows.start + run} has example {examples_RN[run, i]} where {i} "
+                "should be; the examples of a run are 0, 1, 2, ... in order. Sort the table by run and "
+                "example."
+            )
+        if self._is_correct and values_RN.dtype.kind in "iu":
+            if ((values_RN < 0) | (values_RN > 1)).any():
+                raise DataError(f"{self.name} is neither 0 nor 1 in runs {rows.start} to {rows.stop - 1}.")
+            return values_RN.astype(np.bool_)
+        return values_RN
+
+
+def _nested(name: str, array: Any, first_row: int) -> Array:
+    """Return lists, or lists of lists, of one length each, as an array."""
+    import pyarrow.compute
+
+    if not _is_list(array.type):
+        return _plain(name, array, first_row)
+    _refuse_nulls(name, array, first_row)
+    lengths = pyarrow.compute.list_value_length(array).to_numpy(zero_copy_only=False)
+    for row in np.flatnonzero(lengths != lengths[0])[:1]:
+        raise DataError(f"{name}, row {first_row + row}: {lengths[row]:,} values, {lengths[0]:,} before.")
+    inner = _nested(name, array.flatten(), first_row)
+    return inner.reshape(len(array), -1 if len(inner) else 0, *inner.shape[1:])
+
+
+def _plain(name: str, array: Any, first_row: int) -> Array:
+    _refuse_nulls(name, array, first_row)
+    found: Array = array.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _refuse_nulls(name: str, array: Any, first_row: int) -> None:
+    if array.null_count:
+        row = first_row + int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
+        raise DataError(f"{name}, about row {row}: a value is missing (null). Nothing was written.")
+
+
+def _is_list(kind: "pyarrow.DataType") -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _seeds(table: _Table) -> list[Seeds] | None:
+    if not set(SEED_COLUMNS) <= set(table.names):
+        return None
+    columns = [table.column(name) for name in SEED_COLUMNS]
+    for name, column in zip(SEED_COLUMNS, columns, strict=True):
+        if column.min() < 0:
+            raise DataError(f"{table.path}: column {name} has a negative number, which is not a seed.")
+    found = zip(*(column.tolist() for column in columns), strict=True)
+    return [Seeds(init=init, order=order, aug=aug) for init, order, aug in found]
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{path} is not a .parquet file that can be read: {reason}. Copy it, or write it, once more."
+        ) from error

@@ -1,0 +1,41 @@
+"""Read a .pkl file, in which nothing is run: see data/unpickle.py."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from airbench_var.data.unpickle import Array, unpickle
+from airbench_var.errors import DataError
+from airbench_var.importing.dump import contents_of, is_one_run
+from airbench_var.importing.rows import Contents, Held, Rows, reading, refuse_empty
+
+
+@contextmanager
+def open_pickle(path: Path) -> Iterator[Contents]:
+    """Yield the NumPy arrays of a .pkl file by key; it is held in memory as a whole.
+
+    Raises: DataError when it cannot be read, is damaged, or asks for anything but containers, numbers, text
+    and arrays of numbers.
+    """
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        loaded = unpickle(content)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: {error}. Containers, numbers, text and NumPy arrays can be read; write others with "
+            "numpy.save."
+        ) from error
+
+    def rows_of(key: str, value: object) -> Rows | None:
+        if not isinstance(value, Array):
+            return None
+        name = f"{path}, {key}" if key else str(path)
+        try:
+            array = value.values("iufb")
+        except ValueError as error:
+            raise DataError(f"{name}: {error}. Copy the file, or write it, once more.") from error
+        refuse_empty(name, array.dtype, array.shape)
+        return Held(name, array[None] if is_one_run(key, array.shape) else array)
+
+    yield contents_of(str(path), loaded, rows_of)

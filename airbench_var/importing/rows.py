@@ -1,0 +1,110 @@
+"""One array of a file that somebody else made: some rows at a time, and nothing taken on trust.
+
+Every file format has a module that opens it as `Contents`: arrays by key, each of which is `Rows`.
+"""
+
+import io
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from airbench_var.errors import DataError
+from airbench_var.seeds import Seeds
+
+Array = npt.NDArray[Any]
+
+#: What is read at a time, if a row is not larger: the bytes bound the memory, the rows the bookkeeping.
+BLOCK_BYTES, BLOCK_ROWS = 1 << 24, 1 << 10
+
+
+class Rows(ABC):
+    """An array whose rows, one index of the first axis each, are read some at a time."""
+
+    name: str  #: what messages call it: its file, and its key where there are several
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @abstractmethod
+    def read(self, rows: range) -> Array:
+        """Return a copy of some rows, C-contiguous (len(rows), *shape[1:]), in `dtype`.
+
+        Raises: DataError when they cannot be read, are not what the others are, or the file has changed.
+        """
+
+    @property
+    def header(self) -> bytes:
+        """What its sha256 begins with: the header that numpy.save writes before the same array."""
+        header = io.BytesIO()
+        fields = {
+            "descr": np.lib.format.dtype_to_descr(self.dtype),
+            "fortran_order": False,
+            "shape": self.shape,
+        }
+        np.lib.format.write_array_header_1_0(header, fields)
+        return header.getvalue()
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of a row."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def blocks(self) -> list[range]:
+        """The rows in the pieces to be read at a time: at least one row each."""
+        return blocks_of(self.shape[0], self.row_bytes)
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+
+class Held(Rows):
+    """An array that is in memory, of a file whose format cannot be read in parts."""
+
+    def __init__(self, name: str, array: Array) -> None:
+        self.name, self._array = name, np.ascontiguousarray(array)
+        self.dtype, self.shape = array.dtype, array.shape
+
+    def read(self, rows: range) -> Array:
+        """Return a copy of some rows."""
+        return self._array[rows.start : rows.stop].copy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What one open file holds."""
+
+    arrays: Mapping[str, Rows]  #: by key; "" where a file holds one array and has no keys
+    others: Mapping[str, str] = field(default_factory=dict)  #: by key, in words: what is no array of numbers
+    keys_are_test_sets: bool = False  #: and not names of arrays, which would be odd names of test sets
+    seeds: Sequence[Seeds] | None = None  #: of every run, where the file has them
+    correct: Sequence[int] | None = None  #: how many examples of every run were right, as the file says
+
+
+def blocks_of(rows: int, row_bytes: int) -> list[range]:
+    """Return the rows in the pieces to be read at a time, of one array or of several side by side."""
+    size = max(1, min(BLOCK_ROWS, BLOCK_BYTES // row_bytes))
+    return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
+
+
+def refuse_empty(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Raise DataError for an array without a value."""
+    if min(shape, default=1) < 1 or dtype.itemsize == 0:
+        raise DataError(
+            f"{name} is empty: its shape is {shape}. At least one run and one example are needed."
+        )
+
+
+@contextmanager
+def reading(name: str | Path) -> Iterator[None]:
+    """Turn an OSError into a DataError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror or error}. Check the path.") from error

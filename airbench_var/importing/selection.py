@@ -1,0 +1,149 @@
+"""Which arrays of the files become test sets, which labels judge each, and what each is called.
+
+What is not clear is refused with what was found, and the option that selects.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from airbench_var.errors import DataError, UsageError
+from airbench_var.importing.formats import open_file
+from airbench_var.importing.kinds import kind_of
+from airbench_var.importing.rows import Array, Contents
+
+#: Stands for every array that is not named itself.
+ANY = ""
+DEFAULT_TEST_SET = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What was asked for; by key, or `ANY` for all that are not named."""
+
+    keys: Sequence[str]
+    labels: Mapping[str, Path]
+    test_sets: Mapping[str, str]
+
+
+class Chosen(NamedTuple):
+    """One array that becomes a test set."""
+
+    key: str
+    test_set: str
+    labels: Path
+    correct_key: str | None = None  #: of the array that says what was right, with which this one must agree
+
+
+def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
+    """Return the arrays that become test sets, in the order asked for.
+
+    path: the first of the files, which `contents` is of; the others must have the same keys.
+
+    Raises: DataError when no array is predictions; UsageError when it is not clear which, or labels or the
+    name of a test set are missing.
+    """
+    keys = _named(path, contents, wanted) or _only(path, contents, wanted)
+    pair = {"predicted", "correct"} <= set(contents.arrays)
+    return [
+        Chosen(
+            key=key,
+            test_set=_name(key, len(keys), wanted.test_sets, contents),
+            labels=_labels(path, key, wanted.labels),
+            correct_key="correct" if pair and key == "predicted" else None,
+        )
+        for key in keys
+    ]
+
+
+def _named(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
+    named = [key for key in dict.fromkeys([*wanted.keys, *wanted.labels, *wanted.test_sets]) if key != ANY]
+    for key in named:
+        if key in contents.others:
+            raise DataError(
+                f"{path}: {key} cannot be predictions: {contents.others[key]}. {_found(contents)}"
+            )
+        if key not in contents.arrays:
+            raise UsageError(f"{path} has no {key!r}. {_found(contents)}")
+    return named
+
+
+def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
+    if set(contents.arrays) == {ANY}:
+        return [ANY]  # whether it is predictions, its kind says
+    candidates = [key for key, rows in contents.arrays.items() if kind_of(rows) is not None]
+    if not candidates:
+        raise DataError(
+            f"{path}: none of what it has is predictions. {_found(contents)} Predictions are integer classes "
+            "(runs, examples), booleans (runs, examples), or floating-point logits (runs, examples, "
+            "classes): from accuracies alone nothing can be said of single examples."
+        )
+    if set(candidates) == {"predicted", "correct"}:  # the second says less, and is compared with the first
+        return ["predicted"]
+    if len(candidates) > 1 and not _have_own_labels(candidates, wanted):
+        raise UsageError(
+            f"{path} has {len(candidates)} arrays that may be predictions: {', '.join(candidates)}. "
+            f"{_found(contents)} Choose with --key {candidates[0]}, several times for several test sets; "
+            "each may have labels of its own: --labels KEY=FILE."
+        )
+    return candidates
+
+
+def _have_own_labels(candidates: Sequence[str], wanted: Wanted) -> bool:
+    """Whether the labels come from a file or folder that has some for each of these arrays by name."""
+    if ANY not in wanted.labels or len(wanted.labels) > 1:
+        return False
+    with open_file(wanted.labels[ANY]) as contents:
+        return all(f"{key}/labels" in contents.arrays for key in candidates)
+
+
+def _name(key: str, count: int, names: Mapping[str, str], contents: Contents) -> str:
+    if key in names and key != ANY:
+        return names[key]
+    if count > 1:
+        if ANY in names:
+            raise UsageError(
+                f"--test-set {names[ANY]} names one test set, and there are {count}: --test-set KEY=NAME "
+                "names one of several."
+            )
+        return key
+    return names.get(ANY, key if contents.keys_are_test_sets else DEFAULT_TEST_SET)
+
+
+def _labels(path: Path, key: str, labels: Mapping[str, Path]) -> Path:
+    found = labels.get(key, labels.get(ANY))
+    if found is None:
+        raise UsageError(f"{path}: no labels for {key}. Give them with --labels {key}=FILE.")
+    return found
+
+
+def read_labels(path: Path, key: str) -> tuple[str, Array]:
+    """Return name and values of the labels (examples,) for the predictions under a key.
+
+    They are the array KEY/labels, or labels, or the only array of integers along one axis.
+
+    Raises: DataError when there is none such.
+    """
+    with open_file(path) as contents:
+        arrays = contents.arrays
+        flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and len(rows.shape) == 1]
+        names = [name for name in (f"{key}/labels", "labels") if name in flat] or flat
+        if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):
+            raise DataError(
+                f"{path}: it is not clear what the labels are, integers (examples,). {_found(contents)} "
+                "Write them to a file of their own."
+            )
+        rows = arrays[names[0] if names else ANY]
+        if rows.dtype.kind not in "iu" or len(rows.shape) != 1:
+            raise DataError(f"{rows.name} is {rows}; labels are integers (examples,).")
+        return rows.name, np.concatenate([rows.read(block) for block in rows.blocks])
+
+
+def _found(contents: Contents) -> str:
+    """Return what a file holds, in a sentence."""
+    arrays = [f"{key} ({rows})" for key, rows in contents.arrays.items()]
+    others = [f"{key} ({what})" for key, what in contents.others.items()]
+    return f"It has {', '.join((*arrays, *others)) or 'nothing'}."

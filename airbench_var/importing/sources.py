@@ -1,0 +1,100 @@
+"""The test sets of one import: an array over all files, how it is judged, and what it must agree with."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from airbench_var.errors import DataError
+from airbench_var.importing.dump import OF_ONE_RUN
+from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
+from airbench_var.importing.kinds import Judge, judge_of
+from airbench_var.importing.rows import Array
+from airbench_var.importing.selection import Wanted, choose, read_labels
+from airbench_var.store import Predictions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The predictions of one test set."""
+
+    test_set: str
+    key: str
+    rows: Joined
+    judge: Judge
+    says_right: Joined | None  #: what the files themselves say was right, where they do
+    correct: Sequence[int] | None  #: how many of each run, where they say no more than that
+
+    def refuse_bad(self, runs: range, block: Array) -> None:
+        """Raise DataError that names run and example of the first value of a block that cannot be."""
+        if (bad := self.judge.first_bad(block)) is not None:
+            row, example, why = bad
+            place = self.rows.place_of(runs.start + row)
+            raise DataError(f"{place}, example {example}: {why}. Nothing was written.")
+        self._refuse_other_bits(runs, block)
+        self._refuse_other_counts(runs, block)
+
+    def predictions(self, block: Array) -> Iterator[Predictions]:
+        """Yield what a store keeps of each run of a block in which nothing is bad."""
+        return self.judge.predictions(block)
+
+    def _refuse_other_bits(self, runs: range, block: Array) -> None:
+        if self.says_right is None:
+            return
+        differs_RN = self.judge.right_RN(block) != self.says_right.read(runs)
+        for row, example in np.argwhere(differs_RN)[:1].tolist():
+            raise DataError(
+                f"{self.says_right.place_of(runs.start + row)}, example {example}: by these labels and "
+                f"what was predicted it is not so. {_OTHER_LABELS}"
+            )
+
+    def _refuse_other_counts(self, runs: range, block: Array) -> None:
+        if self.correct is None:
+            return
+        least_R, most_R = self.judge.right_at_least_and_most(block)
+        said_R = np.array(self.correct[runs.start : runs.stop])
+        for row in np.flatnonzero((said_R < least_R) | (said_R > most_R))[:1].tolist():
+            raise DataError(
+                f"{self.rows.place_of(runs.start + row)}: the file says that {said_R[row]:,} examples were "
+                f"right, by these labels {least_R[row]:,} are. {_OTHER_LABELS}"
+            )
+
+
+_OTHER_LABELS = "Give the labels of the test set that was predicted, in its order. Nothing was written."
+
+
+def sources_of(files: RunFiles, wanted: Wanted, classes: int | None) -> tuple[JoinedRuns, list[Source]]:
+    """Return the runs of some files, and their test sets.
+
+    Raises: as `choose`, `read_labels`, `judge_of` and `RunFiles.join`; DataError when the test sets do not
+    have the same columns.
+    """
+    chosen = choose(files.paths[0], files.contents(), wanted)
+    keys = [key for one in chosen for key in (one.key, one.correct_key) if key is not None]
+    labels = [read_labels(one.labels, one.key) for one in chosen]
+    for one, (name, labels_N) in zip(chosen, labels, strict=True):  # before every file is looked at
+        judge_of(files.contents().arrays[one.key], name, labels_N, classes)
+    runs = files.join(list(dict.fromkeys(keys)))
+    sources = [
+        Source(
+            test_set=one.test_set,
+            key=one.key,
+            rows=runs.arrays[one.key],
+            judge=judge_of(runs.arrays[one.key], name, labels_N, classes),
+            says_right=None if one.correct_key is None else runs.arrays[one.correct_key],
+            correct=runs.correct if one.key == OF_ONE_RUN else None,
+        )
+        for one, (name, labels_N) in zip(chosen, labels, strict=True)
+    ]
+    for source in sources:
+        if source.judge.kind.name != sources[0].judge.kind.name:
+            raise DataError(
+                f"{sources[0].rows.name} is {sources[0].judge.kind.name}, {source.rows.name} "
+                f"{source.judge.kind.name}: all test sets of a store hold the same. Import them on their own."
+            )
+        if source.says_right is not None and source.says_right.shape != source.rows.shape:
+            raise DataError(
+                f"{source.says_right.name} is {source.says_right}, {source.rows.name} {source.rows}: what "
+                "was right is of the same runs and examples as what was predicted."
+            )
+    return runs, sources

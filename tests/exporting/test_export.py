@@ -1,0 +1,306 @@
+"""From a store to the formats of others and back, every bit and seed; a name appears with a whole file."""
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from airbench_var import cli
+from airbench_var.cli import exporting as command
+from airbench_var.errors import DataError, StorageError, StoreDamagedError, UsageError
+from airbench_var.exporting import COLUMNS, FORMATS, Export, export, selected
+from airbench_var.importing import Import, import_runs
+from airbench_var.seeds import Seeds
+from airbench_var.store import (
+    Outcome,
+    Predictions,
+    RunResult,
+    RunSpec,
+    Store,
+    StoreWriter,
+    damage,
+    describe_test_set,
+)
+from tests.store.test_verification import change_row
+
+CLASSES = tuple("abcdefghij")
+N = {"cifar10": 203, "cifar10-tta": 203, "noise-3": 57}
+RUNS = (0, 1, 3, 4, 7, 8, 9)  # 2 failed, 5 and 6 are open
+
+
+@pytest.fixture(autouse=True)
+def blocks_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selected, "BLOCK_RUNS", 3)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fdatasync", lambda _: None)
+
+
+def make_store(path: Path, names: tuple[str, ...], *, with_classes: bool = True) -> Store:
+    """A store of ten runs on these test sets, of which seven are committed."""
+    rng = np.random.default_rng(0)
+    labels = {name: rng.integers(0, 10, N[name]).astype(np.uint8) for name in names}
+    columns = ["correct", "predicted"] if with_classes else ["correct"]
+    identity = {
+        "test_sets": [describe_test_set(name, labels[name], CLASSES) for name in names],
+        "columns": columns,
+    }
+    with StoreWriter.open(
+        path, identity=identity, labels=labels, provenance={"recipe_name": "tiny"}, capacity=10
+    ) as writer:
+        for run_id in RUNS:
+            predictions = {}
+            for name in names:
+                predicted = np.where(rng.random(N[name]) < 0.7, labels[name], rng.integers(0, 10, N[name]))
+                predictions[name] = Predictions(
+                    correct=np.packbits(predicted == labels[name], bitorder="little"),
+                    predicted=predicted.astype(np.uint8) if with_classes else None,
+                )
+            result = RunResult(
+                predictions=predictions,
+                loss=math.nan if run_id == 3 else 1 / (run_id + 3),
+                diverged=run_id == 4,
+                train_s=0.1 * run_id,
+            )
+            seeds = Seeds(init=2**64 - 1 - run_id, order=run_id, aug=7)
+            writer.commit([Outcome(spec=RunSpec(run_id=run_id, seeds=seeds), worker=0, result=result)])
+        failed = RunSpec(run_id=2, seeds=Seeds(init=1, order=1, aug=1))
+        writer.commit([Outcome(spec=failed, worker=0, failure="killed")])
+    return Store.open(path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return make_store(tmp_path / "store", ("cifar10",))
+
+
+def seeds_of(store: Store) -> list[tuple[int, ...]]:
+    records = store.records(store.committed_ids())
+    return [
+        tuple(int(record[name]) for name in ("init_seed", "order_seed", "aug_seed")) for record in records
+    ]
+
+
+def refuse_difference(store: Store, back: Store, *, seeds: bool) -> None:
+    """Assert that `back` has the committed runs of `store`, numbered through."""
+    assert back.test_sets == store.test_sets
+    ids = store.committed_ids()
+    assert back.committed_ids().tolist() == list(range(len(ids)))
+    for name in store.test_sets:
+        np.testing.assert_array_equal(back.labels(name), store.labels(name))
+        np.testing.assert_array_equal(back.correct_packed(name), store.correct_packed(name)[ids])
+        if "predicted" in back.manifest.identity["columns"]:
+            np.testing.assert_array_equal(back.predicted(name), store.predicted(name)[ids])
+    assert seeds_of(back) == (seeds_of(store) if seeds else [(0, 0, 0)] * len(ids))
+
+
+@pytest.mark.parametrize("column", ["predicted", "correct", None])
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_a_file_and_back(suffix: str, column: str | None, store: Store, tmp_path: Path) -> None:
+    """With both columns in a table, the import compares them."""
+    path, labels = tmp_path / f"runs{suffix}", tmp_path / f"labels{suffix}"
+    done = export(Export(store=store.path, out=path, column=column))
+    assert (done.runs, done.files) == (7, (path,))
+    export(Export(store=store.path, out=labels, column="labels"))
+    import_runs(Import(predictions=path, labels=labels, out=tmp_path / "back", test_set="cifar10"))
+    back = Store.open(tmp_path / "back")
+    assert ("predicted" in back.manifest.identity["columns"]) == (column != "correct")
+    refuse_difference(store, back, seeds=suffix == ".parquet")
+
+
+@pytest.mark.parametrize("with_classes", [True, False])
+@pytest.mark.parametrize("names", [("cifar10",), tuple(N)])
+def test_a_hub_folder_and_back(names: tuple[str, ...], with_classes: bool, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", names, with_classes=with_classes)
+    done = export(Export(store=store.path, out=tmp_path / "hub", format="hf"))
+    assert len(done.files) == 1 + 2 * len(names)
+    import_runs(Import(predictions=tmp_path / "hub", labels=tmp_path / "hub", out=tmp_path / "back"))
+    refuse_difference(store, Store.open(tmp_path / "back"), seeds=True)
+
+    again = export(Export(store=tmp_path / "back", out=tmp_path / "again", format="hf"))
+    for path in again.files[1:]:  # README.md first: it has the uuid of the store
+        first = tmp_path / "hub" / path.relative_to(tmp_path / "again")
+        columns = [
+            name for name in pd.read_parquet(path).columns if name.endswith(("_seed", "predicted", "label"))
+        ]
+        assert columns
+        for name in columns:
+            assert [*map(str, pd.read_parquet(path)[name])] == [*map(str, pd.read_parquet(first)[name])]
+
+
+def test_the_card_names_the_files(tmp_path: Path) -> None:
+    """As `datasets` reads it: configurations with a split and a path each."""
+    store = make_store(tmp_path / "store", ("cifar10", "noise-3"))
+    export(Export(store=store.path, out=tmp_path / "hub", format="hf"))
+    text = (tmp_path / "hub" / "README.md").read_text()
+    head = text.split("---\n")[1].splitlines()
+    assert head[0] == "configs:"
+    configs = [line.split(": ")[1] for line in head if line.startswith("- config_name")]
+    paths = [line.split(": ")[1] for line in head if line.startswith("    path")]
+    assert configs == ["cifar10", "cifar10-labels", "noise-3", "noise-3-labels"]
+    assert len(paths) == len(configs)
+    for path in paths:
+        assert len(pd.read_parquet(tmp_path / "hub" / path)) > 0
+    document = json.loads(text.split("```json\n")[1].split("```")[0])
+    assert document["store"] == str(store.manifest.uuid)
+    assert document["identity"] == json.loads(json.dumps(store.manifest.identity))
+    assert "| `noise-3` | 57 | a, b, c, d, e, f, g, h, i, j |" in text
+
+
+def test_a_table_as_pandas_and_polars_read_it(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "runs.parquet"
+    export(Export(store=store.path, out=path))
+    by_pandas, by_polars = pd.read_parquet(path), pl.read_parquet(path)
+    ids = store.committed_ids()
+    records = store.records(ids)
+    right_RN = store.correct_RN("cifar10", ids)
+    for frame in (by_pandas, by_polars):
+        assert list(frame["run_id"]) == list(RUNS)
+        np.testing.assert_array_equal(np.stack(list(frame["predicted"])), store.predicted("cifar10")[ids])
+        np.testing.assert_array_equal(np.stack(list(frame["correct"])), right_RN)
+        np.testing.assert_array_equal(np.array(frame["init_seed"]), records["init_seed"])
+        np.testing.assert_array_equal(np.array(frame["accuracy"]), right_RN.sum(axis=1) / N["cifar10"])
+        np.testing.assert_array_equal(np.array(frame["loss"], float), records["loss"])
+        np.testing.assert_array_equal(np.array(frame["train_s"]), records["train_s"])
+        assert list(frame["diverged"]) == [run_id == 4 for run_id in RUNS]
+
+
+def test_a_line_a_run(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", ("cifar10", "noise-3"))
+    path = tmp_path / "runs.csv"
+    export(Export(store=store.path, out=path))
+    with path.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    records = store.records(store.committed_ids())
+    assert [int(line["run_id"]) for line in lines] == list(RUNS)
+    for line, record in zip(lines, records, strict=True):
+        for name in ("init_seed", "order_seed", "aug_seed", "diverged"):
+            assert int(line[name]) == record[name]
+        assert float(line["cifar10_accuracy"]) == record["correct"][0] / 203
+        assert float(line["noise-3_accuracy"]) == record["correct"][1] / 57
+        assert float(line["train_s"]) == record["train_s"]
+        assert (float(line["loss"]) if line["loss"] else None) == (
+            None if math.isnan(record["loss"]) else record["loss"]
+        )
+    assert pd.read_csv(path)["init_seed"].astype(np.uint64).tolist() == records["init_seed"].tolist()
+    with pytest.raises(
+        DataError, match=r"line 2: value .* is not an integer"
+    ):  # accuracies are no predictions
+        import_runs(Import(predictions=path, labels=path, out=tmp_path / "back"))
+
+
+def test_seeds_that_are_not_known_are_not_exported(store: Store, tmp_path: Path) -> None:
+    export(Export(store=store.path, out=tmp_path / "a.npy"))
+    labels = store.path / "cifar10" / "labels.npy"
+    import_runs(Import(predictions=tmp_path / "a.npy", labels=labels, out=tmp_path / "imported"))
+    export(Export(store=tmp_path / "imported", out=tmp_path / "a.parquet"))
+    export(Export(store=tmp_path / "imported", out=tmp_path / "a.csv"))
+    assert not [name for name in pd.read_parquet(tmp_path / "a.parquet").columns if name.endswith("_seed")]
+    assert pd.read_csv(tmp_path / "a.csv")["init_seed"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"out": "a.txt"}, r"its name says no format. Let it end in .npy, .parquet, .csv, or give --format"),
+        ({"out": "a"}, "its name says no format"),
+        ({"out": "a.npy", "test_sets": ["mnist"]}, "has no test set 'mnist'; it has cifar10, noise-3"),
+        ({"out": "a.npy"}, "has the test sets cifar10, noise-3, and npy holds one: choose with --test-set"),
+        ({"out": "a.parquet"}, "and parquet holds one"),
+        ({"out": "a.csv", "column": "correct"}, "--column is for npy and parquet"),
+        ({"out": "there.npy", "test_sets": ["cifar10"]}, "there.npy is there already; nothing was written"),
+        ({"out": "link.npy", "test_sets": ["cifar10"]}, "link.npy is there already"),
+        ({"out": "folder", "format": "hf"}, "folder is there already"),
+        ({"out": "store/a.npy", "test_sets": ["cifar10"]}, "lies in the store"),
+    ],
+)
+def test_mistakes(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    make_store(tmp_path / "store", ("cifar10", "noise-3"))
+    (tmp_path / "there.npy").write_bytes(b"years")
+    (tmp_path / "link.npy").symlink_to("nowhere")
+    (tmp_path / "folder").mkdir()
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(UsageError, match=message):
+        export(Export(**({"store": tmp_path / "store"} | options | {"out": tmp_path / str(options["out"])})))  # type: ignore[arg-type]
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_store_without_classes_or_runs(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", ("cifar10",), with_classes=False)
+    with pytest.raises(UsageError, match="made without the column 'predicted'; it has correct"):
+        export(Export(store=store.path, out=tmp_path / "a.npy", column="predicted"))
+    assert export(Export(store=store.path, out=tmp_path / "a.npy")).columns == ("correct",)
+    assert np.load(tmp_path / "a.npy").dtype == np.bool_
+    identity, labels = store.manifest.identity, {"cifar10": store.labels("cifar10")}
+    StoreWriter.open(tmp_path / "empty", identity=identity, labels=labels, provenance={}, capacity=3).close()
+    with pytest.raises(UsageError, match="no committed run yet"):
+        export(Export(store=tmp_path / "empty", out=tmp_path / "b.npy"))
+
+
+@pytest.mark.parametrize("out", ["a.npy", "a.parquet", "hub"])
+def test_damage_is_named_and_leaves_nothing(
+    out: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(damage, "RECHECK_S", 0)
+    change_row(store.path, "cifar10/predicted.npy", 8)
+    form = "hf" if out == "hub" else None
+    with pytest.raises(StoreDamagedError, match=r"predicted\.npy: run 8"):
+        export(Export(store=store.path, out=tmp_path / out, format=form))
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+@pytest.mark.parametrize("out", ["a.npy", "a.csv", "a.parquet", "hub"])
+def test_a_full_disk_leaves_nothing(
+    out: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"writing failed: No space left on device"):
+        export(Export(store=store.path, out=tmp_path / out, format="hf" if out == "hub" else None))
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+@pytest.mark.parametrize("out", ["a.npy", "hub"])
+def test_who_is_faster_keeps_the_name(
+    out: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(blocks: list[np.ndarray], name: str) -> list[np.ndarray]:
+        (tmp_path / out).write_text("years")
+        return blocks
+
+    wanted = Export(store=store.path, out=tmp_path / out, format="hf" if out == "hub" else "npy")
+    with pytest.raises(UsageError, match="is there already"):
+        export(wanted, meanwhile)  # type: ignore[arg-type]
+    assert (tmp_path / out).read_text() == "years"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out, "store"])
+
+
+def test_the_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "a.npy"
+    assert cli.main(["export", str(store.path), "--out", str(path)]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (f"{path}: predicted of 7 runs on cifar10, 0.00 MB\n", "")
+    assert (
+        cli.main(["export", str(store.path), "--out", str(tmp_path / "hub"), "--format", "hf", "--json"]) == 0
+    )
+    document = json.loads(capsys.readouterr().out)
+    assert (document["format"], document["runs"], document["test_sets"]) == ("hf", 7, ["cifar10"])
+    assert [Path(file["path"]).name for file in document["files"]] == [
+        "README.md",
+        "labels.parquet",
+        "runs.parquet",
+    ]
+    assert cli.main(["export", str(store.path), "--out", str(path)]) == 2
+    assert "is there already; nothing was written" in capsys.readouterr().err
+
+
+def test_the_options_are_those_of_the_package() -> None:
+    assert tuple(FORMATS) == command.FORMATS
+    assert COLUMNS == command.COLUMNS

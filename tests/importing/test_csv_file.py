@@ -1,0 +1,135 @@
+"""CSV, wide and long: what is meant is clear or refused, by line."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from airbench_var.errors import DataError
+from airbench_var.importing import Import, import_runs
+from airbench_var.importing.formats import open_file
+from tests.importing.inputs import R, some_runs
+
+pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
+
+RUNS = some_runs()
+
+
+def read_all(path: Path) -> np.ndarray:
+    with open_file(path) as contents:
+        [rows] = contents.arrays.values()
+        return np.concatenate([rows.read(block) for block in rows.blocks])
+
+
+def test_wide_as_pandas_writes_it(tmp_path: Path) -> None:
+    """With its index, whose column has no name, without it, and with column names that count: 0, 1, 2, ..."""
+    wide = np.tile(RUNS.classes_RN, 2)  # more examples than there are classes
+    for name, frame, index in (
+        ("index", pd.DataFrame(wide), True),
+        ("counted", pd.DataFrame(wide), False),
+        ("named", pd.DataFrame(wide).rename(columns="example {}".format), False),
+        ("runs", pd.DataFrame(wide).rename_axis("run"), True),
+        ("some runs", pd.DataFrame(wide).set_index(np.arange(R) * 3 + 1).rename_axis("run_id"), True),
+    ):
+        frame.to_csv(tmp_path / f"{name}.csv", index=index)
+        np.testing.assert_array_equal(read_all(tmp_path / f"{name}.csv"), wide)
+
+
+@pytest.mark.parametrize("kind", ["classes", "correctness"])
+def test_wide_as_numpy_writes_it(kind: str, tmp_path: Path) -> None:
+    """Without names; booleans as 0 and 1 would be classes, so they are words."""
+    array = RUNS.of_kind(kind)
+    np.savetxt(tmp_path / "a.csv", array, delimiter=",", fmt="%d" if kind == "classes" else "%s")
+    read = read_all(tmp_path / "a.csv")
+    np.testing.assert_array_equal(read, array)
+    assert read.dtype == array.dtype
+
+
+def test_quotes_spaces_returns_and_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'\xef\xbb\xbf"run","a","b"\r\n"0", 1,"2"\r\n1,3 ,4\r\n\r\n')
+    assert read_all(tmp_path / "a.csv").tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("column", ["predicted", "correct"])
+def test_long_as_pandas_writes_it(column: str, tmp_path: Path) -> None:
+    array = RUNS.classes_RN if column == "predicted" else RUNS.right_RN
+    frame = pd.DataFrame(array).melt(var_name="example", value_name=column, ignore_index=False)
+    frame = frame.rename_axis("run").reset_index().sort_values(["run", "example"])
+    frame["more"] = 0.5
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    np.testing.assert_array_equal(read_all(tmp_path / "a.csv"), array)
+    frame[column] = frame[column].astype(int)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    read = read_all(tmp_path / "a.csv")
+    np.testing.assert_array_equal(read, array)
+    assert read.dtype == (np.int64 if column == "predicted" else np.bool_)
+
+
+LONG = "run,example,predicted\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n4\n", r"line 3: it has 1 cells, the first line names 2 columns"),
+        ("1,2,3\n4,5,6\n\n7,8,9,1\n", r"line 3: it is empty"),
+        ("1,2\n4,5\n7,8,9\n", r"line 3: run 2 has 3 int64 values, the run before it 2 int64"),
+        ("a,b\n1,2\n3,x\n", r"line 3: value 1, 'x', is not an integer"),
+        ("a,b\n1,2\n3,\n", r"line 3: value 1, '', is not an integer"),
+        ("a,b\n1,2\n3,0.5\n", r"line 3: value 1, '0.5', is not an integer"),
+        ("a,b\n1,2\n3,1_0\n", r"line 3: value 1, '1_0', is not an integer"),
+        ("a,b\n1,2\n3,99999999999999999999\n", r"line 3: .* is not an integer"),
+        ("a,b\ntrue,false\ntrue,1\n", r"line 3: value 1, '1', is neither true nor false"),
+        ("a,b\ntrue,false\n1,0\n", r"line 3: run 1 has 2 int64 values, the run before it 2 bool"),
+        ("a,b\n1;2\n", r"line 2: it has 1 cells"),
+        (
+            "0,1,2\n3,4,5\n",
+            r"line 1: 0, 1, 2, \.\.\. may be the names of the columns or what a run predicted",
+        ),
+        ("a,a\n1,2\n", r"columns of the same name: a, a"),
+        ("run,a,b\n0,1,2\n0,3,4\n", r"line 3: run 0 comes twice"),
+        ("run,a,b\n1,1,2\n0,3,4\n", r"line 3: run 0 comes after run 1"),
+        ("run,a,b\nx,1,2\n", r"line 2: it has no run id"),
+        ("a,b\n", "is empty"),
+        ("", "is empty"),
+        ("run,accuracy\n0,0.94\n", r"line 2: value 0, '0.94', is not an integer"),
+        ("run,example,accuracy\n0,0,1\n", r"columns run, example, and predicted or correct"),
+        ("example,predicted\n0,1\n", r"columns run, example, and predicted or correct"),
+        (LONG + "0,0,1\n0,1,2\n1,0,3\n", r"line 4: run 1 has 1 int64 values, the run before it 2"),
+        (LONG + "0,0,1\n0,2,2\n", r"line 3: example '2' where 1 should be"),
+        (LONG + "0,0,1\n0,0,2\n", r"line 3: example '0' where 1 should be"),
+        (LONG + "0,0,1\n1,0,2\n0,1,3\n", r"line 4: run 0 comes after run 1"),
+        (LONG + "0,0,1\n0,1\n", r"line 3: it has 2 cells"),
+        (LONG + "0,0,1\n0,1,dog\n", r"line 3: value 1, 'dog', is not an integer"),
+        ("run,example,correct\n0,0,1\n0,1,2\n", r"line 3: correct is neither 0 nor 1"),
+    ],
+)
+def test_bad_files_are_refused_by_line(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    np.save(tmp_path / "labels.npy", np.array([1, 2]))
+    with pytest.raises(DataError, match=message):
+        import_runs(
+            Import(predictions=tmp_path / "a.csv", labels=tmp_path / "labels.npy", out=tmp_path / "store")
+        )
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("text", ["3\n1\n2\n", "label\n3\n1\n2\n", "name,label\na,3\nb,1\nc,2\n"])
+def test_labels(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    assert read_all(tmp_path / "a.csv").tolist() == [3, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label\n3\ncat\n", "line 3: 'cat' is no integer"),
+        ("example,label\n0,3\n2,1\n", "line 3: example 1 should be here"),
+        ("example,label\n0,3\n1\n", "line 3: it has 1 cells, not 2"),
+    ],
+)
+def test_bad_labels(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_all(tmp_path / "a.csv")
