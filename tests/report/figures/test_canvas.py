@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airbench_var.studies.figures import draw_estimates, save_figure
-from airbench_var.studies.findings import Figure
+from airbench_var.report.figures.canvas import Figure, draw_estimates, save_figure
 from tests.studies.test_findings import estimate
 
 pytest.importorskip("matplotlib")

@@ -1,0 +1,41 @@
+"""How long runs took, one after the other."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.report.figures.accuracies import MOST_POINTS
+from airbench_var.report.figures.canvas import COLOURS
+from airbench_var.store.records import Records
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Workers that are told apart by colour; beyond, all are one colour.
+MOST_WORKERS = 4
+
+
+def draw_seconds(axis: "Axes", records: Records) -> None:
+    """Draw the seconds of training over the run id, of committed records (R,) that have them, by worker."""
+    timed = records[np.isfinite(records["train_s"])]
+    workers = np.unique(timed["worker"])
+    groups = [(f"worker {w}", timed[timed["worker"] == w]) for w in workers]
+    if not 1 < len(workers) <= MOST_WORKERS:
+        groups = [("", timed)]
+    for (label, some), colour in zip(groups, COLOURS, strict=False):
+        axis.scatter(
+            some["run_id"],
+            some["train_s"],
+            s=4,
+            color=colour,
+            linewidths=0,
+            alpha=0.6,
+            label=label,
+            rasterized=len(timed) > MOST_POINTS,
+        )
+    axis.set_xlabel("run id")
+    axis.set_ylabel("seconds of training")
+    axis.set_ylim(0, 1.25 * float(np.quantile(timed["train_s"], 0.995)))
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    if len(groups) > 1:
+        axis.legend(markerscale=2, ncols=len(groups))

@@ -1,0 +1,58 @@
+"""Votes of the runs against the labels: reliability of the ensemble, over all classes and class by class."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.analysis.calibration import BINS, Reliability
+from airbench_var.report.figures.canvas import COLOURS, ink
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+
+def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> None:
+    """Draw the share of a class among the examples that a share of the other runs calls it, by that share.
+
+    Bars: two standard errors for fresh examples and runs, where there are any.
+    """
+    axis.set_xlabel("share of votes")
+    axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
+    axis.set_box_aspect(1)
+    if found is None:
+        return
+    seen_B = found.weight_B > 0
+    middle_B = (np.arange(BINS) + 0.5) / BINS
+    share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
+    reach_B = None
+    if found.standard_error_B is not None:
+        reach_B = 2 * found.standard_error_B[seen_B] / found.weight_B[seen_B]
+    axis.errorbar(middle_B[seen_B], share_B, reach_B, fmt="o", color=colour, markersize=4, capsize=2)
+
+
+def draw_reliability_by_class(
+    canvas: "Canvas", found_K: Sequence[Reliability], names_K: Sequence[str], columns: int = 4
+) -> None:
+    """Draw the reliability of every class by itself; the larger a dot, the more examples are behind it."""
+    rows = math.ceil(len(found_K) / columns)
+    axes = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    middle_B = (np.arange(BINS) + 0.5) / BINS
+    for axis, found, name in zip(axes, found_K, names_K, strict=False):
+        seen_B = found.weight_B > 0
+        share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
+        axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
+        size_B = 4 + 40 * np.sqrt(found.weight_B[seen_B] / found.weight_B.max())
+        axis.scatter(middle_B[seen_B], share_B, s=size_B, color=COLOURS[0], alpha=0.8, linewidths=0)
+        axis.set_title(name, fontsize=8)
+        axis.set_xlim(-0.05, 1.05)
+        axis.set_ylim(-0.05, 1.05)
+        axis.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+        axis.set_yticks([0, 0.5, 1], ["0", "½", "1"])
+        axis.set_box_aspect(1)
+    for axis in axes[len(found_K) :]:
+        axis.set_visible(False)
+    canvas.supxlabel("share of votes", fontsize=9)
+    canvas.supylabel("share of that class", fontsize=9)
