@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from airbench_var.cli import benchmarking, comparing, importing, merging, stores, studying, train
+from airbench_var.cli import benchmarking, comparing, importing, merging, reporting, stores, studying, train
 from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
 
 
@@ -46,6 +46,7 @@ class Command(NamedTuple):
 COMMANDS: Mapping[str, Command] = {
     "analyze": Command(stores.analyze, stores.add_analyze),
     "compare": Command(comparing.compare, comparing.add_compare),
+    "report": Command(reporting.report, reporting.add_report),
     "plan": Command(comparing.plan, comparing.add_plan),
     "bench": Command(benchmarking.bench, benchmarking.add_bench),
     "import": Command(importing.import_, importing.add_import),
