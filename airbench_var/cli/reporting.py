@@ -109,10 +109,10 @@ def pictured(store: "Store", data_dir: Path | None) -> "Pictured":
     how = "Give the folder of these images with --data-dir"
     try:
         found = data.load(name, data_dir if name == "cifar10" else None, download=False, progress=False)
-    except DataError as error:
+    except DataError:
         if data_dir is not None:
             raise
-        return Pictured(absent=f"the images are left out, as they are not at hand. {how} ({error})")
+        return Pictured(absent=f"the images are left out, as they are not at hand. {how}")
     if found.test.fingerprint["images_sha256"] != images_sha256:
         other = f"{found.source} holds other test images than those that the runs were tested on"
         if data_dir is not None:

@@ -34,7 +34,7 @@ def draw_histogram(
     """Draw how many runs have which accuracy, in percent; every bar holds as many values as the next."""
     low, high = int(counts.k_R.min()), int(counts.k_R.max())
     inside = np.quantile(counts.k_R, (0.02, 0.98))
-    bars = min(60, max(8, counts.R // 8))
+    bars = max(8, round(2 * counts.R ** (1 / 3)))  # as Freedman and Diaconis (1981) for a normal law
     step = max(1, math.ceil((inside[1] - inside[0] + 1) / bars))  # whole numbers of examples: no comb
     edges = np.arange(low, high + step + 1, step) - 0.5
     axis.hist(

@@ -91,7 +91,10 @@ def inline_svg(figure: Figure, prefix: str, description: str) -> str:
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', inside))
     inside = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", inside)
     inside = re.sub(r'(href="#|url\(#)', lambda m: m[1] + prefix, inside)
-    inside = re.sub(r"\s*\n\s*", "\n", inside.replace(_INK, "currentColor"))
+    inside = inside.replace(_INK, "currentColor")
+    for colour in COLOURS:  # a page has its own shades for the dark
+        inside = inside.replace(colour.lower(), f"var(--c{colour[1:].lower()}, {colour.lower()})")
+    inside = re.sub(r"\s*\n\s*", "\n", inside)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view} '
         f'style="stroke-linejoin: round; stroke-linecap: butt" role="img" '

@@ -1,4 +1,4 @@
-"""How long runs took, one after the other."""
+"""How long runs took, one after the other, and how many an hour that makes."""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from airbench_var.store.records import Records
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+#: Neighbouring runs whose mean makes one point, at least; and points of a line, at most.
+FEWEST_TOGETHER, MOST_PLACES = 10, 200
 #: Workers that are told apart by colour; beyond, all are one colour.
 MOST_WORKERS = 4
 
@@ -39,3 +41,22 @@ def draw_seconds(axis: "Axes", records: Records) -> None:
     axis.xaxis.set_major_formatter("{x:,.0f}")
     if len(groups) > 1:
         axis.legend(markerscale=2, ncols=len(groups))
+
+
+def draw_pace(axis: "Axes", records: Records) -> None:
+    """Draw how many runs one worker makes in an hour of training, over the run id: of neighbours together."""
+    timed = records[np.isfinite(records["train_s"])]
+    together = max(FEWEST_TOGETHER, -(-len(timed) // MOST_PLACES))
+    starts = np.arange(0, len(timed), together)
+    sizes = np.diff([*starts, len(timed)])
+    seconds = np.add.reduceat(timed["train_s"], starts) / sizes
+    axis.step(
+        [*timed["run_id"][starts], timed["run_id"][-1] + 1],
+        [*(3600 / seconds), 3600 / seconds[-1]],
+        where="post",
+        color=COLOURS[0],
+    )
+    axis.set_xlabel("run id")
+    axis.set_ylabel("runs per hour of one worker")
+    axis.set_ylim(bottom=0)
+    axis.xaxis.set_major_formatter("{x:,.0f}")

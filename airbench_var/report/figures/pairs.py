@@ -39,7 +39,7 @@ def draw_gallery(
         axis = canvas.add_subplot(rows, columns, place + 1)
         first, second = (images[example] for example in pair.examples)
         gap = np.full((first.shape[0], 2, 3), 255, np.uint8)
-        axis.imshow(np.concatenate([first, gap, second], axis=1), interpolation="nearest")
+        axis.imshow(np.concatenate([first, gap, second], axis=1), interpolation="none")
         deviation = pair.both_right - pair.accuracies[0] * pair.accuracies[1]
         axis.set_title(f"{pair.classes[0]}, {pair.classes[1]}\n{100 * deviation:+.1f} %", fontsize=7)
         axis.set_xlabel(f"{pair.examples[0]}, {pair.examples[1]}", fontsize=6)

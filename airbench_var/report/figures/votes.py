@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airbench_var.analysis import Estimate
 from airbench_var.analysis.calibration import BINS, Reliability
-from airbench_var.report.figures.canvas import COLOURS, ink
+from airbench_var.report.figures.canvas import COLOURS, draw_estimates, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def draw_reliability_by_class(
         seen_B = found.weight_B > 0
         share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
         axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
-        size_B = 4 + 40 * np.sqrt(found.weight_B[seen_B] / found.weight_B.max())
+        size_B = 4 + 16 * np.sqrt(found.weight_B[seen_B] / found.weight_B.max())
         axis.scatter(middle_B[seen_B], share_B, s=size_B, color=COLOURS[0], alpha=0.8, linewidths=0)
         axis.set_title(name, fontsize=8)
         axis.set_xlim(-0.05, 1.05)
@@ -56,3 +57,27 @@ def draw_reliability_by_class(
         axis.set_visible(False)
     canvas.supxlabel("share of votes", fontsize=9)
     canvas.supylabel("share of that class", fontsize=9)
+
+
+def draw_class_accuracies(
+    axis: "Axes", names_K: Sequence[str], runs_K: Sequence[Estimate | None], votes_K: Sequence[float | None]
+) -> None:
+    """Draw for every class the mean accuracy of runs on it, with its interval, and that of their vote."""
+    there = [
+        (name, one, vote)
+        for name, one, vote in zip(names_K, runs_K, votes_K, strict=True)
+        if one is not None and vote is not None
+    ]
+    places = [-place for place in range(len(there))]
+    draw_estimates(
+        axis, places, [one for _, one, _ in there], colour=COLOURS[0], label="mean of the runs", across=True
+    )
+    votes = [100 * vote for *_, vote in there]
+    axis.scatter(votes, places, s=26, facecolors="none", edgecolors=COLOURS[1], label="their vote")
+    axis.set_yticks(places, [name for name, *_ in there])
+    axis.set_ylim(places[-1] - 0.6, 1.6)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="x", color=ink(), alpha=0.15, linewidth=0.6)
+    axis.set_xlabel("accuracy on the examples of a class, %")
+    axis.legend(loc="upper left", ncols=2, fontsize=8)

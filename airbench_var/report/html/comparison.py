@@ -15,6 +15,7 @@ from airbench_var.report.html.parts import Picture, details, pictures, slug, tab
 from airbench_var.report.html.parts import notes as notes_list
 from airbench_var.report.subject import Subject
 from airbench_var.stats import CorrectnessCounts
+from airbench_var.store.manifest import differences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -26,9 +27,17 @@ def comparison_section(a: Subject, b: Subject, found: Mapping[str, Comparison]) 
         "section",
         tag("h2", "A against B"),
         *(_one(a, b, comparison) for comparison in found.values()),
+        _differences_of(a, b),
         details("How the intervals are made", tag("p", LEGEND, class_="legend")),
         id="comparison",
     )
+
+
+def _differences_of(a: Subject, b: Subject) -> Html:
+    """Return what A and B are of, as far as it differs."""
+    of_a, of_b = (subject.store.manifest.identity for subject in (a, b))
+    lines = differences(of_a, of_b, "in A", "in B") or ["Nothing: they are of the same recipe and seeds."]
+    return details("What differs between A and B", tag("ul", *(tag("li", line) for line in lines)))
 
 
 def _one(a: Subject, b: Subject, comparison: Comparison) -> Html:

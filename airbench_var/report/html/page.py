@@ -29,7 +29,9 @@ def report_page(
     """
     assert len(subjects) == (1 if comparison is None else 2)
     css, script = (Html(_file(name)) for name in ("report.css", "report.js"))
-    title = " against ".join(made(subject.store) for subject in subjects)
+    title = " against ".join(dict.fromkeys(made(subject.store) for subject in subjects))
+    if len(subjects) == 2 and " against " not in title:
+        title = f"{title}: A against B"
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 #: Pairs in the gallery, and how many of them stand in a row.
-SHOWN, COLUMNS = 12, 4
+SHOWN, COLUMNS = 12, 3
 
 
 def pairs_section(subject: Subject, summary: TestSetSummary, here: str) -> Html:
@@ -69,7 +69,7 @@ def _pictures(subject: Subject, test_set: str, found: PairFindings) -> list[Pict
                 caption="The least likely pairs: classes of their labels, how much more often both are right "
                 "than if they were independent, and their places in the test set.",
                 draw=partial(_gallery, subject, test_set, found),
-                inches=(4.8, 0.95 * -(-min(SHOWN, len(found.deviating)) // COLUMNS)),
+                inches=(4.8, 1.2 * -(-min(SHOWN, len(found.deviating)) // COLUMNS)),
             ),
             absent=absent,
         ),

@@ -38,7 +38,8 @@ function standalone(svg) {
   copy.setAttribute("height", `${height}pt`);
   copy.style.color = "#000000"; // what the page gave
   copy.style.background = "#ffffff";
-  return `<?xml version="1.0" encoding="utf-8"?>\n${new XMLSerializer().serializeToString(copy)}\n`;
+  const text = new XMLSerializer().serializeToString(copy).replace(/var\(--\w+, (#[0-9a-f]{6})\)/g, "$1");
+  return `<?xml version="1.0" encoding="utf-8"?>\n${text}\n`;
 }
 
 if (remembered()) root.dataset.theme = remembered();

@@ -19,8 +19,12 @@ from airbench_var.report.figures.accuracies import (
 )
 from airbench_var.report.figures.canvas import COLOURS, Figure
 from airbench_var.report.figures.spread import draw_stds, draw_tasks
-from airbench_var.report.figures.votes import draw_reliability, draw_reliability_by_class
-from airbench_var.report.html.elements import Html, join, tag
+from airbench_var.report.figures.votes import (
+    draw_class_accuracies,
+    draw_reliability,
+    draw_reliability_by_class,
+)
+from airbench_var.report.html.elements import Html, tag
 from airbench_var.report.html.pairs import pairs_section
 from airbench_var.report.html.parts import Picture, details, notes, pictures, slug, table
 from airbench_var.report.paragraph import p_text
@@ -29,7 +33,7 @@ from airbench_var.report.readings import Question, count_text, readings
 from airbench_var.report.subject import Subject
 from airbench_var.report.table import ROWS
 from airbench_var.report.table import notes as notes_of
-from airbench_var.stats import CampaignState, CorrectnessCounts, PredictionCounts
+from airbench_var.stats import CorrectnessCounts, PredictionCounts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +59,11 @@ def test_set_section(subject: Subject, summary: TestSetSummary, prefix: str) -> 
     """Return the section of one test set; ids begin with `prefix`."""
     state, here = subject.statistics.states[summary.name], f"{prefix}-{slug(summary.name)}"
     answers = readings(summary)
+    [names] = [one.classes for one in subject.store.manifest.test_sets if one.name == summary.name]
+    shown = [
+        *_pictures(summary, state.correct, answers),
+        *_class_pictures(summary, state.predicted, names, answers),
+    ]
     return tag(
         "section",
         tag("h3", f"Test set {summary.name}"),
@@ -62,8 +71,8 @@ def test_set_section(subject: Subject, summary: TestSetSummary, prefix: str) -> 
         _estimates(summary, list(ROWS)),
         tag("p", answers["spread"], class_="lead"),
         notes(notes_of(summary)),
-        pictures(_pictures(summary, state, answers), here),
-        _classes(subject, summary, state, here),
+        pictures(shown, here),
+        _class_table(state.predicted, names, _level(summary)),
         pairs_section(subject, summary, here),
         details("All estimates and tests, with method and n", *_everything(summary)),
         id=here,
@@ -88,13 +97,17 @@ def _tiles(summary: TestSetSummary) -> Html:
 
 def _estimates(summary: TestSetSummary, rows: Sequence[tuple[str, str]]) -> Html:
     """Return the table that the terminal shows, with n and method."""
-    level = summary.estimates["mean_accuracy"].level
+    level = _level(summary)
     shown = []
     for label, name in rows:
         one = summary.estimates[name]
         shown.append((label, value_text(one), interval_text(one), _size(one), _method(one)))
     headings = ("", "estimate", f"{100 * level:g} % interval", "n", "method")
     return table(f"Accuracy and its spread over {count_text(summary.runs, 'run')}", headings, shown)
+
+
+def _level(summary: TestSetSummary) -> float:
+    return summary.estimates["mean_accuracy"].level
 
 
 def _size(one: Estimate) -> str:
@@ -108,10 +121,9 @@ def _method(one: Estimate) -> str:
 
 
 def _pictures(
-    summary: TestSetSummary, state: CampaignState, answers: dict[Question, str]
+    summary: TestSetSummary, counts: CorrectnessCounts, answers: dict[Question, str]
 ) -> Iterator[Picture]:
     """Yield the figures of accuracies, in the order in which they answer questions."""
-    counts = state.correct
     few = too_few("run", counts.R, FEWEST_RUNS)
     still = "every run has the same accuracy" if not few and not np.ptp(counts.k_R) else ""
     yield Picture(
@@ -179,44 +191,53 @@ def _why_no_tasks(summary: TestSetSummary) -> str:
     return few or f"it takes 3 to 12 classes, there are {summary.classes}"
 
 
-def _classes(subject: Subject, summary: TestSetSummary, state: CampaignState, here: str) -> Html:
-    """Return what there is to say class by class: reliability of the votes, accuracies."""
-    counts = state.predicted
-    [names] = [one.classes for one in subject.store.manifest.test_sets if one.name == summary.name]
+def _class_pictures(
+    summary: TestSetSummary,
+    counts: PredictionCounts | None,
+    names: Sequence[str],
+    answers: dict[Question, str],
+) -> Iterator[Picture]:
+    """Yield what there is to see class by class: reliability of the votes, accuracies."""
     absent = _NO_CLASSES if counts is None else too_few("run", summary.runs, 2)
     many = "" if len(names) <= MOST_CLASSES else f"{len(names)} classes are too many for small figures"
-    found = [
-        Picture(
-            title="Is the ensemble calibrated?",
-            figure=_figure(
-                "reliability",
-                "Of the examples that a share of the other runs calls a class, what share is of that class; "
-                "on the line if calibrated. Bars: two standard errors for fresh examples and runs.",
-                partial(_reliability, summary),
-                (4.4, 3.8),
-            ),
-            absent=absent,
-            says=readings(summary).get("calibration", ""),
+    yield Picture(
+        title="Is the ensemble calibrated?",
+        figure=_figure(
+            "reliability",
+            "Of the examples that a share of the other runs calls a class, what share is of that class; "
+            "on the line if calibrated. Bars: two standard errors for fresh examples and runs.",
+            partial(_reliability, summary),
+            (4.4, 3.8),
         ),
-        Picture(
-            title="And class by class?",
-            figure=_figure(
-                "reliability-by-class",
-                "The same for every class by itself. The larger a dot, the more examples are behind it.",
-                partial(_by_class, counts, names),
-                (4.8, 4.3),
-            ),
-            absent=absent or many,
+        absent=absent,
+        says=answers.get("calibration", ""),
+    )
+    yield Picture(
+        title="And class by class?",
+        figure=_figure(
+            "reliability-by-class",
+            "The same for every class by itself. The larger a dot, the more examples are behind it.",
+            partial(_by_class, counts, names),
+            (4.8, 4.3),
         ),
-    ]
-    shown = [tag("h4", "By class", class_="group"), pictures(found, here)]
-    if counts is not None and counts.R:
-        level = summary.estimates["mean_accuracy"].level
-        shown.append(_class_table(counts, names, level))
-    return join(shown)
+        absent=absent or many,
+    )
+    yield Picture(
+        title="Which classes are hard?",
+        figure=_figure(
+            "classes",
+            "Mean accuracy of runs on the examples of each class, with its interval for these examples, and "
+            "the accuracy of the plurality vote of all runs.",
+            partial(_class_accuracies, counts, names, _level(summary)),
+            (4.8, 1.2 + 0.24 * len(names)),
+        ),
+        absent=absent or many,
+    )
 
 
-def _class_table(counts: PredictionCounts, names: Sequence[str], level: float) -> Html:
+def _class_table(counts: PredictionCounts | None, names: Sequence[str], level: float) -> Html | None:
+    if counts is None or not counts.R:
+        return None
     votes, rows = by_class.votes_right(counts), []
     for name, one, vote in zip(names, by_class.accuracies(counts, level), votes, strict=True):
         if one is None or vote is None:
@@ -230,7 +251,7 @@ def _class_table(counts: PredictionCounts, names: Sequence[str], level: float) -
 
 def _everything(summary: TestSetSummary) -> Iterator[Html]:
     """Yield every estimate and every test."""
-    level = summary.estimates["mean_accuracy"].level
+    level = _level(summary)
     rows = []
     for name, one in summary.estimates.items():
         value = "none" if one.value is None else f"{one.value:.6g}"
@@ -306,3 +327,12 @@ def _reliability(summary: TestSetSummary, canvas: "Canvas") -> None:
 def _by_class(counts: PredictionCounts | None, names: Sequence[str], canvas: "Canvas") -> None:
     assert counts is not None, "there is no picture without them"
     draw_reliability_by_class(canvas, reliability_by_class(counts), names)
+
+
+def _class_accuracies(
+    counts: PredictionCounts | None, names: Sequence[str], level: float, canvas: "Canvas"
+) -> None:
+    assert counts is not None, "there is no picture without them"
+    draw_class_accuracies(
+        canvas.subplots(), names, by_class.accuracies(counts, level), by_class.votes_right(counts)
+    )
