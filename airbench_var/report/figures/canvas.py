@@ -1,14 +1,14 @@
 """Pictures by matplotlib, as files and for pages: the one module that imports it."""
 
 import io
-import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import quoteattr
+from xml.etree import ElementTree
 
 from airbench_var.analysis import Estimate
 from airbench_var.errors import DeviceError
@@ -41,6 +41,10 @@ _PAGE_STYLE: Mapping[str, Any] = {
     "axes.facecolor": "none",
     "font.sans-serif": ["DejaVu Sans"],
 }
+#: Colours of pictures as a page has them: it may have other shades of them in the dark.
+_SHADES = {_INK: "currentColor"} | {c.lower(): f"var(--c{c[1:].lower()}, {c.lower()})" for c in COLOURS}
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_LONGEST_NAME = 14
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -60,6 +64,11 @@ def require_matplotlib(who: str) -> None:
         raise DeviceError(
             f"{who} draw with matplotlib, which is not installed. pip install 'airbench_var[report]'."
         )
+
+
+def short(name: str) -> str:
+    """Return a name with room for it in a picture; longer ones are cut."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def ink() -> str:
@@ -82,24 +91,47 @@ def inline_svg(figure: Figure, prefix: str, description: str) -> str:
     Equal numbers give equal bytes. `description` is for those who do not see it.
     """
     file = io.StringIO()
-    with _drawn(figure, _PAGE_STYLE) as canvas:
-        canvas.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)
-    _, _, svg = file.getvalue().partition("<svg")
-    root, _, inside = svg.partition(">")
-    [view] = re.findall(r'viewBox="[^"]*"', root)
-    inside = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<defs>\s*</defs>", "", inside, flags=re.S)
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', inside))
-    inside = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", inside)
-    inside = re.sub(r'(href="#|url\(#)', lambda m: m[1] + prefix, inside)
-    inside = inside.replace(_INK, "currentColor")
-    for colour in COLOURS:  # a page has its own shades for the dark
-        inside = inside.replace(colour.lower(), f"var(--c{colour[1:].lower()}, {colour.lower()})")
-    inside = re.sub(r"\s*\n\s*", "\n", inside)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view} '
-        f'style="stroke-linejoin: round; stroke-linecap: butt" role="img" '
-        f"aria-label={quoteattr(description)}>{inside.strip()}"
-    )
+    with warnings.catch_warnings():
+        # Words stay words: they are drawn by the browser, with fonts that have the sign.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        with _drawn(figure, _PAGE_STYLE) as canvas:
+            canvas.savefig(file, format="svg", metadata=_NO_METADATA, transparent=True)
+    root = ElementTree.fromstring(file.getvalue())
+    _make_inline(root, prefix)
+    # Left to the page; what it says of lines goes to the root, from which it is inherited.
+    root.attrib = {
+        "viewBox": root.attrib["viewBox"],
+        "style": "stroke-linejoin: round; stroke-linecap: butt",
+        "role": "img",
+        "aria-label": description,
+    }
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _make_inline(root: ElementTree.Element, prefix: str) -> None:
+    """Give every element the page's ink and shades, and ids that no other picture has; drop the rest."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in (f"{{{_SVG}}}style", f"{{{_SVG}}}metadata"):
+                parent.remove(child)
+        parent.text, parent.tail = ((text and text.strip()) or None for text in (parent.text, parent.tail))
+    links = (one.attrib.get(f"{{{_XLINK}}}href", "") for one in root.iter())
+    clips = (one.attrib.get("clip-path", "") for one in root.iter())
+    used = {link[1:] for link in links} | {clip[len("url(#") : -1] for clip in clips}
+    for one in root.iter():
+        name = one.attrib.pop("id", "")
+        if name in used:
+            one.attrib["id"] = prefix + name
+        if one.attrib.get(f"{{{_XLINK}}}href", "").startswith("#"):
+            one.attrib[f"{{{_XLINK}}}href"] = f"#{prefix}{one.attrib[f'{{{_XLINK}}}href'][1:]}"
+        if clip := one.attrib.get("clip-path"):
+            one.attrib["clip-path"] = f"url(#{prefix}{clip[len('url(#') : -1]})"
+        if style := one.attrib.get("style"):
+            for colour, shade in _SHADES.items():
+                style = style.replace(colour, shade)
+            one.attrib["style"] = style
 
 
 @contextmanager

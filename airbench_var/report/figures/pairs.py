@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.analysis.pairs import DeviatingPair, PairFindings
-from airbench_var.report.figures.canvas import COLOURS, ink
+from airbench_var.report.figures.canvas import COLOURS, ink, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,9 @@ def draw_gallery(
         gap = np.full((first.shape[0], 2, 3), 255, np.uint8)
         axis.imshow(np.concatenate([first, gap, second], axis=1), interpolation="none")
         deviation = pair.both_right - pair.accuracies[0] * pair.accuracies[1]
-        axis.set_title(f"{pair.classes[0]}, {pair.classes[1]}\n{100 * deviation:+.1f} %", fontsize=7)
+        axis.set_title(
+            f"{short(pair.classes[0])}, {short(pair.classes[1])}\n{100 * deviation:+.1f} %", fontsize=7
+        )
         axis.set_xlabel(f"{pair.examples[0]}, {pair.examples[1]}", fontsize=6)
         axis.set_xticks([])
         axis.set_yticks([])

@@ -8,7 +8,7 @@ import numpy as np
 
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.calibration import BINS, Reliability
-from airbench_var.report.figures.canvas import COLOURS, draw_estimates, ink
+from airbench_var.report.figures.canvas import COLOURS, draw_estimates, ink, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,7 @@ def draw_reliability_by_class(
         axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
         size_B = 4 + 16 * np.sqrt(found.weight_B[seen_B] / found.weight_B.max())
         axis.scatter(middle_B[seen_B], share_B, s=size_B, color=COLOURS[0], alpha=0.8, linewidths=0)
-        axis.set_title(name, fontsize=8)
+        axis.set_title(short(name), fontsize=8)
         axis.set_xlim(-0.05, 1.05)
         axis.set_ylim(-0.05, 1.05)
         axis.set_xticks([0, 0.5, 1], ["0", "½", "1"])
@@ -74,7 +74,7 @@ def draw_class_accuracies(
     )
     votes = [100 * vote for *_, vote in there]
     axis.scatter(votes, places, s=26, facecolors="none", edgecolors=COLOURS[1], label="their vote")
-    axis.set_yticks(places, [name for name, *_ in there])
+    axis.set_yticks(places, [short(name) for name, *_ in there])
     axis.set_ylim(places[-1] - 0.6, 1.6)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
