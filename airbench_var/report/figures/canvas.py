@@ -122,7 +122,7 @@ def _make_inline(root: ElementTree.Element, prefix: str) -> None:
     used = {link[1:] for link in links} | {clip[len("url(#") : -1] for clip in clips}
     for one in root.iter():
         name = one.attrib.pop("id", "")
-        if name in used:
+        if name and name in used:
             one.attrib["id"] = prefix + name
         if one.attrib.get(f"{{{_XLINK}}}href", "").startswith("#"):
             one.attrib[f"{{{_XLINK}}}href"] = f"#{prefix}{one.attrib[f'{{{_XLINK}}}href'][1:]}"

@@ -11,7 +11,7 @@ from airbench_var.store.records import Records
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Neighbouring runs whose mean makes one point, at least; and points of a line, at most.
+#: Neighbouring runs whose mean makes one step, at least; and steps of a line, at most.
 FEWEST_TOGETHER, MOST_PLACES = 10, 200
 #: Workers that are told apart by colour; beyond, all are one colour.
 MOST_WORKERS = 4
@@ -28,7 +28,7 @@ def draw_seconds(axis: "Axes", records: Records) -> None:
         axis.scatter(
             some["run_id"],
             some["train_s"],
-            s=4,
+            s=4 if len(timed) > 50 else 14,
             color=colour,
             linewidths=0,
             alpha=0.6,
@@ -38,9 +38,9 @@ def draw_seconds(axis: "Axes", records: Records) -> None:
     axis.set_xlabel("run id")
     axis.set_ylabel("seconds of training")
     axis.set_ylim(0, 1.25 * float(np.quantile(timed["train_s"], 0.995)))
-    axis.xaxis.set_major_formatter("{x:,.0f}")
+    _number_runs(axis)
     if len(groups) > 1:
-        axis.legend(markerscale=2, ncols=len(groups))
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), markerscale=2, ncols=4, borderaxespad=0)
 
 
 def draw_pace(axis: "Axes", records: Records) -> None:
@@ -59,4 +59,9 @@ def draw_pace(axis: "Axes", records: Records) -> None:
     axis.set_xlabel("run id")
     axis.set_ylabel("runs per hour of one worker")
     axis.set_ylim(bottom=0)
+    _number_runs(axis)
+
+
+def _number_runs(axis: "Axes") -> None:
+    axis.locator_params(axis="x", integer=True, nbins=6, min_n_ticks=1)
     axis.xaxis.set_major_formatter("{x:,.0f}")

@@ -90,7 +90,7 @@ def _accuracies(a: CorrectnessCounts, b: CorrectnessCounts, canvas: "Canvas") ->
         axis.axvline(100 * counts.S1 / (counts.R * counts.n), color=colour, linewidth=1.3)
     keep_the_middle(axis, 100 * np.concatenate([a.k_R, b.k_R]) / a.n)
     axis.set_xlabel("test-set accuracy, % (line: mean)")
-    axis.legend()
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8, borderaxespad=0)
 
 
 def _differences(comparison: Comparison, canvas: "Canvas") -> None:

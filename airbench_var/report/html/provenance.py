@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airbench_var.analysis.estimate import too_few
 from airbench_var.report.figures.canvas import Figure
-from airbench_var.report.figures.pace import draw_pace, draw_seconds
+from airbench_var.report.figures.pace import FEWEST_TOGETHER, draw_pace, draw_seconds
 from airbench_var.report.html.elements import Html, tag
 from airbench_var.report.html.parts import Picture, details, pictures, table
 from airbench_var.report.store import lines
@@ -53,7 +54,7 @@ def throughput(subject: Subject, prefix: str) -> Html:
             draw=partial(_pace, timed),
             inches=(4.8, 3.0),
         ),
-        absent=absent,
+        absent=absent or too_few("run", len(timed), FEWEST_TOGETHER),
     )
     headings = ("began", "ended", "runs", "runs per hour", "workers", "device")
     rows = [_row(session) for session in subject.sessions]

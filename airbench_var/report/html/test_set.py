@@ -36,7 +36,6 @@ from airbench_var.report.table import notes as notes_of
 from airbench_var.stats import CorrectnessCounts, PredictionCounts
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 #: Fewer runs make no histogram.
@@ -293,10 +292,9 @@ def _accuracies(counts: CorrectnessCounts, canvas: "Canvas") -> None:
     axis = canvas.subplots()
     draw_histogram(axis, counts, COLOURS[0], density=True, alpha=0.55, label="runs")
     draw_laws(axis, counts)
-    _say_left_out(axis, keep_the_middle(axis, 100 * counts.k_R / counts.n))
-    axis.set_xlabel("test-set accuracy, %")
-    axis.margins(y=0.18)
-    axis.legend(loc="upper left", fontsize=8)
+    left_out = keep_the_middle(axis, 100 * counts.k_R / counts.n)
+    axis.set_xlabel(f"test-set accuracy, %{_beyond(left_out)}")
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8, borderaxespad=0)
 
 
 def _halves(counts: CorrectnessCounts, canvas: "Canvas") -> None:
@@ -304,13 +302,13 @@ def _halves(counts: CorrectnessCounts, canvas: "Canvas") -> None:
     draw_halves(axis, counts, COLOURS[0])
     even_R, odd_R = halves(counts)
     left_out = max(keep_the_middle(axis, even_R), keep_the_middle(axis, odd_R, "y"))
-    _say_left_out(axis, left_out)
+    axis.set_xlabel(f"even examples, %{_beyond(left_out)}")
     axis.set_ylabel("odd examples, %")
 
 
-def _say_left_out(axis: "Axes", runs: int) -> None:
-    if runs:
-        axis.set_title(f"{count_text(runs, 'run')} far off: beyond the axis")
+def _beyond(runs: int) -> str:
+    """Return that so many runs lie beyond the axis, if any do."""
+    return f" ({count_text(runs, 'run')} far off, beyond the axis)" if runs else ""
 
 
 def _tasks(summary: TestSetSummary, canvas: "Canvas") -> None:
