@@ -12,7 +12,9 @@ import pytest
 
 from airbench_var import cli
 from airbench_var.analysis import analyze, analyze_pairs
+from airbench_var.cli import reporting
 from airbench_var.report.document import document
+from airbench_var.report.subject import Pictured
 from airbench_var.store import Store
 from tests.end_to_end.browser import EXECUTABLE, Browser, chromium
 from tests.report.stores import correct_RN, make_store
@@ -34,8 +36,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     a = make_store(folder / "a", {"t": correct_RN(40)}, diverged=[3])
     b = make_store(folder / "b", {"t": correct_RN(30, seed=1)}, predicted=False)
     one, two = folder / "one.html", folder / "two.html"
-    assert cli.main(["report", str(a), "--html", str(one)]) == 0
+    images = Pictured(images={"t": np.full((300, 32, 32, 3), 99, np.uint8)})
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # images of a page are data:, which its policy must let through
+        patch.setattr(reporting, "pictured", lambda *_: images)
+        assert cli.main(["report", str(a), "--html", str(one)]) == 0
     assert cli.main(["report", str(a), "--compare", str(b), "--html", str(two)]) == 0
+    assert "data:image/png" in one.read_text()
     return {"store": a, "one": one, "two": two}
 
 

@@ -140,8 +140,8 @@ def _pictures(
         title="Spread, and what predicts it",
         figure=_figure(
             "spread",
-            "Standard deviations over runs with their intervals. Blue: observed on this test set. Red: what "
-            "three laws predict. Green: what remains on unlimited fresh examples.",
+            "Standard deviations over runs with their intervals. Blue: observed on this test set. Orange: "
+            "what three laws predict. Green: what remains on unlimited fresh examples.",
             partial(_on_one_axis, partial(draw_stds, rows=STDS, estimates=summary.estimates)),
         ),
         absent=too_few("run", counts.R, 2),
