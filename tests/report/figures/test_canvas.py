@@ -17,7 +17,7 @@ from airbench_var.report.figures.canvas import (
     require_matplotlib,
     save_figure,
 )
-from tests.studies.test_findings import estimate
+from tests.analysis.made_estimates import estimate
 
 pytest.importorskip("matplotlib")
 
