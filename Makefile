@@ -48,6 +48,9 @@ clean:
 	@command -v g++ >/dev/null && pkg-config --exists opencv4 libturbojpeg || { \
 	  echo "Installing the system packages that FFCV is built with: $(FFCV_PACKAGES)"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(FFCV_PACKAGES) >/dev/null; }
+	@command -v chromium >/dev/null || { \
+	  echo "Installing Chromium, in which the tests open the HTML report"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium >/dev/null; }
 	$(BIN)/pip install --quiet --editable ".[dev,ffcv,ray,report,parquet,tensorboard,wandb,mlflow]"
 	@touch $@
 

@@ -57,16 +57,29 @@ def reliability(counts: PredictionCounts, chunks: Sequence[PredictionCounts]) ->
     if counts.R < 2:
         return None
     n, R = len(counts.labels_N), counts.R
-    all_V, _ = _histograms(counts)
-    V = np.arange(R + 1)
-    weight_B = np.zeros(BINS)
-    np.add.at(weight_B, _bin(V - 1, R)[1:], (all_V * V)[1:])
-    np.add.at(weight_B, _bin(V, R)[:-1], (all_V * (R - V))[:-1])
+    weight_B = _weights(_histograms(counts)[0], R) / (n * R)
     errors_B = None
     if not (why_not(counts, chunks, needs=2) or too_few("example", n, LEAST_EXAMPLES)):
         of_examples_B = np.std(_contributions(counts), axis=0, ddof=1) / np.sqrt(n)
         errors_B = np.hypot(of_examples_B, chunk_standard_error(counts, chunks, calibration_gaps))
-    return Reliability(gap_B=calibration_gaps(counts), weight_B=weight_B / (n * R), standard_error_B=errors_B)
+    return Reliability(gap_B=calibration_gaps(counts), weight_B=weight_B, standard_error_B=errors_B)
+
+
+def reliability_by_class(counts: PredictionCounts) -> tuple[Reliability, ...]:
+    """Return the reliability of every class by itself, (K,), without standard errors; needs R >= 2.
+
+    Their gaps and weights sum to those of `reliability`. Source: paper, Definition 2, which is class-wise.
+    """
+    n, R = len(counts.labels_N), counts.R
+    found = []
+    for k in range(counts.K):
+        all_V, label_V = (
+            np.bincount(votes, minlength=R + 1)
+            for votes in (counts.votes_NK[:, k], counts.votes_NK[counts.labels_N == k, k])
+        )
+        gap_B, weight_B = _gaps(all_V, label_V, R) / (n * R), _weights(all_V, R) / (n * R)
+        found.append(Reliability(gap_B=gap_B, weight_B=weight_B, standard_error_B=None))
+    return tuple(found)
 
 
 def calibration_error(
@@ -164,6 +177,15 @@ def _gaps(all_V: Int64, label_V: Int64, R: int) -> Int64:
     np.add.at(gap_B, _bin(V - 1, R)[1:], (V * (label_V - all_V))[1:])  # the run left out has called it c
     np.add.at(gap_B, _bin(V, R)[:-1], ((R - V) * label_V)[:-1])  # it has not
     return gap_B
+
+
+def _weights(all_V: Int64, R: int) -> Float64:
+    """Return n R times the weight of each bin, by how many pairs of example and class have V votes."""
+    V = np.arange(R + 1)
+    weight_B = np.zeros(BINS)
+    np.add.at(weight_B, _bin(V - 1, R)[1:], (all_V * V)[1:])
+    np.add.at(weight_B, _bin(V, R)[:-1], (all_V * (R - V))[:-1])
+    return weight_B
 
 
 def _bin(others: Int64, R: int) -> Int64:

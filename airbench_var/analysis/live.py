@@ -239,9 +239,17 @@ def compare(
     what was committed.
     """
     first, second = (store if isinstance(store, Store) else Store.open(store) for store in (a, b))
-    refuse_same_store(first, second)
-    refuse_other_images(first, second)
-    a_runs, b_runs = LiveStatistics.of_store(first), LiveStatistics.of_store(second)
+    refuse_to_compare(first, second)
+    return compare_counted(
+        (first, second), (LiveStatistics.of_store(first), LiveStatistics.of_store(second)), level
+    )
+
+
+def compare_counted(
+    stores: tuple[Store, Store], runs: tuple[LiveStatistics, LiveStatistics], level: float = LEVEL
+) -> dict[str, Comparison]:
+    """Return the same as `compare` for stores whose rows are counted already, and that may be compared."""
+    (first, second), (a_runs, b_runs) = stores, runs
     counts_a, counts_b, diverged = a_runs.counts, b_runs.counts, (a_runs.diverged, b_runs.diverged)
     shared = [name for name in counts_a if name in counts_b]
     if not shared:
@@ -252,6 +260,12 @@ def compare(
     stopped = tuple(_stopped_by_looking(first, second))
     compared = (compare_counts(name, counts_a[name], counts_b[name], level, diverged) for name in shared)
     return {one.test_set: replace(one, warnings=one.warnings + stopped) for one in compared}
+
+
+def refuse_to_compare(a: Store, b: Store) -> None:
+    """Raise StoreRefusedError for one store in the place of two, and for other images; no row is read."""
+    refuse_same_store(a, b)
+    refuse_other_images(a, b)
 
 
 def refuse_same_store(a: Store, b: Store) -> None:

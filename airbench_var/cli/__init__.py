@@ -13,6 +13,7 @@ from airbench_var.cli import (
     exporting,
     importing,
     merging,
+    reporting,
     stores,
     studying,
     tracking,
@@ -58,6 +59,7 @@ class Command(NamedTuple):
 COMMANDS: Mapping[str, Command] = {
     "analyze": Command(stores.analyze, stores.add_analyze),
     "compare": Command(comparing.compare, comparing.add_compare),
+    "report": Command(reporting.report, reporting.add_report),
     "plan": Command(comparing.plan, comparing.add_plan),
     "bench": Command(benchmarking.bench, benchmarking.add_bench),
     "import": Command(importing.import_, importing.add_import),

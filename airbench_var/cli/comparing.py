@@ -98,12 +98,12 @@ def compare(options: argparse.Namespace) -> int:
         raise UsageError(f"{', '.join(unused)}: two stores are compared as they are. Leave it out.")
     from airbench_var.analysis import compare
     from airbench_var.report.comparison import print_comparison
+    from airbench_var.report.document import compared
 
     found = compare(options.store_a, options.store_b)
     with reader_may_leave():
         if options.json:
-            head = {"a": str(options.store_a), "b": str(options.store_b)}
-            print_json(head | {"test_sets": {name: one.to_json() for name, one in found.items()}})
+            print_json(compared(options.store_a, options.store_b, found))
         else:
             print(f"A: {options.store_a}\nB: {options.store_b}")
             print_comparison(found)

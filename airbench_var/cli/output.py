@@ -35,35 +35,17 @@ def print_analysis_of(
     store: "Store", analysis: "Analysis", *, as_json: bool, pairs: "Mapping[str, PairAnalysis] | None" = None
 ) -> None:
     """Print the estimates with what they are of, and what pairs of examples say, by test set."""
-    identity, created_by = store.manifest.identity, store.manifest.provenance
-    imported = identity.get("imported")  # of runs that we did not train
-    own = identity.get("function")  # somebody else's, that made them
-    unknown = None if imported or own else "unknown"
-    name, data, device = (created_by.get(key, unknown) for key in ("recipe_name", "data_title", "device"))
+    from airbench_var.report.document import document, made
+
     with reader_may_leave():
         if as_json:
-            head = {
-                "store": str(store.path),
-                "recipe": name,
-                "recipe_sha256": identity.get("recipe_sha256"),
-                "data": data,
-                "seed": identity.get("seed"),
-                "vary": identity.get("vary"),
-                "imported": imported,
-                "function": own,
-                "created_by": created_by,  # of the session that made the store; events.jsonl has the others
-            }
-            document = head | analysis.to_json()
-            for test_set, found in (pairs or {}).items():
-                document["test_sets"][test_set]["pairs"] = found.to_json()
-            print_json(document)
+            print_json(document(store, analysis, pairs))
         else:
             from airbench_var.report.table import print_analysis
 
-            made = f"{own['name'] if own else f'{name} on {data}'}, made on {device}"
-            if imported:
-                made = f"imported from {created_by.get('imported_from', 'unknown')}"
-            print(f"{made}, store {store.path}")
+            device = store.manifest.provenance.get("device", "unknown")
+            where = "" if store.manifest.identity.get("imported") else f", made on {device}"
+            print(f"{made(store)}{where}, store {store.path}")
             print_analysis(analysis)
             if pairs:
                 from airbench_var.report.pairs import print_pairs

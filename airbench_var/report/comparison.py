@@ -12,7 +12,14 @@ from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import interval_text, percent, value_text
 from airbench_var.report.readings import count_text
 
-_LEGEND = (
+#: Row label, name of the estimate.
+ROWS = (
+    ("Difference on this test set", "difference_on_this_test_set"),
+    ("Difference on its distribution", "difference_on_the_distribution"),
+    ("A run of A beats one of B", "probability_a_beats_b"),
+)
+
+LEGEND = (
     "This test set: what infinitely many runs would show on these examples (Welch's t over runs). The "
     "distribution: what they would show on fresh examples (runs and examples both vary, paired by example). "
     "Beats: one run of A against one run of B, ties count half. They assume independent runs, and for the "
@@ -28,7 +35,7 @@ def print_comparison(comparisons: Mapping[str, Comparison], console: Console | N
         print_paragraph(console, reading(comparison))
         for note in notes(comparison):
             print_paragraph(console, f"Note: {note}.", "yellow")
-    print_paragraph(console, _LEGEND, "dim")
+    print_paragraph(console, LEGEND, "dim")
 
 
 def notes(comparison: Comparison) -> Iterator[str]:
@@ -69,25 +76,40 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     print_paragraph(console, text)
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return the differences of A and B with their intervals and, where there are any, p-values."""
+def title(comparison: Comparison) -> str:
+    """Return 'cifar10: A less B, 100 and 60 runs, 10,000 test examples'."""
     runs = " and ".join(f"{runs:,}" for runs in comparison.runs)
-    title = f" {comparison.test_set}: A less B, {runs} runs, {comparison.examples:,} test examples"
-    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    return f"{comparison.test_set}: A less B, {runs} runs, {comparison.examples:,} test examples"
+
+
+def headings(comparison: Comparison) -> tuple[str, str, str, str]:
+    """Return the headings of `rows`."""
     level = next(iter(comparison.estimates.values())).level
-    for heading in ("", "estimate", f"{100 * level:g} % interval", "p"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for label, name in (
-        ("Difference on this test set", "difference_on_this_test_set"),
-        ("Difference on its distribution", "difference_on_the_distribution"),
-        ("A run of A beats one of B", "probability_a_beats_b"),
-    ):
-        estimate = comparison.estimates[name]
-        p_value = comparison.p_values.get(name)
-        shown = "" if p_value is None else p_text(p_value)
-        table.add_row(label, value_text(estimate), interval_text(estimate), shown)
+    return ("", "estimate", f"{100 * level:g} % interval", "p")
+
+
+def rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
+    """Return the differences of A and B with their intervals and, where there are any, p-values."""
+    shown = [
+        (
+            label,
+            value_text(comparison.estimates[name]),
+            interval_text(comparison.estimates[name]),
+            p_text(comparison.p_values[name]) if name in comparison.p_values else "",
+        )
+        for label, name in ROWS
+    ]
     ratio = comparison.estimates["variance_ratio_a_to_b"]
-    table.add_row("Variance over runs, A to B", _number(ratio.value), _numbers(ratio), "")
+    return [*shown, ("Variance over runs, A to B", _number(ratio.value), _numbers(ratio), "")]
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return `rows` as a table."""
+    table = Table(title=Text(f" {title(comparison)}", "bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in headings(comparison):
+        table.add_column(heading, justify="right" if heading else "left")
+    for row in rows(comparison):
+        table.add_row(*row)
     return table
 
 

@@ -8,14 +8,14 @@ from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import PairAnalysis
-from airbench_var.analysis.pairs import DeviatingPair, PairFindings
+from airbench_var.analysis.pairs import PairFindings
 from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import percent
 
 #: Pairs that are shown; --json has more.
-_MOST_SHOWN = 20
+MOST_SHOWN = 20
 
-_LEGEND = (
+LEGEND = (
     "By chance: what independent errors would give at these numbers of right answers, the runs of every "
     "example shuffled by themselves. z: standard deviations of that chance; p: exact and two-sided, of one "
     "pair. Of the pairs that are not independent at most about 5 % are false (Benjamini-Hochberg on exact "
@@ -36,38 +36,51 @@ def print_pairs(analyses: Mapping[str, PairAnalysis], console: Console | None = 
             )
             continue
         console.print(_measures(analysis, analysis.findings))
-        print_paragraph(console, _reading(analysis, analysis.findings))
+        print_paragraph(console, reading(analysis, analysis.findings))
         if analysis.findings.deviating:
-            console.print(_strongest(analysis.findings.deviating[:_MOST_SHOWN]))
-            left_out = analysis.findings.benjamini_hochberg.number - _MOST_SHOWN
-            if left_out > 0:
-                listed = len(analysis.findings.deviating)
-                all_of_them = f"the first {listed:,}" if analysis.findings.unlisted else "all"
-                print_paragraph(console, f"... and {left_out:,} more; --json lists {all_of_them}.")
+            console.print(_strongest(analysis.findings))
+            if more := unshown(analysis.findings):
+                print_paragraph(console, more)
     if any(analysis.findings for analysis in analyses.values()):
-        print_paragraph(console, _LEGEND, "dim")
+        print_paragraph(console, LEGEND, "dim")
+
+
+def title(analysis: PairAnalysis) -> str:
+    """Return '1,225 pairs of 50 examples, 100 runs'."""
+    return f"{analysis.pairs:,} pairs of {analysis.varying:,} examples, {analysis.runs:,} runs"
+
+
+#: Of `measures` and of `strongest`.
+MEASURES = ("", "found", "by chance")
+STRONGEST = ("examples", "classes", "right alone", "together", "z", "p")
+
+
+def measures(findings: PairFindings) -> list[tuple[str, str, str]]:
+    """Return the rows of the table of what was found and what chance would give."""
+    rule, squared = findings.joint_frequency, findings.squared_covariance
+    return [
+        ("Pairs that are not independent", f"{findings.benjamini_hochberg.number:,}", ""),
+        ("  under any dependence of pairs", f"{findings.benjamini_yekutieli.number:,}", ""),
+        (
+            f"Right together {percent(rule.threshold, 0)} more or less often",
+            f"{rule.pairs:,}",
+            _expected(rule.by_chance),
+        ),
+        ("Mean squared covariance", f"{squared.mean:.3g}", f"{squared.by_chance:.3g}"),
+    ]
 
 
 def _measures(analysis: PairAnalysis, findings: PairFindings) -> Table:
-    title = (
-        f" {analysis.name}: {analysis.pairs:,} pairs of {analysis.varying:,} examples, {analysis.runs:,} runs"
-    )
-    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("", "found", "by chance"):
-        table.add_column(heading, justify="right" if heading else "left")
-    rule, squared = findings.joint_frequency, findings.squared_covariance
-    table.add_row("Pairs that are not independent", f"{findings.benjamini_hochberg.number:,}", "")
-    table.add_row("  under any dependence of pairs", f"{findings.benjamini_yekutieli.number:,}", "")
-    table.add_row(
-        f"Right together {percent(rule.threshold, 0)} more or less often",
-        f"{rule.pairs:,}",
-        _expected(rule.by_chance),
-    )
-    table.add_row("Mean squared covariance", f"{squared.mean:.3g}", f"{squared.by_chance:.3g}")
+    heading = Text(f" {analysis.name}: {title(analysis)}", "bold")
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in MEASURES:
+        table.add_column(name, justify="right" if name else "left")
+    for row in measures(findings):
+        table.add_row(*row)
     return table
 
 
-def _reading(analysis: PairAnalysis, findings: PairFindings) -> str:
+def reading(analysis: PairAnalysis, findings: PairFindings) -> str:
     """Return what the numbers say, in plain words."""
     discoveries, squared = findings.benjamini_hochberg.number, findings.squared_covariance
     if discoveries:
@@ -101,22 +114,39 @@ def _rule(analysis: PairAnalysis, findings: PairFindings) -> str:
     )
 
 
-def _strongest(pairs: tuple[DeviatingPair, ...]) -> Table:
-    table = Table(title=Text(" The least likely pairs", "bold"), title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("examples", justify="right")
-    table.add_column("classes", overflow="fold")
-    for heading in ("right alone", "together", "z", "p"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for pair in pairs:
-        alone = " ".join(f"{100 * accuracy:.1f}" for accuracy in pair.accuracies)
-        table.add_row(
+def strongest(findings: PairFindings) -> list[tuple[str, ...]]:
+    """Return the rows of the table of the least likely pairs."""
+    return [
+        (
             " ".join(map(str, pair.examples)),
-            Text(", ".join(pair.classes)),
-            f"{alone} %",
+            ", ".join(pair.classes),
+            f"{' '.join(f'{100 * accuracy:.1f}' for accuracy in pair.accuracies)} %",
             percent(pair.both_right, 1),
             f"{pair.z:+.1f}",
             f"{pair.p_value:.0e}",
         )
+        for pair in findings.deviating[:MOST_SHOWN]
+    ]
+
+
+def unshown(findings: PairFindings) -> str:
+    """Return that there are more pairs than `strongest` shows, or nothing."""
+    left_out = findings.benjamini_hochberg.number - MOST_SHOWN
+    if left_out <= 0:
+        return ""
+    all_of_them = f"the first {len(findings.deviating):,}" if findings.unlisted else "all"
+    return f"... and {left_out:,} more; --json lists {all_of_them}."
+
+
+def _strongest(findings: PairFindings) -> Table:
+    table = Table(title=Text(" The least likely pairs", "bold"), title_justify="left", box=box.SIMPLE_HEAD)
+    for name in STRONGEST:
+        if name == "classes":
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="right", no_wrap=name != "examples")
+    for row in strongest(findings):
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -1,20 +1,26 @@
 """What the estimates and the tests mean, in plain words: the paragraphs under the table."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from airbench_var.analysis import TestSetSummary
 from airbench_var.report.paragraph import p_text
 from airbench_var.report.percent import interval_text, percent, upper_text, value_text
 
+Question = Literal["spread", "independence", "luck", "calibration", "theorems"]
 
-def readings(summary: TestSetSummary) -> Iterator[str]:
-    """Yield one paragraph on each question that the runs of a test set can answer."""
-    yield _spread(summary)
-    if tested := " ".join(_independence(summary)):
-        yield f"Are errors independent? {tested}"
-    yield from _luck(summary)
-    yield from _calibration(summary)
-    yield from _theorems(summary)
+
+def readings(summary: TestSetSummary) -> dict[Question, str]:
+    """Return one paragraph on each question that the runs of a test set can answer."""
+    tested = " ".join(_independence(summary))
+    answers: dict[Question, str] = {
+        "spread": _spread(summary),
+        "independence": tested and f"Are errors independent? {tested}",
+        "luck": _luck(summary),
+        "calibration": _calibration(summary),
+        "theorems": _theorems(summary),
+    }
+    return {question: answer for question, answer in answers.items() if answer}
 
 
 def _independence(summary: TestSetSummary) -> Iterator[str]:
@@ -66,14 +72,14 @@ def _spread(summary: TestSetSummary) -> str:
     return f"Runs differ less ({spread}) than chance on {examples} would make them differ ({by_chance})."
 
 
-def _luck(summary: TestSetSummary) -> Iterator[str]:
-    """Yield whether runs that are good on one half of the examples are good on the other."""
+def _luck(summary: TestSetSummary) -> str:
+    """Return whether runs that are good on one half of the examples are good on the other."""
     here, mean = (summary.estimates[f"lucky_quarter_gain{which}"] for which in ("", "_over_splits"))
     correlation = summary.estimates["split_half_correlation"]
     if here.interval is None or correlation.interval is None or correlation.value is None:
-        return
+        return ""
     low, high = correlation.interval
-    yield (
+    return (
         "Do lucky seeds stay lucky? The best quarter of runs on the examples of even index is better than "
         f"the mean run on the odd ones by {value_text(here)} ({interval_text(here)}), in the mean over all "
         f"halves by {value_text(mean)} ({interval_text(mean)}). The correlation of the halves is "
@@ -81,18 +87,18 @@ def _luck(summary: TestSetSummary) -> Iterator[str]:
     )
 
 
-def _calibration(summary: TestSetSummary) -> Iterator[str]:
-    """Yield whether runs disagree as often as they are wrong."""
+def _calibration(summary: TestSetSummary) -> str:
+    """Return whether runs disagree as often as they are wrong."""
     if summary.classes is None or "calibration" not in summary.tests:
-        return
+        return ""
     test = summary.tests["calibration"]
     disagreement, gap, together, error = (
         summary.estimates[name]
         for name in ("disagreement", "disagreement_gap", "ensemble_accuracy", "calibration_error")
     )
     if gap.interval is None or disagreement.value is None or gap.value is None or test.p_value is None:
-        return
-    yield (
+        return ""
+    return (
         f"Is the ensemble calibrated? Two runs disagree on {percent(disagreement.value)} of the examples and "
         f"are wrong on {percent(disagreement.value - gap.value)}; calibration would make the difference 0 on "
         f"the distribution, where it is {interval_text(gap)}. The calibration error is {value_text(error)} "
@@ -101,17 +107,17 @@ def _calibration(summary: TestSetSummary) -> Iterator[str]:
     )
 
 
-def _theorems(summary: TestSetSummary) -> Iterator[str]:
-    """Yield how well the error alone predicts the variance."""
+def _theorems(summary: TestSetSummary) -> str:
+    """Return how well the error alone predicts the variance."""
     ratio = summary.estimates.get("theorem_3_ratio")
     tasks, free = summary.collapses, summary.estimates.get("label_free_std")
     if not (ratio and tasks and free) or ratio.interval is None or ratio.value is None:
-        return
+        return ""
     low, high = ratio.interval
     predicted = float(tasks.predicted_T.mean())
     by_calibration = float(tasks.calibration_T.mean()) / predicted
     real = (1 - 1 / summary.examples) * float(tasks.distribution_wise_variance_T.mean()) / predicted
-    yield (
+    return (
         f"Is the variance what the error says? Over the {len(tasks.error_T)} binary tasks that two groups of "
         f"classes make, it is {ratio.value:.2f} times ({low:.2f} to {high:.2f}) err / 2n, the prediction of "
         f"the paper's Theorem 3: {100 * by_calibration:+.0f} % of that is how the votes miss calibration, "

@@ -62,6 +62,15 @@ def print_info(info: StoreInfo, console: Console | None = None) -> None:
 
 
 def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
+    yield from lines(info)
+    yield "disk", f"{info.disk_bytes / 1e6:,.1f} MB on {info.filesystem or 'an unknown filesystem'}"
+    yield "writer", "none on this machine" if info.writer is None else f"process {info.writer}"
+    if info.last_event:
+        yield "last event", f"{info.last_event.get('kind')} at {info.last_event.get('time')}"
+
+
+def lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
+    """Yield what a store is of, how far it is, and where it came from: equal for every copy of it."""
     identity, origin = info.manifest.identity, info.manifest.provenance
     yield "store", f"{info.store} (format {info.manifest.format_version}, uuid {info.manifest.uuid})"
     yield "runs", _states(info)
@@ -91,10 +100,6 @@ def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     yield "commit", str(origin.get("commit") or "unknown")
     yield "made", str(origin.get("created", "unknown"))
     yield "command", str(origin.get("command", "unknown"))
-    yield "disk", f"{info.disk_bytes / 1e6:,.1f} MB on {info.filesystem or 'an unknown filesystem'}"
-    yield "writer", "none on this machine" if info.writer is None else f"process {info.writer}"
-    if info.last_event:
-        yield "last event", f"{info.last_event.get('kind')} at {info.last_event.get('time')}"
 
 
 def _array(imported: Mapping[str, Any]) -> str:

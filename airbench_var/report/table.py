@@ -14,7 +14,7 @@ from airbench_var.report.percent import interval_text, value_text
 from airbench_var.report.readings import count_text, readings
 
 #: Row label, name of the estimate.
-_ROWS = (
+ROWS = (
     ("Mean accuracy on this test set", "mean_accuracy"),
     ("Mean accuracy on its distribution", "distribution_wise_accuracy"),
     ("Spread (std) on this test set", "test_set_std"),
@@ -26,7 +26,7 @@ _ROWS = (
 #: Below it a drift is worth a note; one campaign in a thousand has it by chance.
 DRIFT_P = 0.001
 
-_LEGEND = (
+LEGEND = (
     "Spread (std): standard deviation of accuracy over runs. Its distribution: all the examples that the "
     "test set could have held. Independent errors: every run fails on every example by a coin flip of its "
     "own, so that any spread is noise of a finite test set. Equally hard: one chance for all examples, the "
@@ -43,31 +43,40 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     for summary in analysis.test_sets:
         console.print(_table(summary))
-        for paragraph in readings(summary):
+        for paragraph in readings(summary).values():
             print_paragraph(console, paragraph)
-        for note in dict.fromkeys(_notes(summary)):
+        for note in notes(summary):
             print_paragraph(console, f"Note: {note}.", "yellow")
     if analysis.failed:
         print_paragraph(
             console, f"Failed for good, so not in the table: {count_text(analysis.failed, 'run')}."
         )
     if any(estimate.interval for one in analysis.test_sets for estimate in one.estimates.values()):
-        print_paragraph(console, _LEGEND, "dim")
+        print_paragraph(console, LEGEND, "dim")
 
 
 def _table(summary: TestSetSummary) -> Table:
-    title = (
-        f" {summary.name}: {count_text(summary.runs, 'run')}, {count_text(summary.examples, 'test example')}"
+    table = Table(
+        title=Text(f" {summary.name}: {sizes(summary)}", "bold"), title_justify="left", box=box.SIMPLE_HEAD
     )
-    title += f", {summary.diverged:,} diverged" if summary.diverged else ""
-    table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
     table.add_column("estimate", justify="right")
     table.add_column(f"{100 * summary.estimates['mean_accuracy'].level:g} % interval", justify="right")
-    for label, name in _ROWS:
+    for label, name in ROWS:
         estimate = summary.estimates[name]
         table.add_row(label, value_text(estimate), interval_text(estimate))
     return table
+
+
+def sizes(summary: TestSetSummary) -> str:
+    """Return '100 runs, 10,000 test examples, 1 diverged'."""
+    text = f"{count_text(summary.runs, 'run')}, {count_text(summary.examples, 'test example')}"
+    return f"{text}, {summary.diverged:,} diverged" if summary.diverged else text
+
+
+def notes(summary: TestSetSummary) -> list[str]:
+    """Return what to be wary of, each once."""
+    return list(dict.fromkeys(_notes(summary)))
 
 
 def _notes(summary: TestSetSummary) -> Iterator[str]:

@@ -1,11 +1,14 @@
-"""events.jsonl: what happened to a store and when, for people; no number is ever computed from it."""
+"""events.jsonl: what happened to a store and when, for people; no estimate is ever computed from it."""
 
 import errno
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from airbench_var.store.disk import storage_errors
 
 EVENTS = "events.jsonl"
 
@@ -31,3 +34,23 @@ class EventLog:
     def close(self) -> None:
         """Give the descriptor back; once."""
         os.close(self._fd)
+
+
+def read_events(store: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a store in order, lines that were cut off left out; none where there is no log."""
+    path = store / EVENTS
+    if not path.exists():
+        return
+    with storage_errors(path, "reading"), path.open("rb") as file:
+        for line in file:
+            if event := parse_event(line):
+                yield event
+
+
+def parse_event(line: bytes) -> dict[str, Any] | None:
+    """Return the event of a line, or None when it was cut off by a kill."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None

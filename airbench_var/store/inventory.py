@@ -1,6 +1,5 @@
 """What a store is of and how far it is, without reading its rows."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from airbench_var.store.disk import storage_errors
-from airbench_var.store.events import EVENTS
+from airbench_var.store.events import EVENTS, parse_event
 from airbench_var.store.filesystem import filesystem_of
 from airbench_var.store.lock import lock_holder
 from airbench_var.store.manifest import Manifest
@@ -85,11 +84,5 @@ def _last_event(store: Path) -> dict[str, Any] | None:
     with storage_errors(path, "reading"), path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         lines = file.read().splitlines()
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):  # cut off by a kill, or by the start of what was read
-            continue
-        if isinstance(event, dict):
-            return event
-    return None
+    # The first may be cut off by the start of what was read.
+    return next(filter(None, map(parse_event, reversed(lines))), None)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from airbench_var.analysis import Comparison, compare_counts
 from airbench_var.recipe import Augment
+from airbench_var.report.figures.accuracies import draw_histogram
+from airbench_var.report.figures.canvas import COLOURS, Figure
 from airbench_var.report.percent import value_text
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     Unit,
@@ -119,7 +119,7 @@ def _accuracies(trained: Sequence[Trained], canvas: "Canvas") -> None:
     axes = canvas.subplots(len(trained), 1, sharex=True, squeeze=False)[:, 0]
     for one, axis, colour in zip(trained, axes, COLOURS, strict=False):
         counts = one.state.correct
-        axis.hist(100 * counts.k_R / counts.n, bins=min(40, max(8, counts.R // 8)), color=colour)
+        draw_histogram(axis, counts, colour)
         vote = one.summary.estimates["ensemble_accuracy"].value
         if vote is not None:
             axis.axvline(100 * vote, color="black", linestyle="--", linewidth=1)
@@ -132,8 +132,6 @@ def _accuracies(trained: Sequence[Trained], canvas: "Canvas") -> None:
             )
         std = one.summary.estimates["test_set_std"]
         axis.set_title(f"{one.arm.name}: {counts.R:,} runs, std {value_text(std)}")
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
     axes[-1].set_xlabel("test-set accuracy, %")
 
 

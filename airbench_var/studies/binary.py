@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.theorems import Collapses
+from airbench_var.report.figures.canvas import COLOURS, Figure
+from airbench_var.report.figures.spread import draw_tasks
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS
-from airbench_var.studies.findings import Claim, Figure, Findings, Number, text_of
+from airbench_var.studies.findings import Claim, Findings, Number, text_of
 from airbench_var.studies.scales import Scale
 from airbench_var.studies.study import Study
 
@@ -132,20 +131,7 @@ def _near_one(ratio: Estimate, arm: str, tolerance: float = 0.1) -> Claim:
 
 
 def _tasks(found: Collapses, canvas: "Canvas") -> None:
-    axis = canvas.subplots()
-    order_T = np.argsort(found.error_T)
-    error_T = 100 * found.error_T[order_T]
-    axis.scatter(
-        error_T, 100 * np.sqrt(found.variance_T[order_T]), s=6, color=COLOURS[0], linewidths=0, label="runs"
-    )
-    axis.plot(
-        error_T, 100 * np.sqrt(found.predicted_T[order_T]), color=COLOURS[6], label="Theorem 3, err / 2n"
-    )
-    axis.plot(error_T, 100 * np.sqrt(found.binomial_T[order_T]), "--", color=COLOURS[1], label="binomial law")
-    axis.set_xlabel("error of the task, %")
-    axis.set_ylabel("std over runs, %")
-    axis.set_ylim(bottom=0)
-    axis.legend()
+    draw_tasks(canvas.subplots(), found)
 
 
 def _parts(found: Collapses, canvas: "Canvas") -> None:

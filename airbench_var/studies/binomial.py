@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from airbench_var.analysis import Estimate
+from airbench_var.report.figures.accuracies import draw_histogram, draw_laws
+from airbench_var.report.figures.canvas import COLOURS, Figure
+from airbench_var.report.percent import value_text
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Evidence, Trained
-from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     above,
@@ -76,21 +75,12 @@ def _claim(longest: Trained) -> Claim:
 
 def _laws(trained: Trained, canvas: "Canvas") -> None:
     axis, counts = canvas.subplots(), trained.state.correct
-    accuracy_R = 100 * counts.k_R / counts.n
-    axis.hist(accuracy_R, bins=min(40, max(8, counts.R // 10)), density=True, color=COLOURS[0], alpha=0.5)
-    reach = max(np.ptp(accuracy_R), 0.1)
-    x_X = np.linspace(accuracy_R.min() - reach / 2, accuracy_R.max() + reach / 2, 400)
-    for name, label, colour in (
-        ("binomial_std", "binomial law", COLOURS[1]),
-        ("independent_errors_std", "independent errors", COLOURS[6]),
-    ):
-        std = 100 * (trained.summary.estimates[name].value or 0.0)
-        if std:
-            density_X = np.exp(-(((x_X - accuracy_R.mean()) / std) ** 2) / 2) / std / np.sqrt(2 * np.pi)
-            axis.plot(x_X, density_X, color=colour, label=f"{label}, std {std:.3f} %")
-    axis.set_title(f"{trained.arm.name}: {counts.R:,} runs, std {np.std(accuracy_R, ddof=1):.3f} %")
-    axis.set_xlabel("test-set accuracy, % (the laws as normal curves)")
-    axis.set_yticks([])
+    draw_histogram(axis, counts, COLOURS[0], density=True, alpha=0.5)
+    draw_laws(axis, counts)
+    axis.set_title(
+        f"{trained.arm.name}: {counts.R:,} runs, std {value_text(trained.summary.estimates['test_set_std'])}"
+    )
+    axis.set_xlabel("test-set accuracy, %")
     axis.legend()
 
 

@@ -4,15 +4,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from airbench_var.analysis.calibration import BINS
+from airbench_var.report.figures.canvas import COLOURS, Figure
+from airbench_var.report.figures.votes import draw_reliability
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Evidence, Trained
-from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     Unit,
@@ -110,21 +107,9 @@ def _claims(one: Trained) -> Iterator[Claim]:
 
 def _reliability(trained: Sequence[Trained], canvas: "Canvas") -> None:
     axes = canvas.subplots(1, len(trained), squeeze=False, sharey=True)[0]
-    middle_B = (np.arange(BINS) + 0.5) / BINS
     for one, axis, colour in zip(trained, axes, COLOURS, strict=False):
-        found = one.summary.reliability
         axis.set_title(one.arm.name)
-        axis.set_xlabel("share of votes")
-        axis.plot([0, 1], [0, 1], color="black", linewidth=0.6)
-        if found is None:
-            continue
-        seen_B = found.weight_B > 0
-        share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
-        reach_B = None
-        if found.standard_error_B is not None:
-            reach_B = 2 * found.standard_error_B[seen_B] / found.weight_B[seen_B]
-        axis.errorbar(middle_B[seen_B], share_B, reach_B, fmt="o", color=colour, markersize=4, capsize=2)
-        axis.set_box_aspect(1)
+        draw_reliability(axis, one.summary.reliability, colour)
     axes[0].set_ylabel("share of that class")
 
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airbench_var.analysis import compare_counts
-from airbench_var.analysis.poisson_binomial import poisson_binomial
+from airbench_var.report.figures.accuracies import draw_halves, draw_histogram, draw_laws
+from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates
 from airbench_var.report.percent import value_text
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS, draw_estimates
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     Unit,
@@ -200,28 +199,20 @@ def _accuracies(trained: Sequence[Trained], canvas: "Canvas") -> None:
     for one, accuracy_R, axis, colour in zip(trained, all_R, axes, COLOURS, strict=False):
         counts, middle = one.state.correct, float(accuracy_R.mean())
         axis.set_xlim(middle - max(reach, 0.1), middle + max(reach, 0.1))  # of one width, to compare
-        axis.hist(accuracy_R, bins=min(60, max(8, counts.R // 8)), color=colour)
+        draw_histogram(axis, counts, colour)
         std = one.summary.estimates["test_set_std"]
         axis.set_title(
             f"{one.arm.name}: {counts.R:,} runs, mean {accuracy_R.mean():.2f} %, std {value_text(std)}"
         )
-        axis.set_yticks([])
-        axis.spines["left"].set_visible(False)
     axes[-1].set_xlabel("test-set accuracy, %")
 
 
 def _halves(trained: Sequence[Trained], canvas: "Canvas") -> None:
     axes = canvas.subplots(1, len(trained), squeeze=False)[0]
     for one, axis, colour in zip(trained, axes, COLOURS, strict=False):
-        counts = one.state.correct
-        even = (counts.n + 1) // 2
-        even_R, odd_R = 100 * counts.even_R / even, 100 * (counts.k_R - counts.even_R) / (counts.n - even)
-        axis.scatter(even_R, odd_R, s=4, alpha=0.5, color=colour, linewidths=0)
+        draw_halves(axis, one.state.correct, colour)
         found = one.summary.estimates["split_half_correlation"].value
         axis.set_title(f"{one.arm.name}\ncorrelation {'none' if found is None else f'{found:.2f}'}")
-        axis.set_xlabel("even examples, %")
-        axis.locator_params(nbins=4)
-        axis.set_box_aspect(1)
     axes[0].set_ylabel("odd examples, %")
 
 
@@ -233,17 +224,11 @@ def _independence(trained: Sequence[Trained], canvas: "Canvas") -> None:
 
 
 def _against_the_law(one: Trained, axis: "Axes", colour: str) -> None:
-    counts = one.state.correct
-    accuracy_R = 100 * counts.k_R / counts.n
-    axis.hist(accuracy_R, bins=min(40, max(8, counts.R // 10)), density=True, color=colour, alpha=0.6)
-    law = poisson_binomial(counts.c_N, counts.R)
-    places_K = 100 * (law.first + np.arange(len(law.pmf_K))) / counts.n
-    shown_K = law.pmf_K > 1e-6 * law.pmf_K.max()
-    axis.plot(places_K[shown_K], law.pmf_K[shown_K] * counts.n / 100, color="black", linewidth=1)
+    draw_histogram(axis, one.state.correct, colour, density=True, alpha=0.6)
+    draw_laws(axis, one.state.correct, binomial=False)
     ratio = one.summary.tests["variance_ratio"].statistic
     axis.set_title(f"{one.arm.name}\nvariance ratio {'none' if ratio is None else f'{ratio:.2f}'}")
     axis.set_xlabel("accuracy, %")
-    axis.set_yticks([])
     axis.locator_params(axis="x", nbins=4)
 
 

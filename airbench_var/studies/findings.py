@@ -1,19 +1,17 @@
 """What a study found: numbers with intervals, verdicts on the paper's claims, and pictures."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from scipy.special import ndtri
 
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.independence import HypothesisTest
+from airbench_var.report.figures.canvas import Figure
 from airbench_var.report.percent import interval_text, value_text
 from airbench_var.stats import CorrectnessCounts
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 #: How a number is shown: a share of 1 as percent, a variance in units of 1e-6, anything else as it is.
 Unit = Literal["share", "variance", "plain", "count"]
@@ -110,16 +108,6 @@ class Claim:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return dict(vars(self))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A picture: `draw` puts it on an empty matplotlib figure of this size."""
-
-    name: str  #: of its files
-    caption: str
-    draw: "Callable[[Canvas], None]"
-    inches: tuple[float, float] = (7.0, 4.0)
 
 
 @dataclass(frozen=True, kw_only=True)

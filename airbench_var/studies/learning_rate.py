@@ -10,11 +10,10 @@ import numpy as np
 from airbench_var.analysis import compare_counts
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.recipe import Muon, Recipe
+from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS, draw_estimates
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     Unit,

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airbench_var.report.figures.canvas import COLOURS, Figure
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     Unit,

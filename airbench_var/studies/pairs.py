@@ -10,9 +10,11 @@ import numpy as np
 from airbench_var.analysis.joint_frequency import runs_needed
 from airbench_var.analysis.pairs import DeviatingPair, PairAnalysis, PairFindings, pairs_of
 from airbench_var.data.dataset import Dataset
+from airbench_var.report.figures.canvas import Figure
+from airbench_var.report.figures.pairs import draw_deviations, draw_gallery
 from airbench_var.studies.arms import Evidence, Trained
 from airbench_var.studies.binary import arms
-from airbench_var.studies.findings import Claim, Figure, Findings, Number, p_value_of
+from airbench_var.studies.findings import Claim, Findings, Number, p_value_of
 from airbench_var.studies.study import Study
 
 if TYPE_CHECKING:
@@ -114,29 +116,12 @@ def _claim(one: Trained, analysis: PairAnalysis, found: PairFindings) -> Claim:
 
 
 def _deviations(found: PairFindings, canvas: "Canvas") -> None:
-    axis = canvas.subplots()
-    product_P = np.array([pair.accuracies[0] * pair.accuracies[1] for pair in found.deviating])
-    both_P = np.array([pair.both_right for pair in found.deviating])
-    axis.plot([0, 100], [0, 100], color="black", linewidth=0.6)
-    axis.scatter(100 * product_P, 100 * both_P, s=9, linewidths=0)
-    axis.set_xlabel("both right if independent, % of runs")
-    axis.set_ylabel("both right, % of runs")
-    axis.set_title(f"{found.benjamini_hochberg.number:,} pairs")
+    draw_deviations(canvas.subplots(), found)
 
 
 def _gallery(pairs: Sequence[DeviatingPair], data: Dataset, canvas: "Canvas") -> None:
-    columns = math.ceil(len(pairs) / 2)
-    for place, pair in enumerate(pairs):
-        axis = canvas.add_subplot(2, columns, place + 1)
-        images = [data.test.images_NHWC[example] for example in pair.examples]
-        gap = np.full((images[0].shape[0], 2, 3), 255, np.uint8)
-        axis.imshow(np.concatenate([images[0], gap, images[1]], axis=1))
-        deviation = pair.both_right - pair.accuracies[0] * pair.accuracies[1]
-        axis.set_title(f"{pair.classes[0]}, {pair.classes[1]}\n{100 * deviation:+.1f} %", fontsize=7)
-        axis.set_xlabel(f"{pair.examples[0]}, {pair.examples[1]}", fontsize=6)
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.spines[:].set_visible(False)
+    images = {example: data.test.images_NHWC[example] for pair in pairs for example in pair.examples}
+    draw_gallery(canvas, pairs, images)
 
 
 STUDY = Study(

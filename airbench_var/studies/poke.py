@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.churn import churn_of_stores
+from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS, draw_estimates
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     above,

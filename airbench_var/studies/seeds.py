@@ -5,11 +5,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airbench_var.analysis import Estimate, compare_counts
+from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates
 from airbench_var.seeds import STREAMS
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS, draw_estimates
-from airbench_var.studies.findings import Claim, Figure, Findings, Number, Unit, above, numbers_of, text_of
+from airbench_var.studies.findings import Claim, Findings, Number, Unit, above, numbers_of, text_of
 from airbench_var.studies.scales import Scale
 from airbench_var.studies.study import Study
 

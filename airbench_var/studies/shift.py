@@ -10,12 +10,11 @@ import numpy as np
 from airbench_var.analysis.correlation import Correlation, correlations, discoveries
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.data.corruptions import KINDS
+from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.figures import COLOURS, draw_estimates
 from airbench_var.studies.findings import (
     Claim,
-    Figure,
     Findings,
     Number,
     Unit,

@@ -14,10 +14,10 @@ from typing import Any
 
 from airbench_var import machine
 from airbench_var.errors import StoreRefusedError
+from airbench_var.report.figures.canvas import require_matplotlib, save_figure
 from airbench_var.store.disk import replace_file, storage_errors
 from airbench_var.store.manifest import differences
 from airbench_var.studies.arms import Arm, Evidence, Trained, Workplace, identity_sha256
-from airbench_var.studies.figures import require_matplotlib, save_figure
 from airbench_var.studies.findings import Findings
 from airbench_var.studies.page import page
 from airbench_var.studies.scales import Scale
@@ -50,7 +50,7 @@ def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Fi
         StoreRefusedError: `out` holds something else, or the study with other settings.
         and whatever `run_campaign` raises: the same command goes on from there.
     """
-    require_matplotlib()
+    require_matplotlib("studies")
     arms = study.arms(scale)
     for arm in arms:
         refuse_misfit(arm.recipe, workplace.data)

@@ -8,8 +8,9 @@ from scipy.special import ndtri
 
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.errors import UsageError
+from airbench_var.report.figures.canvas import Figure
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.findings import Claim, Figure, Findings, Number, Verdict, percent_of
+from airbench_var.studies.findings import Claim, Findings, Number, Verdict, percent_of
 from airbench_var.studies.fresh import GROUP_EXAMPLES, GROUP_RUNS, coverage, gains, lucky_runs, measured
 from airbench_var.studies.scales import Scale
 from airbench_var.studies.study import Study

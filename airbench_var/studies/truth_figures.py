@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airbench_var.report.figures.canvas import COLOURS
 from airbench_var.studies.arms import Trained
-from airbench_var.studies.figures import COLOURS
 from airbench_var.studies.fresh import accuracies, lucky_runs, measured
 from airbench_var.studies.test_bed import Against, Truth
 

@@ -6,21 +6,7 @@ import pytest
 from airbench_var.analysis import Estimate
 from airbench_var.stats import CorrectnessCounts
 from airbench_var.studies.findings import Number, above, larger, over, ratio_of
-
-
-def estimate(value: float | None, interval: tuple[float, float] | None, runs: int = 100) -> Estimate:
-    return Estimate(
-        name="x",
-        target="this test set",
-        value=value,
-        interval=interval,
-        level=0.95,
-        absent="" if interval else "too few runs",
-        method="m",
-        assumption="a",
-        runs=runs,
-        examples=10,
-    )
+from tests.analysis.made_estimates import estimate
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from airbench_var.studies import poke
 from airbench_var.studies.arms import Workplace
 from airbench_var.studies.scales import SCALES
 from airbench_var.training import Settings, Trainer
+from tests.analysis.made_estimates import estimate
 from tests.studies.conftest import QUICK
-from tests.studies.test_findings import estimate
 
 
 def test_pokes_are_at_shares_of_the_steps_that_a_trainer_takes(workplace: Workplace) -> None:

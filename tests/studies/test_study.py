@@ -11,7 +11,8 @@ import pytest
 
 from airbench_var.cli.studying import NAMES
 from airbench_var.errors import DataError, DeviceError, StoreRefusedError, UsageError
-from airbench_var.studies import STUDIES, arms, figures, find_study, run_study
+from airbench_var.report.figures import canvas
+from airbench_var.studies import STUDIES, arms, find_study, run_study
 from airbench_var.studies.arms import Workplace
 from airbench_var.studies.findings import Findings
 from airbench_var.studies.scales import SCALES, find_scale
@@ -161,7 +162,7 @@ def test_a_file_cut_short_is_refused(workplace: Workplace, tmp_path: Path) -> No
 def test_without_matplotlib_nothing_is_trained(
     workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "find_spec", lambda _: None)
+    monkeypatch.setattr(canvas, "find_spec", lambda _: None)
     stores = replace(workplace, stores=tmp_path / "stores")
     with pytest.raises(DeviceError, match=r"pip install 'airbench_var\[report\]'"):
         run_study(STUDIES["linear"], QUICK, stores, tmp_path / "out")

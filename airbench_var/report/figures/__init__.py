@@ -1,0 +1,1 @@
+"""Pictures of runs, for studies and for the HTML report; matplotlib is loaded when one is drawn."""

@@ -1,0 +1,83 @@
+"""Votes of the runs against the labels: reliability of the ensemble, over all classes and class by class."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airbench_var.analysis import Estimate
+from airbench_var.analysis.calibration import BINS, Reliability
+from airbench_var.report.figures.canvas import COLOURS, draw_estimates, ink, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+
+def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> None:
+    """Draw the share of a class among the examples that a share of the other runs calls it, by that share.
+
+    Bars: two standard errors for fresh examples and runs, where there are any.
+    """
+    axis.set_xlabel("share of votes")
+    axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
+    axis.set_box_aspect(1)
+    if found is None:
+        return
+    seen_B = found.weight_B > 0
+    middle_B = (np.arange(BINS) + 0.5) / BINS
+    share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
+    reach_B = None
+    if found.standard_error_B is not None:
+        reach_B = 2 * found.standard_error_B[seen_B] / found.weight_B[seen_B]
+    axis.errorbar(middle_B[seen_B], share_B, reach_B, fmt="o", color=colour, markersize=4, capsize=2)
+
+
+def draw_reliability_by_class(
+    canvas: "Canvas", found_K: Sequence[Reliability], names_K: Sequence[str], columns: int = 4
+) -> None:
+    """Draw the reliability of every class by itself; the larger a dot, the more examples are behind it."""
+    rows = math.ceil(len(found_K) / columns)
+    axes = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    middle_B = (np.arange(BINS) + 0.5) / BINS
+    for axis, found, name in zip(axes, found_K, names_K, strict=False):
+        seen_B = found.weight_B > 0
+        share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
+        axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
+        size_B = 4 + 16 * np.sqrt(found.weight_B[seen_B] / found.weight_B.max())
+        axis.scatter(middle_B[seen_B], share_B, s=size_B, color=COLOURS[0], alpha=0.8, linewidths=0)
+        axis.set_title(short(name), fontsize=8)
+        axis.set_xlim(-0.05, 1.05)
+        axis.set_ylim(-0.05, 1.05)
+        axis.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+        axis.set_yticks([0, 0.5, 1], ["0", "½", "1"])
+        axis.set_box_aspect(1)
+    for axis in axes[len(found_K) :]:
+        axis.set_visible(False)
+    canvas.supxlabel("share of votes", fontsize=9)
+    canvas.supylabel("share of that class", fontsize=9)
+
+
+def draw_class_accuracies(
+    axis: "Axes", names_K: Sequence[str], runs_K: Sequence[Estimate | None], votes_K: Sequence[float | None]
+) -> None:
+    """Draw for every class the mean accuracy of runs on it, with its interval, and that of their vote."""
+    there = [
+        (name, one, vote)
+        for name, one, vote in zip(names_K, runs_K, votes_K, strict=True)
+        if one is not None and vote is not None
+    ]
+    places = [-place for place in range(len(there))]
+    draw_estimates(
+        axis, places, [one for _, one, _ in there], colour=COLOURS[0], label="mean of the runs", across=True
+    )
+    votes = [100 * vote for *_, vote in there]
+    axis.scatter(votes, places, s=26, facecolors="none", edgecolors=COLOURS[1], label="their vote")
+    axis.set_yticks(places, [short(name) for name, *_ in there])
+    axis.set_ylim(places[-1] - 0.6, 1.6)
+    axis.tick_params(axis="y", length=0)
+    axis.spines["left"].set_visible(False)
+    axis.grid(axis="x", color=ink(), alpha=0.15, linewidth=0.6)
+    axis.set_xlabel("accuracy on the examples of a class, %")
+    axis.legend(loc="upper left", ncols=2, fontsize=8)
