@@ -43,7 +43,7 @@ def test_every_claim_is_there_and_counted(tmp_path: Path) -> None:
     verdicts = write_index(tmp_path, NAMES)
     assert dict(verdicts) == {"holds": 2, "cannot be told": 1, "does not hold": 1}
     text = (tmp_path / "README.md").read_text()
-    assert "Of 4 claims: 2 holds, 1 does not hold, 1 cannot be told." in text
+    assert "Of 4 claims 2 hold, 1 does not hold, 1 cannot be told. " in text
     assert text.index("## Durations") < text.index("## Truth")
     assert "[durations](durations/README.md) | Fig 1 | cpu | Data | 2 | 1,230 | 1.5 |" in text
     assert "Not in this folder: pairs." in text
