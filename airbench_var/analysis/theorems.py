@@ -145,6 +145,22 @@ def theorem_3_ratio(
     )
 
 
+def times_closer(counts: PredictionCounts, chunks: Sequence[PredictionCounts], level: float) -> Estimate:
+    """Return `times_closer_std` of `Collapses.fit` with an interval for infinitely many runs.
+
+    The noise that few runs leave in every variance adds as much to one distance as to the other, which draws
+    their ratio towards 1 and not across. Needs tasks, see `collapses`. Source: paper, section 3.4 and Fig 6.
+    """
+    name = "times_closer_std"
+
+    def of(part: PredictionCounts) -> float:
+        found = collapses(part)
+        assert found is not None
+        return found.fit[name]
+
+    return estimate_over_chunks(name, of, counts, chunks, level, needs=2, logarithmic=True)
+
+
 def theorem_4_ratio(counts: CorrectnessCounts, K: int, level: float) -> Estimate:
     """Return the test-set variance over err / (n K), which calibration puts at 1 or more.
 

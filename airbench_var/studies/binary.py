@@ -6,12 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airbench_var.analysis import Estimate
-from airbench_var.analysis.theorems import Collapses
+from airbench_var.analysis.summary import LEVEL
+from airbench_var.analysis.theorems import Collapses, times_closer
 from airbench_var.report.figures.canvas import COLOURS, Figure
 from airbench_var.report.figures.spread import draw_tasks
+from airbench_var.report.percent import percent
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Arm, Evidence, Trained
-from airbench_var.studies.findings import Claim, Findings, Number, text_of
+from airbench_var.studies.findings import Claim, Findings, Number, above, near, text_of
 from airbench_var.studies.scales import Scale
 from airbench_var.studies.study import Study
 
@@ -32,17 +34,17 @@ def findings(evidence: Evidence) -> Findings:
     trained = evidence.trained
     [one] = trained
     found = one.summary.collapses
+    closer = _times_closer(one)
     assert found is not None  # a study's stores have predicted classes, of ten classes
     return Findings(
-        numbers=list(_numbers(one, found)),
-        claims=list(_claims(one, found)),
+        numbers=list(_numbers(one, found, closer)),
+        claims=list(_claims(one, found, closer)),
         figures=[
             Figure(
                 name="tasks",
                 caption=f"Every way to make two classes of ten, {len(found.error_T)} tasks: the std of "
-                f"runs against "
-                "the error, what Theorem 3 predicts from the error alone, and the binomial law (paper, "
-                "Fig 6).",
+                "runs against the error, what Theorem 3 predicts from the error alone, and the binomial law "
+                "(paper, Fig 6).",
                 draw=partial(_tasks, found),
                 inches=(6, 3.8),
             ),
@@ -55,19 +57,31 @@ def findings(evidence: Evidence) -> Findings:
             ),
         ],
         notes=[
-            f"{found.runs:,} runs leave a relative error of {math.sqrt(2 / found.runs):.1%} in every "
-            f"variance, in the "
-            "same direction for all tasks as they share their runs: R^2 cannot reach 1 with few runs."
+            f"{found.runs:,} runs leave a relative error of {percent(math.sqrt(2 / found.runs), 1)} in every "
+            "variance, in the same direction for all tasks as they share their runs: R^2 cannot reach 1 with "
+            "few runs."
         ],
     )
 
 
-def _numbers(one: Trained, found: Collapses) -> Iterator[Number]:
+def _times_closer(one: Trained) -> Estimate:
+    """Return how many times closer Theorem 3 is to the stds of all tasks than the binomial law."""
+    counts = one.state.predicted
+    assert counts is not None
+    parts = [chunk.predicted for chunk in one.state.chunks.values() if chunk.predicted is not None]
+    return times_closer(counts, parts, LEVEL)
+
+
+def _numbers(one: Trained, found: Collapses, closer: Estimate) -> Iterator[Number]:
     counts, arm = one.state.correct, one.arm.name
     yield Number.bare(
         "tasks", arm, "count", len(found.error_T), counts=counts, method="2**(K - 1) - 1", paper=511
     )
     for name, value in found.fit.items():
+        paper = PAPER.get(name.rpartition("_")[0])
+        if name == closer.name:
+            yield Number.of(closer, arm, "plain", paper=paper)
+            continue
         yield Number.bare(
             name,
             arm,
@@ -76,7 +90,7 @@ def _numbers(one: Trained, found: Collapses) -> Iterator[Number]:
             counts=counts,
             method="over all tasks, prediction err / (2 n) against the binomial law",
             absent="no interval: tasks share their runs and examples",
-            paper=PAPER.get(name.rpartition("_")[0]),
+            paper=paper,
         )
     for name, values_T in (
         ("mean_error", found.error_T),
@@ -97,37 +111,27 @@ def _numbers(one: Trained, found: Collapses) -> Iterator[Number]:
         yield Number.of(ratio, arm, "plain", paper=1.0)
 
 
-def _claims(one: Trained, found: Collapses) -> Iterator[Claim]:
+def _claims(one: Trained, found: Collapses, closer: Estimate) -> Iterator[Claim]:
     ratio = one.summary.estimates.get("theorem_3_ratio")
     if ratio is not None:
-        yield _near_one(ratio, one.arm.name)
-    closer = found.fit["times_closer_std"]
-    floor = math.sqrt(2 / found.runs)
-    yield Claim(
+        yield near(
+            ratio,
+            1.0,
+            0.1,
+            text=f"The variance of binary tasks is what the error says, within a tenth ({one.arm.name})",
+            source="section 3.4, Theorem 3",
+            shown=f"mean variance over mean prediction {text_of(ratio)}",
+        )
+    yield above(
+        closer,
+        1.0,
         text=f"The error alone predicts the std of binary tasks better than the binomial law "
         f"({one.arm.name})",
         source="section 3.4, Theorem 3, Fig 6",
-        verdict="holds" if closer > 1 else "does not hold",
-        because=f"{closer:.3g} times closer in mean squared distance of stds; R^2 "
-        f"{found.fit['r_squared_std']:.3f} (the paper 0.996; these runs leave an error of {floor:.1%})",
+        shown=f"{text_of(closer)} times closer in mean squared distance of stds; R^2 "
+        f"{found.fit['r_squared_std']:.3f} (the paper 0.996; these runs leave an error of "
+        f"{percent(math.sqrt(2 / found.runs), 1)} in each variance)",
     )
-
-
-def _near_one(ratio: Estimate, arm: str, tolerance: float = 0.1) -> Claim:
-    """Return whether the mean variance is within a tenth of the prediction."""
-    text = f"The variance of binary tasks is what the error says, within a tenth ({arm})"
-    source, shown = "section 3.4, Theorem 3", f"mean variance over mean prediction {text_of(ratio)}"
-    if ratio.value is None or ratio.interval is None:
-        return Claim(text=text, source=source, verdict="cannot be told", because=ratio.absent)
-    low, high = ratio.interval
-    if 1 - tolerance <= low and high <= 1 + tolerance:
-        return Claim(text=text, source=source, verdict="holds", because=shown)
-    if low > 1 + tolerance or high < 1 - tolerance:
-        return Claim(text=text, source=source, verdict="does not hold", because=shown)
-    distance = abs(tolerance - abs(ratio.value - 1))
-    runs = ratio.runs if isinstance(ratio.runs, int) else min(ratio.runs)
-    needed = math.ceil(runs * ((high - low) / 2 / distance) ** 2) if distance else None
-    return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
 
 
 def _tasks(found: Collapses, canvas: "Canvas") -> None:

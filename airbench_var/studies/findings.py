@@ -229,22 +229,46 @@ def above(
 ) -> Claim:
     """Return the verdict on a claim that a quantity is above a bound, or below it, from its interval.
 
-    It holds where the whole interval lies on that side, does not hold where it lies on the other. Else the
-    runs needed are those for which the interval, narrowing with the root of their number, leaves the bound
-    out if the estimate stays: an order of magnitude, and no promise.
+    It holds where the whole interval lies on that side, does not hold where it lies on the other.
     """
     if estimate.value is None or estimate.interval is None:
         return Claim(text=text, source=source, verdict="cannot be told", because=estimate.absent)
     low, high = estimate.interval
-    runs = estimate.runs if isinstance(estimate.runs, int) else min(estimate.runs)
-    needed = None
     if low > bound or high < bound:
         verdict: Verdict = "holds" if (low > bound) != below else "does not hold"
-    else:
-        verdict = "cannot be told"
-        distance, reach = abs(estimate.value - bound), (high - low) / 2
-        needed = math.ceil(runs * (reach / distance) ** 2) if distance else None
-    return Claim(text=text, source=source, verdict=verdict, because=shown, runs_needed=needed)
+        return Claim(text=text, source=source, verdict=verdict, because=shown)
+    needed = _runs_needed(estimate, abs(estimate.value - bound))
+    return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
+
+
+def near(estimate: Estimate, place: float, tolerance: float, *, text: str, source: str, shown: str) -> Claim:
+    """Return the verdict on a claim that a quantity is within a tolerance of a place, from its interval.
+
+    It holds where the whole interval lies within, does not hold where all of it lies outside: an interval
+    that holds the place itself says nothing while it is wide.
+    """
+    if estimate.value is None or estimate.interval is None:
+        return Claim(text=text, source=source, verdict="cannot be told", because=estimate.absent)
+    low, high = estimate.interval
+    if place - tolerance <= low and high <= place + tolerance:
+        return Claim(text=text, source=source, verdict="holds", because=shown)
+    if low > place + tolerance or high < place - tolerance:
+        return Claim(text=text, source=source, verdict="does not hold", because=shown)
+    needed = _runs_needed(estimate, abs(tolerance - abs(estimate.value - place)))
+    return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
+
+
+def _runs_needed(estimate: Estimate, distance: float) -> int | None:
+    """Return for how many runs the interval would reach no farther than so from the estimate, if that stays.
+
+    It narrows with the root of their number: an order of magnitude, and no promise. None for an estimate of
+    the distribution, whose interval keeps what the choice of examples adds, however many runs there are.
+    """
+    if estimate.target != "this test set" or not distance or estimate.interval is None:
+        return None
+    low, high = estimate.interval
+    runs = estimate.runs if isinstance(estimate.runs, int) else min(estimate.runs)
+    return math.ceil(runs * ((high - low) / 2 / distance) ** 2)
 
 
 def larger(a: Estimate, b: Estimate) -> Verdict:

@@ -14,6 +14,8 @@ from airbench_var.studies.study import NUMBERS, PAGE, SCHEMA
 
 #: In a folder of studies, the name of the command that writes the page.
 INDEX = "index"
+#: Verdicts on several claims, where they read otherwise.
+_SEVERAL: Mapping[Verdict, str] = {"holds": "hold", "does not hold": "do not hold"}
 
 
 def write_index(folder: Path, names: Sequence[str]) -> Counter[Verdict]:
@@ -54,19 +56,23 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
+def _counted(number: int, verdict: Verdict) -> str:
+    return f"{number} {verdict if number == 1 else _SEVERAL.get(verdict, verdict)}"
+
+
 def _page(
     found: Mapping[str, Mapping[str, Any]],
     claims: Mapping[str, Sequence[Claim]],
     verdicts: Mapping[Verdict, int],
     missing: Sequence[str],
 ) -> Iterator[str]:
-    counted = ", ".join(f"{verdicts.get(verdict, 0)} {verdict}" for verdict in get_args(Verdict))
+    counted = ", ".join(_counted(verdicts.get(verdict, 0), verdict) for verdict in get_args(Verdict))
     yield "# The paper's claims, one by one"
     yield ""
     yield (
-        f"Of {sum(verdicts.values())} claims: {counted}. A verdict is of these recipes, data and numbers of "
-        "runs, and follows from an interval; where it cannot be told, the runs that would tell are an "
-        "extrapolation."
+        f"Of {sum(verdicts.values())} claims {counted}. A verdict is of these recipes, data and numbers of "
+        "runs, and follows from an interval, or from a count and what chance makes of it; where it cannot be "
+        "told, the runs that would tell are an extrapolation."
     )
     yield ""
     yield "| study | in the paper | scale | data | arms | runs | hours of one worker |"

@@ -74,7 +74,7 @@ def findings(evidence: Evidence) -> Findings:
     trained = evidence.trained
     return Findings(
         numbers=[number for one in trained for number in _numbers(one)],
-        claims=[_same_place(trained), _above_the_best(trained)],
+        claims=[_same_place(trained), _above_the_best(trained, evidence.scale.rates)],
         figures=[
             Figure(
                 name="rates",
@@ -124,15 +124,15 @@ def _same_place(trained: Sequence[Trained]) -> Claim:
     )
 
 
-def _above_the_best(trained: Sequence[Trained]) -> Claim:
+def _above_the_best(trained: Sequence[Trained], exponents: Sequence[int]) -> Claim:
     """Return whether twice the best rate has a larger variance on the distribution."""
     place = _best(trained)
     text = "Twice the rate of the best mean has a larger variance on the distribution (the paper: 5 times)"
     source = "section 4.3, Fig 8"
-    if place + 1 == len(trained):
-        because = f"the best mean is at the largest rate, {trained[place].arm.name}"
+    if exponents[place] + 1 not in exponents:
+        because = f"the best mean is at {trained[place].arm.name}, and twice that was not trained"
         return Claim(text=text, source=source, verdict="cannot be told", because=because)
-    best, twice = trained[place : place + 2]
+    best, twice = trained[place], trained[exponents.index(exponents[place] + 1)]
     at_best, at_twice = (one.summary.estimates["distribution_wise_variance"] for one in (best, twice))
     return Claim(
         text=text,

@@ -48,8 +48,13 @@ def claims_table(claims: Sequence[Claim]) -> Iterator[str]:
     yield "| claim | in the paper | here | why |"
     yield "|---|---|---|---|"
     for claim in claims:
-        needed = f"; about {claim.runs_needed:,} runs would tell" if claim.runs_needed else ""
+        needed = f"; about {_rounded(claim.runs_needed)} runs would tell" if claim.runs_needed else ""
         yield f"| {claim.text} | {claim.source} | **{claim.verdict}** | {claim.because}{needed} |"
+
+
+def _rounded(number: int) -> str:
+    """Return a number of two digits that count, as of an extrapolation: '21,000'."""
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def _trained(document: Mapping[str, Any]) -> Iterator[str]:

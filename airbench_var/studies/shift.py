@@ -75,9 +75,9 @@ def findings(evidence: Evidence) -> Findings:
             ),
             Figure(
                 name="correlations",
-                caption="R^2 over runs of the accuracies on two test sets. Left: whole test sets, which show "
-                "the same images; right: between even examples of one and odd examples of the other, "
-                "which share none (paper, Fig 10).",
+                caption="R^2 over runs of the accuracies on two test sets. Left: whole test sets, of which "
+                "the corrupted ones show the same images; right: between even examples of one and odd "
+                "examples of the other, which share none (paper, Fig 10).",
                 draw=partial(_correlations, names, whole, halves),
                 inches=(7, 3.9),
             ),
@@ -102,8 +102,8 @@ def _numbers(one: Trained) -> Iterator[Number]:
 
 
 def _correlated(one: Trained, how: str, found: Sequence[Correlation]) -> Iterator[Number]:
-    counts = one.state.correct
     for pair in found:
+        counts = min((one.state_of(name).correct for name in pair.names), key=lambda of: of.n)
         yield Number(
             name=f"correlation_of_{how}",
             arm=" and ".join(pair.names),

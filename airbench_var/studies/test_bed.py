@@ -33,8 +33,13 @@ class Against:
 
     name: str
     mean: float
-    z: float  #: their difference over its standard error, that of the truth included
-    negative: float  #: the share of single estimates below 0
+    standard_error: float  #: of the mean, over test sets
+    truth: Truth
+
+    @property
+    def z(self) -> float:
+        """Their difference over its standard error, that of the truth included."""
+        return (self.mean - self.truth.value) / math.hypot(self.standard_error, self.truth.standard_error)
 
 
 def truth_of(first_RN: Bits, second_RN: Bits) -> Truth:
@@ -63,16 +68,8 @@ def against(truth: Truth, stream_RN: Bits, n: int) -> list[Against]:
     estimates = estimates_of(cut(stream_RN, n))
     found = []
     for name, values_M in estimates.items():
-        own = float(np.std(values_M, ddof=1)) / math.sqrt(len(values_M))
-        mean = float(values_M.mean())
-        found.append(
-            Against(
-                name=name,
-                mean=mean,
-                z=(mean - truth.value) / math.hypot(own, truth.standard_error),
-                negative=float((values_M < 0).mean()),
-            )
-        )
+        error = float(np.std(values_M, ddof=1)) / math.sqrt(len(values_M))
+        found.append(Against(name=name, mean=float(values_M.mean()), standard_error=error, truth=truth))
     return found
 
 

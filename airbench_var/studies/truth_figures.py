@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airbench_var.report.figures.canvas import COLOURS
+from airbench_var.report.figures.canvas import COLOURS, draw_estimates
 from airbench_var.studies.arms import Trained
-from airbench_var.studies.fresh import accuracies, lucky_runs, measured
+from airbench_var.studies.fresh import accuracies, fresh_accuracies, lucky, measured
 from airbench_var.studies.test_bed import Against, Truth
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def draw_estimators(compared: Sequence[Compared], canvas: "Canvas") -> None:
     labels = {"eq_3": "Eq 3", "plug_in": "plug-in", "test_set_variance": "test-set variance"}
     for place, (_, _, truth, found, _) in enumerate(compared):
         for offset, (one, colour) in enumerate(zip(found, COLOURS, strict=False)):
-            error = abs((one.mean - truth.value) / one.z) if one.z else 0.0
+            error = math.hypot(one.standard_error, truth.standard_error)
             axis.errorbar(
                 place + 0.18 * (offset - 1),
                 one.mean / truth.value,
@@ -54,30 +54,19 @@ def draw_estimators(compared: Sequence[Compared], canvas: "Canvas") -> None:
 def draw_lengths(lengths: Sequence[Trained], canvas: "Canvas") -> None:
     """Draw the std on the distribution by length, measured and estimated."""
     axis = canvas.subplots()
-    for place, one in enumerate(lengths):
-        value, error = measured(one)
-        estimate = one.summary.estimates["distribution_wise_std"]
-        low, high = (math.sqrt(max(0.0, value + sign * 1.96 * error)) for sign in (-1, 1))
-        middle = math.sqrt(max(0.0, value))
-        for offset, (centre, below, above), colour, marker, label in (
-            (-0.1, (middle, low, high), COLOURS[0], "o", "measured on fresh examples"),
-            (
-                0.1,
-                (estimate.value or 0.0, *(estimate.interval or (0.0, 0.0))),
-                COLOURS[1],
-                "s",
-                "Eq 3, one test set",
-            ),
-        ):
-            axis.errorbar(
-                place + offset,
-                100 * centre,
-                [[100 * (centre - below)], [100 * (above - centre)]],
-                fmt=marker,
-                color=colour,
-                capsize=3,
-                label=label if not place else None,
-            )
+    found = (
+        ([measured(one).standard_deviation("measured_std") for one in lengths], "measured on fresh examples"),
+        ([one.summary.estimates["distribution_wise_std"] for one in lengths], "Eq 3, one test set"),
+    )
+    for kind, (estimates, label) in enumerate(found):
+        draw_estimates(
+            axis,
+            [place + 0.2 * (kind - 0.5) for place in range(len(lengths))],
+            estimates,
+            colour=COLOURS[kind],
+            label=label,
+            marker="os"[kind],
+        )
     axis.set_xticks(range(len(lengths)), [one.arm.name for one in lengths])
     axis.set_yscale("symlog", linthresh=0.1)
     axis.yaxis.set_major_formatter("{x:g}")
@@ -91,8 +80,7 @@ def draw_luck(lengths: Sequence[Trained], canvas: "Canvas") -> None:
     axes = canvas.subplots(1, len(lengths), squeeze=False)[0]
     for one, axis in zip(lengths, axes, strict=True):
         here_R = accuracies(one, one.store.test_sets[0])
-        fresh_R = (accuracies(one, "fresh-5") + accuracies(one, "fresh-6")) / 2
-        best_m = np.argsort(-here_R, kind="stable")[: lucky_runs(len(here_R))]
+        fresh_R, best_m = fresh_accuracies(one), lucky(one)
         x_R, y_R = 100 * (here_R - here_R.mean()), 100 * (fresh_R - fresh_R.mean())
         axis.scatter(x_R, y_R, s=5, color=COLOURS[0], linewidths=0, alpha=0.5)
         axis.scatter(x_R[best_m], y_R[best_m], s=18, color=COLOURS[4], linewidths=0)

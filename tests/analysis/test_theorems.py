@@ -74,3 +74,21 @@ def test_runs_that_do_not_differ_but_for_one_have_a_ratio_without_interval(odd_o
     assert ratio.value
     assert (ratio.interval, ratio.standard_errors) == (None, {})
     assert "too few runs differ" in ratio.absent
+
+
+def test_the_interval_of_times_closer_holds_what_infinitely_many_runs_give() -> None:
+    """Over-confident runs, so that neither law is right."""
+    held = 0
+    for seed in range(40):
+        drawn = simulate_classes(np.random.default_rng(seed), n=150, runs=64, K=3, temperature=0.6)
+        chunks = [chunk.predicted for chunk in drawn.state.chunks.values() if chunk.predicted is not None]
+        found, n = theorems.times_closer(drawn.counts, chunks, 0.95), len(drawn.labels_N)
+        sides_TK = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 1]], bool)
+        positive_TN = sides_TK @ drawn.vote_NK.T
+        wrong_TN = np.where(sides_TK[:, drawn.labels_N], 1 - positive_TN, positive_TN)
+        std_T, error_T = np.sqrt((wrong_TN * (1 - wrong_TN)).sum(axis=1)) / n, wrong_TN.mean(axis=1)
+        ours_T, theirs_T = np.sqrt(error_T / (2 * n)), np.sqrt(error_T * (1 - error_T) / n)
+        truth = np.mean((std_T - theirs_T) ** 2) / np.mean((std_T - ours_T) ** 2)
+        assert found.interval is not None
+        held += found.interval[0] <= truth <= found.interval[1]
+    assert held >= 33  # of 38 expected; four standard deviations

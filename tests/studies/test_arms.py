@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from airbench_var.errors import UsageError
-from airbench_var.studies.arms import Arm, Workplace
+from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.studies import arms
+from airbench_var.studies.arms import Arm, Trained, Workplace
 from tests.studies.conftest import QUICK
+from tests.studies.made_up import made_up
 
 
 @pytest.fixture
@@ -60,3 +64,28 @@ def test_counts_are_those_of_its_own_runs(arm: Arm, workplace: Workplace, tmp_pa
         assert np.array_equal(counts.k_R, correct_RN.sum(axis=1))
         assert np.array_equal(counts.c_N, correct_RN.sum(axis=0))
     assert few.summary_of("train").examples == 100
+    assert np.array_equal(few.correct_RN("train", 2), few.correct_RN("train")[:2])
+
+
+def test_diverged_runs_are_told_and_counted() -> None:
+    arm = Arm(name="a", recipe=QUICK.recipe, runs=5)
+    ids_R = np.array([0, 2, 3])
+    records = np.array([(0,), (1,), (1,)], [("diverged", "u1")])
+    state = made_up("a", 0.5, 0.01, runs=3).state
+    store: Any = SimpleNamespace(test_sets=("t",), records=lambda ids: records)
+    one = Trained(arm=arm, store=store, run_ids_R=ids_R)
+    one._states["t"] = state
+    assert one.diverged == {2, 3}
+    assert one.summary.diverged == 2
+    assert one.summary.warnings[0].startswith("2 of 3 runs diverged")
+
+
+def test_a_store_of_other_runs_is_not_added_to(
+    arm: Arm, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if two recipes had one hash: what the store is of is looked at, not only its name."""
+    own = replace(workplace, stores=tmp_path)
+    monkeypatch.setattr(arms, "identity_sha256", lambda campaign: "0" * 64)
+    own.train(arm)
+    with pytest.raises(StoreRefusedError, match="seed"):
+        own.train(replace(arm, seed=78))

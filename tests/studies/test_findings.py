@@ -4,8 +4,20 @@ import numpy as np
 import pytest
 
 from airbench_var.analysis import Estimate
+from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.stats import CorrectnessCounts
-from airbench_var.studies.findings import Number, above, larger, over, ratio_of
+from airbench_var.studies.findings import (
+    Number,
+    above,
+    larger,
+    near,
+    numbers_of,
+    over,
+    p_value_of,
+    percent_of,
+    ratio_of,
+    text_of,
+)
 from tests.analysis.made_estimates import estimate
 
 
@@ -38,6 +50,71 @@ def test_the_runs_needed_would_tell_by_the_root_law() -> None:
     assert claim.runs_needed in (400, 401)  # 0.2 is no binary number
     told = above(estimate(1.2, (1.001, 1.399)), 1.0, text="t", source="s", shown="b")
     assert (told.verdict, told.runs_needed) == ("holds", None)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict", "needed"),
+    [
+        ((0.95, 1.08), "holds", None),
+        ((1.02, 1.08), "holds", None),  # not 1, and near it
+        ((0.5, 0.88), "does not hold", None),
+        ((1.12, 1.5), "does not hold", None),
+        ((0.8, 1.2), "cannot be told", 400),  # of reach 0.2, and 0.1 would do
+        ((1.04, 1.12), "cannot be told", 400),  # of reach 0.04, and 0.02 would do
+        ((1.08, 1.2), "cannot be told", 225),
+    ],
+)
+def test_near_needs_the_whole_interval_within_or_without(interval, verdict, needed) -> None:
+    claim = near(estimate(sum(interval) / 2, interval), 1.0, 0.1, text="t", source="s", shown="b")
+    assert (claim.verdict, claim.because) == (verdict, "b")
+    assert claim.runs_needed == needed or claim.runs_needed == (needed or 0) + 1  # 0.1 is no binary number
+    none = near(estimate(1.0, None), 1.0, 0.1, text="t", source="s", shown="b")
+    assert (none.verdict, none.because) == ("cannot be told", "too few runs")
+
+
+def test_no_runs_are_named_where_examples_may_be_too_few() -> None:
+    """More runs leave an interval of the distribution as wide as the choice of examples makes it."""
+    wide = estimate(1.05, (0.8, 1.3), target="the distribution")
+    assert above(wide, 1.0, text="t", source="s", shown="b").runs_needed is None
+    assert near(wide, 1.0, 0.1, text="t", source="s", shown="b").runs_needed is None
+
+
+def test_of_two_recipes_the_fewer_runs_count() -> None:
+    both = estimate(1.2, (0.8, 1.6), runs=(400, 100))
+    assert above(both, 1.0, text="t", source="s", shown="b").runs_needed in (400, 401)
+    number = Number.of(both, "arm", "plain", paper=2.5, name="ratio")
+    assert (number.runs, number.examples, number.name, number.paper) == (100, 10, "ratio", 2.5)
+
+
+def test_a_number_keeps_what_its_estimate_says() -> None:
+    number = Number.of(estimate(0.5, (0.4, 0.7), target="the distribution"), "arm", "share")
+    assert (number.value, number.low, number.high, number.level) == (0.5, 0.4, 0.7, 0.95)
+    assert (number.target, number.method, number.assumption) == ("the distribution", "m", "a")
+    none = Number.of(estimate(0.5, None), "arm", "share")
+    assert (none.low, none.high, none.level, none.absent) == (None, None, None, "too few runs")
+
+
+def test_numbers_come_in_the_order_of_the_units_with_what_the_paper_prints() -> None:
+    estimates = {"a": estimate(1.0, None), "b": estimate(2.0, None)}
+    found = list(numbers_of("arm", estimates, {"b": "share", "c": "share", "a": "plain"}, {"a": 7.0}))
+    assert [(one.value, one.unit, one.paper) for one in found] == [(2.0, "share", None), (1.0, "plain", 7.0)]
+
+
+def test_a_p_value_is_that_of_the_test() -> None:
+    counts = CorrectnessCounts.of(8, "t", np.arange(2), np.array([[1], [2]], np.uint8))
+    test = HypothesisTest(
+        name="t", null="n", statistic=3.0, p_value=0.02, method="m", assumption="a", absent=""
+    )
+    number = p_value_of(test, "arm", counts)
+    assert (number.name, number.value, number.method) == ("t_p_value", 0.02, "m; null: n")
+    assert (number.runs, number.examples) == (2, 8)
+
+
+def test_estimates_in_words() -> None:
+    found = estimate(0.5, (0.25, 0.75))
+    assert text_of(found) == "0.50 (0.25 to 0.75)"
+    assert percent_of(found) == "50.00 % (25.00 to 75.00 %)"
+    assert text_of(estimate(0.5, None)) == percent_of(estimate(None, None)) == "none (too few runs)"
 
 
 def test_a_ratio_carries_the_interval_whichever_way_it_is_taken() -> None:
@@ -73,6 +150,8 @@ def test_a_ratio_of_two_holds_whatever_they_share() -> None:
             low, high = over(b.value or 0.0, a, "r").interval or (0.0, 0.0)
             taken_as_known += low <= 0.5 <= high
         assert held >= 0.94 * sets
+        if np.allclose(b_SR, 4 - 2 * a_SR):  # the worst that they can share: nothing is given away
+            assert 0.945 * sets <= held <= 0.98 * sets
         if not np.allclose(b_SR, 2 * a_SR):  # of the same draws the ratio has no error at all
             assert taken_as_known < 0.88 * sets
 

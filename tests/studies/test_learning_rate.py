@@ -7,6 +7,7 @@ import pytest
 from airbench_var.recipes import find_recipe
 from airbench_var.studies import learning_rate
 from airbench_var.studies.learning_rate import with_rate
+from airbench_var.studies.scales import SCALES
 from tests.studies.made_up import made_up
 
 
@@ -36,10 +37,29 @@ def test_the_rate_of_sgd_is_scaled() -> None:
 def test_verdicts(stds, same, above) -> None:
     trained = [made_up(str(std), mean, std) for mean, std in zip((0.6, 0.7, 0.65), stds, strict=True)]
     assert learning_rate._same_place(trained).verdict == same
-    assert learning_rate._above_the_best(trained).verdict == above
+    assert learning_rate._above_the_best(trained, (-1, 0, 1)).verdict == above
 
 
-def test_beyond_the_largest_rate_nothing_can_be_told() -> None:
-    trained = [made_up(str(mean), mean, 0.01) for mean in (0.6, 0.7)]
-    claim = learning_rate._above_the_best(trained)
-    assert (claim.verdict, "largest rate" in claim.because) == ("cannot be told", True)
+@pytest.mark.parametrize(("means", "exponents"), [((0.6, 0.7), (0, 1)), ((0.7, 0.6), (-2, 0))])
+def test_nothing_can_be_told_where_twice_the_best_rate_was_not_trained(means, exponents) -> None:
+    trained = [made_up(str(mean), mean, std) for mean, std in zip(means, (0.005, 0.02), strict=True)]
+    claim = learning_rate._above_the_best(trained, exponents)
+    assert (claim.verdict, "was not trained" in claim.because) == ("cannot be told", True)
+
+
+def test_the_choice_of_the_lowest_variance_is_allowed_for() -> None:
+    """A spread that is told apart from one other need not be when it is the lowest of six."""
+    best, lowest = made_up("best", 0.7, 0.01), made_up("lowest", 0.6, 0.0084)
+    others = [made_up(str(place), 0.5, 0.03) for place in range(5)]
+    assert learning_rate._same_place([lowest, best]).verdict == "does not hold"
+    claim = learning_rate._same_place([lowest, best, *others])
+    assert (claim.verdict, "others at lowest" in claim.because) == ("cannot be told", True)
+
+
+def test_arms_are_one_a_rate_at_the_length_of_the_study_with_seeds_of_their_own() -> None:
+    for scale in SCALES.values():
+        arms = learning_rate.arms(scale)
+        assert len({arm.seed for arm in arms}) == len(arms) == len(scale.rates)
+        for arm, exponent in zip(arms, scale.rates, strict=True):
+            assert arm.recipe == with_rate(scale.recipe.with_values({"epochs": scale.rate_epochs}), exponent)
+            assert arm.name == f"rate x 2^{exponent}"

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from airbench_var.studies.findings import Claim, Number, Unit
-from airbench_var.studies.page import claims_table, shown
+from airbench_var.report.figures.canvas import Figure
+from airbench_var.studies.findings import Claim, Findings, Number, Unit
+from airbench_var.studies.page import claims_table, page, shown
 
 
 def number(unit: Unit, value: float | None, low: float | None, high: float | None) -> Number:
@@ -38,5 +39,42 @@ def test_no_p_value_is_zero() -> None:
 def test_a_claim_is_a_row_with_the_runs_that_would_tell() -> None:
     claim = Claim(text="T", source="S", verdict="cannot be told", because="B", runs_needed=1234)
     assert (
-        list(claims_table([claim]))[-1] == "| T | S | **cannot be told** | B; about 1,234 runs would tell |"
+        list(claims_table([claim]))[-1] == "| T | S | **cannot be told** | B; about 1,200 runs would tell |"
     )
+
+
+def test_the_page_has_every_number_with_its_size_and_what_the_paper_prints() -> None:
+    arm = {
+        "name": "long", "recipe": {"name": "tiny"}, "recipe_sha256": "0123456789", "runs": 4,
+        "vary": ["init"], "diverged": 1, "seconds_of_training": 10.0, "device": "D",
+        "trained_at_commit": "abcdefghij",
+    }  # fmt: skip
+    document = {
+        "title": "Title", "source": "Fig 1", "data_title": "Data", "arms": [arm, arm],
+        "analysed": {"command": "run it", "commit": "1234567890", "created": "2026-01-02T03"},
+    }  # fmt: skip
+    std = replace(
+        number("share", 0.0015, 0.0014, 0.0016), name="test_set_std", paper=0.0056, target="this test set",
+        method="how",
+    )  # fmt: skip
+    real = replace(
+        std, name="real", target="the distribution", low=None, high=None, method="never", absent="too few"
+    )
+    text = page(
+        document,
+        "Why?",
+        Findings(
+            numbers=[std, real],
+            claims=[Claim(text="T", source="S", verdict="holds", because="B")],
+            figures=[Figure(name="f", caption="Caption.", draw=lambda canvas: None)],
+            notes=["Note."],
+        ),
+    )
+    assert text.startswith("# Title\n\nWhy? (Fig 1.)\n\n    run it\n\nData; trained on D, commit abcdefgh; ")
+    assert "analysed at commit 12345678, 2026-01-02.\n" in text
+    assert "\n| long | tiny | 01234567 | 4 | init | 1 | 2.5 |\n" in text
+    assert "\n| test set std | test set | a | 0.150 % | 0.140 to 0.160 % | 2 x 3 | 0.560 % |\n" in text
+    assert "\n| real | distribution | a | 0.15 % | too few | 2 x 3 | 0.560 % |\n" in text
+    assert "\n![f](figures/f.png)\n\nCaption.\n" in text
+    assert "\nIntervals. test_set_std: how.\n" in text
+    assert text.index("| T | S | **holds** | B |") < text.index("Note.") < text.index("![f]")

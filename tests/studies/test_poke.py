@@ -1,11 +1,16 @@
 """Where the arms poke, and what the verdicts follow from."""
 
+from types import SimpleNamespace
+
+import pytest
+
 from airbench_var.studies import poke
 from airbench_var.studies.arms import Workplace
 from airbench_var.studies.scales import SCALES
 from airbench_var.training import Settings, Trainer
 from tests.analysis.made_estimates import estimate
 from tests.studies.conftest import QUICK
+from tests.studies.made_up import made_up
 
 
 def test_pokes_are_at_shares_of_the_steps_that_a_trainer_takes(workplace: Workplace) -> None:
@@ -28,6 +33,46 @@ def test_every_scale_pokes_at_different_steps() -> None:
 def test_verdicts() -> None:
     new_seeds = estimate(0.05, (0.0495, 0.0505))
     near, far = estimate(0.049, (0.0485, 0.0495)), estimate(0.03, (0.0295, 0.0305))
-    assert poke._as_new_seeds([near], new_seeds).verdict == "holds"
-    assert poke._as_new_seeds([far], new_seeds).verdict == "does not hold"
+    assert poke._as_new_seeds([near, far], new_seeds).verdict == "holds"
+    assert poke._as_new_seeds([far, near], new_seeds).verdict == "does not hold"
+    nine_tenths = estimate(0.0455, (0.0454, 0.0456))  # 0.91 of it
+    assert poke._as_new_seeds([nine_tenths], new_seeds).verdict == "cannot be told"
+    assert poke._as_new_seeds([estimate(0.0462, (0.0461, 0.0463))], new_seeds).verdict == "holds"
     assert poke._as_new_seeds([estimate(None, None)], new_seeds).verdict == "cannot be told"
+
+
+@pytest.mark.parametrize(
+    ("churns", "verdict"),
+    [
+        ((0.05, 0.04, 0.03), "holds"),
+        ((0.05, 0.0499, 0.03), "holds"),
+        ((0.05, 0.03, 0.04), "does not hold"),  # the last changes more than the one before it
+        ((0.03, 0.04, 0.05), "does not hold"),
+        ((0.05, 0.05, 0.0499), "cannot be told"),
+    ],
+)
+def test_earlier_is_more_at_every_step(churns, verdict) -> None:
+    found = [estimate(churn, (churn - 0.001, churn + 0.001)) for churn in churns]
+    poked = [made_up(f"at {place}", 0.6, 0.01, runs=9, n=90) for place in range(3)]
+    claim = poke._earlier_is_more(poked, found)
+    assert claim.verdict == verdict
+    assert claim.because.startswith(f"{100 * churns[0]:.2f} % (")
+    assert claim.because.index("at 0") < claim.because.index("at 2")
+
+
+def test_numbers_are_over_that_of_new_seeds() -> None:
+    base, one, other = (made_up(name, 0.6, 0.01, runs=9, n=90) for name in ("not poked", "0 %", "50 %"))
+    base.summary = SimpleNamespace(estimates={"disagreement": estimate(0.05, (0.049, 0.051))})
+    churns = [estimate(0.04, (0.039, 0.041)), estimate(0.02, (0.019, 0.021))]
+    found = [
+        (number.arm, number.name, number.value, number.paper)
+        for number in poke._numbers(base, [one, other], churns)
+    ]
+    ratio = "churn_over_that_of_new_seeds"
+    assert found == [
+        ("not poked", "churn_of_new_seeds", 0.05, 0.0519),
+        ("0 %", "x", 0.04, 0.0514),
+        ("0 %", ratio, pytest.approx(0.8), None),
+        ("50 %", "x", 0.02, None),
+        ("50 %", ratio, pytest.approx(0.4), None),
+    ]

@@ -8,6 +8,8 @@ import pytest
 
 from airbench_var.analysis.correlation import Correlation
 from airbench_var.studies import shift
+from airbench_var.studies.arms import Evidence
+from airbench_var.studies.scales import SCALES
 from tests.studies.conftest import QUICK
 from tests.studies.made_up import of_bits
 
@@ -25,6 +27,7 @@ def runs_of(stds: dict[str, float], n: int = 4000, runs: int = 200) -> Any:
         ((0.03, 0.04), "holds"),
         ((0.03, 0.011), "cannot be told"),
         ((0.03, 0.002), "does not hold"),
+        ((0.03, 0.0125), "cannot be told"),  # larger, by an interval that overlaps
     ],
 )
 def test_larger_means_larger_on_every_one(shifted: tuple[float, float], verdict: str) -> None:
@@ -43,6 +46,9 @@ def pair(r: float, reach: float) -> Correlation:
         ([pair(0.1, 0.2), pair(-0.1, 0.2)], "holds"),
         ([pair(0.1, 0.2), pair(0.3, 0.2)], "cannot be told"),
         ([pair(0.1, 0.2), pair(-0.7, 0.2)], "does not hold"),
+        ([pair(0.1, 0.2), pair(0.7, 0.2)], "does not hold"),
+        ([pair(0.3, 0.06)], "holds"),  # R^2 of 0.36^2 at most
+        ([pair(0.3, 0.1)], "cannot be told"),
         ([], "cannot be told"),
     ],
 )
@@ -56,3 +62,41 @@ def test_published_test_sets_are_evaluated_and_correlated_as_well() -> None:
     assert arm.test_sets[-2:] == scale.published
     assert len(set(arm.test_sets)) == len(arm.test_sets)
     assert shift._at_one_severity(runs_of({"t": 0.1}), scale)[-2:] == ["cifar10.1-v6", "cinic10"]
+
+
+def test_the_strongest_is_told_by_its_r_squared_whatever_its_sign() -> None:
+    claim = shift._uncorrelated([pair(0.3, 0.1), replace(pair(-0.4, 0.1), names=("c", "d"))])
+    assert claim.because.startswith("strongest c and d, R^2 0.160 (r -0.50 to -0.30)")
+
+
+def test_the_verdict_is_on_halves_and_both_are_in_the_numbers() -> None:
+    """The same images shown twice: whole test sets go together by them alone."""
+    generator = np.random.default_rng(0)
+    right_RN = generator.random((100, 600)) < 0.7
+    names = ["t", *(f"{kind}-3" for kind in shift.KINDS), "cinic10"]
+    noisy = {name: right_RN ^ (generator.random((100, 600)) < 0.1) for name in names[:-1]}
+    one = of_bits("shift", {**noisy, "cinic10": generator.random((100, 90)) < 0.7})
+    scale = replace(QUICK, published=("cinic10",))
+    found = shift.findings(Evidence(trained=[one], data=None, scale=scale))  # type: ignore[arg-type]
+    r = {
+        how: {number.arm: number for number in found.numbers if number.name == f"correlation_of_{how}"}
+        for how in ("whole", "halves")
+    }
+    assert min(abs(r["whole"][f"t and {name}"].value or 0) for name in names[1:-1]) > 0.5
+    assert max(abs(number.value or 0) for number in r["halves"].values()) < 0.5
+    assert found.claims[1].verdict != "does not hold"
+    assert (r["whole"]["t and blur-3"].examples, r["whole"]["t and cinic10"].examples) == (600, 90)
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas()
+    found.figures[1].draw(canvas)
+    for axis, how in zip(canvas.axes, ("whole", "halves"), strict=True):
+        square_MM = axis.images[0].get_array()
+        low, high = names.index("t"), names.index("blur-3")
+        assert square_MM[high, low] == pytest.approx((r[how]["t and blur-3"].value or 0) ** 2)
+
+
+def test_of_several_severities_the_middle_one_is_correlated() -> None:
+    one = runs_of({"t": 0.1})
+    assert shift._at_one_severity(one, SCALES["cpu"])[0].endswith("-3")
+    assert len(shift._at_one_severity(one, SCALES["cpu"])) == len(shift.KINDS)

@@ -1,0 +1,132 @@
+"""Verdicts by training length, from runs of known skill; what the paper prints; what the pictures show."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from airbench_var.studies import durations
+from airbench_var.studies.scales import SCALES
+from tests.studies.made_up import made_up, of_bits
+from tests.studies.test_findings import estimate
+
+#: Of Fig 1, 2, 3 and 5, by epochs.
+PRINTED = {
+    0: {"test_set_std": 0.0187, "range": 0.132},
+    4: {
+        "test_set_std": 0.0056,
+        "range": 0.066,
+        "independent_errors_std": 0.0022,
+        "distribution_wise_std": 0.0052,
+    },
+    16: {"test_set_std": 0.0019, "range": 0.017},
+    64: {
+        "test_set_std": 0.0015,
+        "range": 0.014,
+        "mean_accuracy": 0.9442,
+        "independent_errors_std": 0.00145,
+        "distribution_wise_std": 0.00033,
+        "lucky_quarter_gain": 0.0002,
+    },
+    8: {},
+}
+
+
+def skilled(name: str, std: float, epochs: float, runs: int = 2000, n: int = 1000) -> Any:
+    """Return runs whose accuracies on the distribution have this std; without one errors are independent."""
+    generator = np.random.default_rng(1)
+    skill_R1 = generator.normal(0.6, std, (runs, 1))
+    return of_bits(name, {"t": generator.random((runs, n)) < skill_R1}, epochs=epochs)
+
+
+@pytest.fixture(scope="module")
+def luck() -> Any:
+    return skilled("luck", 0.0, 64)
+
+
+@pytest.fixture(scope="module")
+def skill() -> Any:
+    return skilled("skill", 0.03, 4)
+
+
+def test_claims_hold_where_skill_differs_after_short_and_luck_after_long_training(skill, luck) -> None:
+    claims = list(durations._claims([made_up("untrained", 0.1, 0.01, epochs=0), skill, luck]))
+    assert [claim.verdict for claim in claims] == ["holds"] * 5
+    assert "at skill" in claims[0].because  # of training, not of none
+    assert [
+        word in claim.text for word, claim in zip(("skill", "luck", "luck", "luck"), claims[1:], strict=True)
+    ]
+
+
+def test_none_holds_the_other_way_round(skill, luck) -> None:
+    claims = list(durations._claims([luck, skill]))
+    assert [claim.verdict for claim in claims] == ["does not hold"] * 5
+
+
+@pytest.mark.parametrize(
+    ("here", "real", "verdicts"),
+    [
+        ((1.1, 1.19), (0.05, 0.11), ["holds", "holds"]),
+        ((1.1, 1.21), (0.05, 0.12), ["cannot be told", "cannot be told"]),
+        ((1.21, 1.3), (0.13, 0.15), ["does not hold", "does not hold"]),
+    ],
+)
+def test_bounds_are_a_sixth_and_a_tenth(here, real, verdicts) -> None:
+    """Independent errors have a variance of 1, which of 1.2 leaves a sixth; a tenth of all is about 0.12."""
+    estimates = {
+        **skilled("a", 0.03, 64, runs=50, n=50).summary.estimates,
+        "test_set_variance": estimate(sum(here) / 2, here),
+        "independent_errors_variance": estimate(1.0, (1.0, 1.0)),
+        "distribution_wise_variance": estimate(sum(real) / 2, real, target="the distribution"),
+    }
+    one = made_up("b", 0.5, 0.02)
+    one.summary = SimpleNamespace(estimates=estimates)
+    *_, explained, tenth = durations._claims([one, one])
+    assert [explained.verdict, tenth.verdict] == verdicts
+
+
+def test_without_a_spread_the_first_claim_cannot_be_told(luck) -> None:
+    same = of_bits("same", {"t": np.tile(np.arange(100) < 40, (10, 1))}, epochs=4)
+    first = next(durations._claims([same, luck]))
+    assert (first.verdict, first.because.startswith("no spread")) == ("cannot be told", True)
+
+
+@pytest.mark.parametrize("epochs", PRINTED)
+def test_what_the_paper_prints_stands_beside_networks_trained_as_long(epochs: int) -> None:
+    one = made_up("a", 0.5, 0.02, epochs=epochs, thorough=True)
+    numbers = {number.name: number for number in durations._numbers(one)}
+    assert {name: number.paper for name, number in numbers.items() if number.paper} == PRINTED[epochs]
+    accuracy_R = one.state.correct.k_R / 4000
+    assert numbers["range"].value == pytest.approx(accuracy_R.max() - accuracy_R.min())
+    assert numbers["test_set_std"].value == pytest.approx(accuracy_R.std(ddof=1))
+    assert numbers["variance_ratio_p_value"].value == one.summary.tests["variance_ratio"].p_value
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_arm_is_found_by_its_length(scale: str) -> None:
+    arms = durations.arms(SCALES[scale])
+    assert [arm.recipe.epochs for arm in arms] == list(SCALES[scale].epochs)
+    for arm in arms:
+        assert durations.arm_of(SCALES[scale], arm.recipe.epochs) == arm
+
+
+def test_pictures_show_the_accuracies_in_percent(luck) -> None:
+    from matplotlib.figure import Figure as Canvas
+
+    halves, law, all_of_them = Canvas(), Canvas(), Canvas()
+    correct_RN = np.random.default_rng(0).random((30, 101)) < 0.6
+    one = of_bits("a", {"t": correct_RN})
+    durations._halves([one], halves)
+    expected = np.transpose([100 * correct_RN[:, ::2].mean(axis=1), 100 * correct_RN[:, 1::2].mean(axis=1)])
+    assert np.allclose(halves.axes[0].collections[0].get_offsets(), expected)
+    thorough = made_up("b", 0.6, 0.0077, thorough=True)  # the std of independent errors at n = 4,000
+    durations._independence([thorough], law)
+    [axis] = law.axes
+    x_K, density_K = axis.lines[0].get_data()
+    assert np.trapezoid(density_K, x_K) == pytest.approx(1, abs=1e-3)
+    assert sum(bar.get_height() * bar.get_width() for bar in axis.patches) == pytest.approx(1)
+    assert x_K @ density_K / density_K.sum() == pytest.approx(60, abs=0.2)
+    durations._accuracies([one, luck], all_of_them)
+    widths = [high - low for low, high in (axis.get_xlim() for axis in all_of_them.axes)]
+    assert widths[0] == pytest.approx(widths[1])

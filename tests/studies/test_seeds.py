@@ -1,0 +1,80 @@
+"""Which sources an arm varies, and what its spread over that of all is."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airbench_var.seeds import STREAMS
+from airbench_var.studies import durations, seeds
+from airbench_var.studies.scales import SCALES
+from tests.studies.conftest import QUICK
+from tests.studies.made_up import made_up
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=list(SCALES))
+def test_arms_vary_all_and_then_each_alone(scale) -> None:
+    arms = seeds.arms(scale)
+    groups = [arms[:4], arms[4:]]
+    for epochs, group in zip(scale.seed_epochs, groups, strict=True):
+        everything, *alone = group
+        theirs = durations.arm_of(scale, epochs)
+        assert (everything.recipe, everything.seed) == (theirs.recipe, theirs.seed)
+        assert [arm.vary for arm in group] == [STREAMS, ("init",), ("order",), ("aug",)]
+        assert all(arm.recipe == theirs.recipe for arm in alone)
+        assert theirs.seed not in {arm.seed for arm in alone}
+
+
+def test_the_runs_of_all_are_no_more_than_durations_has() -> None:
+    more = replace(QUICK, runs={**QUICK.runs, "seeds": 9})
+    everything, *alone = seeds.arms(more)[:4]
+    assert everything.runs == QUICK.runs["durations"]
+    assert all(arm.runs == 9 for arm in alone)
+
+
+def groups(short: tuple[float, ...], long: tuple[float, ...], epochs: tuple[float, float] = (4, 64)) -> Any:
+    """Return evidence of runs with these stds, all varied and each source alone, by length."""
+    varied = (STREAMS, *((source,) for source in STREAMS))
+    trained = [
+        made_up(f"{length} {'+'.join(vary)}", 0.6, std, n=2000, epochs=length, vary=vary)
+        for length, stds in zip(epochs, (short, long), strict=True)
+        for std, vary in zip(stds, varied, strict=True)
+    ]
+    return SimpleNamespace(trained=trained)
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "verdicts"),
+    [
+        ((0.02, 0.01, 0.02, 0.02), (0.01, 0.012, 0.012, 0.012), ["holds"] * 4),
+        ((0.01, 0.02, 0.005, 0.005), (0.02, 0.01, 0.01, 0.01), ["does not hold"] * 4),
+        (
+            (0.01, 0.01, 0.02, 0.02),
+            (0.01, 0.009, 0.02, 0.005),
+            ["cannot be told", "holds", "does not hold", "cannot be told"],
+        ),
+    ],
+)
+def test_verdicts(short, long, verdicts) -> None:
+    claims = seeds.findings(groups(short, long)).claims
+    assert [claim.verdict for claim in claims] == verdicts
+    assert [claim.text.count("After long training") for claim in claims] == [1, 1, 1, 0]
+    for claim, source in zip(claims, STREAMS, strict=False):
+        assert f"64 {source})" in claim.text
+    assert "(4 init+order+aug)" in claims[-1].text
+
+
+def test_numbers_are_over_that_of_all_with_what_the_paper_prints() -> None:
+    numbers = seeds.findings(groups((0.02, 0.01, 0.02, 0.02), (0.01, 0.01, 0.01, 0.01))).numbers
+    ratio = {number.arm: number.value for number in numbers if number.name == "variance_over_that_of_all"}
+    assert ratio["4 init"] == pytest.approx(0.25, rel=0.02)
+    assert len(ratio) == 6
+    assert {(number.arm, number.name): number.paper for number in numbers if number.paper} == {
+        ("4 init+order+aug", "test_set_std"): 0.0045,
+        ("4 init", "test_set_std"): 0.0038,
+        ("64 init+order+aug", "test_set_std"): 0.0016,
+        ("64 init", "test_set_std"): 0.00158,
+    }
+    other = seeds.findings(groups((0.02,) * 4, (0.01,) * 4, epochs=(8, 16))).numbers
+    assert not any(number.paper for number in other)
