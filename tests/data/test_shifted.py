@@ -26,7 +26,6 @@ from .published import (
     write_cinic10,
 )
 
-
 #: Images of a severity of CIFAR-10-C and of a class of CINIC-10, before any test makes them small.
 PUBLISHED_SIZES = shifted.A_SEVERITY, shifted.A_CINIC_CLASS
 
