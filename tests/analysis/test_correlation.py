@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from airbench_var.analysis.correlation import correlations, discoveries
+from airbench_var.analysis.correlation import Correlation, correlations, discoveries
 from airbench_var.stats import CorrectnessCounts
 
 
@@ -63,5 +63,21 @@ def test_what_does_not_vary_is_left_out_and_other_runs_are_refused() -> None:
     constant = counts_of(np.ones((10, 50), bool))
     assert correlations([("a", varying), ("b", constant)], halves=False, level=0.95) == []
     other = counts_of(np.random.default_rng(1).random((9, 50)) < 0.5)
+    odd = counts_of(np.where(np.arange(50) % 2, True, np.random.default_rng(2).random((10, 50)) < 0.5))
+    assert (
+        correlations([("a", varying), ("odd", odd)], halves=True, level=0.95) == []
+    )  # its odd half is constant
+    few = [
+        (name, counts_of(np.random.default_rng(seed).random((3, 50)) < 0.5)) for seed, name in enumerate("ab")
+    ]
+    with pytest.raises(ValueError, match="four at least"):
+        correlations(few, halves=False, level=0.95)
     with pytest.raises(ValueError, match="a and c need the same runs"):
         correlations([("a", varying), ("c", other)], halves=False, level=0.95)
+
+
+def test_discoveries_allow_for_pairs_that_share_runs() -> None:
+    """By Benjamini and Yekutieli four p-values of 0.03 are 0.03 (1 + 1/2 + 1/3 + 1/4) each."""
+    found = [Correlation(names=("a", "b"), r=0.3, low=0.1, high=0.5, p_value=0.03)] * 4
+    assert discoveries(found) == 0
+    assert discoveries(found, rate=0.063) == 4

@@ -89,6 +89,9 @@ def test_the_interval_of_times_closer_holds_what_infinitely_many_runs_give() -> 
         std_T, error_T = np.sqrt((wrong_TN * (1 - wrong_TN)).sum(axis=1)) / n, wrong_TN.mean(axis=1)
         ours_T, theirs_T = np.sqrt(error_T / (2 * n)), np.sqrt(error_T * (1 - error_T) / n)
         truth = np.mean((std_T - theirs_T) ** 2) / np.mean((std_T - ours_T) ** 2)
+        whole = theorems.collapses(drawn.counts)
+        assert whole is not None
+        assert found.value == whole.fit["times_closer_std"]
         assert found.interval is not None
         held += found.interval[0] <= truth <= found.interval[1]
     assert held >= 33  # of 38 expected; four standard deviations

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from airbench_var.data import corruptions
 from airbench_var.data.corruptions import KINDS, SEVERITIES, Corrupted
 from airbench_var.data.dataset import Split
 
@@ -56,6 +57,16 @@ def test_an_image_does_not_depend_on_the_others(split: Split, kind: str) -> None
     whole, few = made(split, kind, 3), made(split.first(5), kind, 3)
     assert np.array_equal(whole[:5], few)
     assert np.array_equal(whole, made(split, kind, 3, size=7))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_blocks_that_are_made_one_after_the_other_are_as_one(
+    split: Split, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of noise above all: the second block is no copy of the first."""
+    whole = made(split, kind, 3)
+    monkeypatch.setattr(corruptions, "_BLOCK", 10)
+    assert np.array_equal(made(split, kind, 3), whole)
 
 
 def test_noise_has_its_std_and_no_mean(split: Split) -> None:

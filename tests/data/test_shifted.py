@@ -26,6 +26,9 @@ from .published import (
     write_cinic10,
 )
 
+#: Images of a severity of CIFAR-10-C and of a class of CINIC-10, before any test makes them small.
+PUBLISHED_SIZES = shifted.A_SEVERITY, shifted.A_CINIC_CLASS
+
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +48,11 @@ def whole(examples: Examples, size: int = 7) -> Split:
         images_NHWC=np.concatenate([block.images_NHWC for block in blocks]),
         labels_N=np.concatenate([block.labels_N for block in blocks]),
     )
+
+
+def test_the_large_ones_are_as_large_as_their_publishers_say() -> None:
+    """CIFAR-10-C corrupts all 10,000 test images; of CINIC-10's 90,000, 20,000 are of CIFAR-10."""
+    assert PUBLISHED_SIZES == (10_000, (90_000 - 20_000) // 10)
 
 
 def test_every_name_is_known_and_no_other() -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from airbench_var.studies import binomial
+from airbench_var.studies.arms import Evidence
+from tests.studies.conftest import QUICK
 from tests.studies.made_up import made_up
 
 
@@ -22,3 +24,9 @@ def test_what_the_paper_prints_is_of_64_epochs() -> None:
     for epochs, paper in ((4, None), (64, 2.5)):
         *_, ratio = binomial._numbers(made_up("a", 0.5, 0.005, epochs=epochs))
         assert (ratio.name, ratio.paper) == ("binomial_over_test_set_variance", paper)
+
+
+def test_the_claim_is_of_the_longest_training() -> None:
+    trained = [made_up(name, 0.5, 0.005, epochs=epochs) for name, epochs in (("short", 4), ("long", 64))]
+    [claim] = binomial.findings(Evidence(trained=trained, data=None, scale=QUICK)).claims  # type: ignore[arg-type]
+    assert claim.text.endswith("; long)")

@@ -107,6 +107,7 @@ def test_what_the_paper_prints_stands_beside_networks_trained_as_long(epochs: in
 def test_an_arm_is_found_by_its_length(scale: str) -> None:
     arms = durations.arms(SCALES[scale])
     assert [arm.recipe.epochs for arm in arms] == list(SCALES[scale].epochs)
+    assert len({arm.seed for arm in arms}) == len(arms)  # equal seeds would make lengths go together
     for arm in arms:
         assert durations.arm_of(SCALES[scale], arm.recipe.epochs) == arm
 

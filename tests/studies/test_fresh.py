@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 from airbench_var.studies import fresh
 from tests.studies.made_up import of_accuracies
@@ -48,6 +49,17 @@ def test_the_gain_on_fresh_examples_is_that_of_the_runs_chosen_by_the_test_set()
     assert found.value == pytest.approx(0.15 - 0.5)
     assert found.interval is not None
     assert found.interval[0] < 0.15 - 0.5 < found.interval[1] < 0
+
+
+def test_the_interval_of_the_gain_by_hand() -> None:
+    """Residuals about the regression line, of two runs out of five; Student's t with three degrees."""
+    here_R, fresh_R = np.array([0.9, 0.8, 0.6, 0.5, 0.4]), np.array([0.1, 0.2, 0.6, 0.7, 0.9])
+    found = fresh.gain_on_fresh(of_accuracies({"t": here_R, "fresh-5": fresh_R, "fresh-6": fresh_R}))
+    line = stats.linregress(here_R, fresh_R)
+    residual_R = fresh_R - line.intercept - line.slope * here_R
+    error = np.sqrt((residual_R**2).sum() / (5 - 2)) * np.sqrt(1 / 2 - 1 / 5)
+    assert found.standard_errors["distribution"] == pytest.approx(error, rel=1e-3)  # of a million examples
+    assert found.interval == pytest.approx(stats.t.interval(0.95, 3, 0.15 - 0.5, error), abs=1e-5)
 
 
 @pytest.mark.parametrize(("real", "runs"), [(0.004, 100), (0.004, 1000), (0.0005, 100)])

@@ -1,5 +1,6 @@
 """The pictures of pairs, which few runs at scale quick never find."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from airbench_var.studies import pairs
 from airbench_var.studies.arms import Evidence, Workplace
 from airbench_var.studies.findings import Claim
 from tests.studies.conftest import QUICK
-from tests.studies.made_up import of_bits
+from tests.studies.made_up import made_up, of_bits
 
 
 def test_pairs_that_go_together_are_drawn_with_their_images(workplace: Workplace) -> None:
@@ -106,3 +107,20 @@ def test_the_pairs_of_a_store_have_the_classes_of_its_labels() -> None:
     assert numbers["pairs_tested"].value == 40 * 39 / 2
     assert numbers["pairs_off_by_2_percent"].paper == 5
     assert numbers["such_pairs_by_chance"].value == analysis.findings.joint_frequency.by_chance
+
+
+def test_discoveries_are_those_of_each_rule() -> None:
+    generator = np.random.default_rng(0)
+    found = pairs_of(
+        "t", np.packbits(generator.random((60, 16)) < 0.6, axis=1, bitorder="little"), np.full(16, "c")
+    ).findings
+    assert found is not None
+    more = replace(
+        found,
+        benjamini_hochberg=replace(found.benjamini_hochberg, number=7),
+        benjamini_yekutieli=replace(found.benjamini_yekutieli, number=3),
+    )
+    one = made_up("a", 0.5, 0.02)
+    analysis: Any = SimpleNamespace(varying=16, pairs=120)
+    numbers = {number.name: number.value for number in pairs._numbers(one, analysis, more)}
+    assert (numbers["discoveries"], numbers["discoveries_under_any_dependence"]) == (7, 3)

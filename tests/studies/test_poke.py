@@ -48,6 +48,7 @@ def test_verdicts() -> None:
         ((0.05, 0.0499, 0.03), "holds"),
         ((0.05, 0.03, 0.04), "does not hold"),  # the last changes more than the one before it
         ((0.03, 0.04, 0.05), "does not hold"),
+        ((0.03, 0.05, 0.02), "does not hold"),  # the first changes more than the last, and less than another
         ((0.05, 0.05, 0.0499), "cannot be told"),
     ],
 )
@@ -58,6 +59,13 @@ def test_earlier_is_more_at_every_step(churns, verdict) -> None:
     assert claim.verdict == verdict
     assert claim.because.startswith(f"{100 * churns[0]:.2f} % (")
     assert claim.because.index("at 0") < claim.because.index("at 2")
+
+
+def test_runs_of_equal_id_are_paired_on_the_first_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poke, "churn_of_stores", lambda *arguments: arguments)
+    base, other = (made_up(name, 0.6, 0.01, runs=9, n=90) for name in ("not poked", "0 %"))
+    base.run_ids_R = [0, 1, 2, 5]
+    assert poke._churn(base, other) == (base.store, other.store, "t", base.run_ids_R)
 
 
 def test_numbers_are_over_that_of_new_seeds() -> None:

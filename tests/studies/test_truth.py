@@ -81,6 +81,9 @@ def test_the_measured_variance_falls_or_rises() -> None:
     assert truth._falls(large, small).verdict == "holds"
     assert truth._falls(small, large).verdict == "does not hold"
     assert truth._falls(large, large).verdict == "cannot be told"
+    nearly = length("nearly", 0.00295, 0.001, None)  # smaller, by less than the error of either
+    assert truth._falls(large, nearly).verdict == "cannot be told"
+    assert truth._falls(nearly, large).verdict == "cannot be told"
 
 
 def test_the_first_length_is_compared_with_the_last() -> None:
