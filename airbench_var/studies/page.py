@@ -103,7 +103,8 @@ def _one(value: float, number: Number) -> str:
     if number.unit == "share":
         return percent(value, 3 if abs(value) < 0.01 else 2)
     if number.unit == "variance":
-        return f"{1e6 * value:.3g}e-6"
+        in_millionths = 1e6 * value
+        return f"{in_millionths:,.0f}e-6" if abs(in_millionths) >= 1000 else f"{in_millionths:.3g}e-6"
     if number.name.endswith("p_value") and value < LEAST_P_VALUE:
         return f"below {LEAST_P_VALUE:g}"
     return f"{value:,.0f}" if number.unit == "count" else f"{value:.3g}"

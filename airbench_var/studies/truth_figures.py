@@ -20,6 +20,8 @@ Compared = tuple[int, int, Truth, list[Against], int]
 
 def draw_estimators(compared: Sequence[Compared], canvas: "Canvas") -> None:
     """Draw the mean of each estimator over the truth, by setting."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     axis = canvas.subplots()
     labels = {"eq_3": "Eq 3", "plug_in": "plug-in", "test_set_variance": "test-set variance"}
     for place, (_, _, truth, found, _) in enumerate(compared):
@@ -43,8 +45,9 @@ def draw_estimators(compared: Sequence[Compared], canvas: "Canvas") -> None:
             )
     axis.axhline(1, color="black", linewidth=0.6)
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter("{x:g}")
     axis.set_xticks(range(len(compared)), [f"{R} networks, test sets of {n}" for R, n, *_ in compared])
     axis.set_xlim(-0.5, len(compared) - 0.4)
     axis.set_ylabel("mean estimate over the truth")
@@ -90,4 +93,5 @@ def draw_luck(lengths: Sequence[Trained], canvas: "Canvas") -> None:
         axis.set_title(one.arm.name)
         axis.set_xlabel("test set, %")
         axis.set_box_aspect(1)
+        axis.locator_params(nbins=4)
     axes[0].set_ylabel("fresh examples, %")

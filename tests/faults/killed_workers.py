@@ -69,7 +69,7 @@ def kill_workers(
     killed, whole = (_campaign(folder / name, examples) for name in ("killed", "whole"))
     phases = folder / "phases"
     phases.mkdir()
-    fake = partial(TellsItsPhase, killed.data.test.labels_N, mean_s, phases)
+    fake = partial(TellsItsPhase, killed.subject.labels["small"], mean_s, phases)
     pool = partial(instead, kind.execute, fake)
     rng, struck, failed, runs, extra_s = random.Random(seed), Counter[str](), 0, 0, list[float]()
 
@@ -152,7 +152,7 @@ def _compare(tally: Tally, killed: Campaign, whole: Campaign, runs: int) -> None
         tally.wrong("lost", f"{len(committed)} of {runs} runs are committed")
     if faults := verify(killed.out).faults:
         tally.wrong("torn", str(faults[0]), len(faults))
-    labels_N = killed.data.test.labels_N
+    labels_N = killed.subject.labels["small"]
     predicted_RN = np.load(killed.out / "small/predicted.npy", mmap_mode="r")
     for run_id in committed:
         expected = predictions_of(seeds_of_run(killed.seed, run_id).init, labels_N).predicted

@@ -21,6 +21,7 @@ def number(unit: Unit, value: float | None, low: float | None, high: float | Non
     [
         ("share", 0.0123, 0.0111, 0.0135, ("1.23 %", "1.11 to 1.35 %")),
         ("variance", 3.2e-6, 1e-6, 5.41e-6, ("3.2e-6", "1e-6 to 5.41e-6")),
+        ("variance", 822e-6, 600e-6, 1.19e-3, ("822e-6", "600e-6 to 1,190e-6")),
         ("plain", 0.5, -0.25, 1.0, ("0.5", "-0.25 to 1")),
         ("count", 12345.0, None, None, ("12,345", "too few")),
         ("plain", None, None, None, ("none", "too few")),
