@@ -55,7 +55,7 @@ def kinds_of_events(store: Path) -> list[str]:
 
 
 @EACH
-@pytest.mark.usefixtures("ray_nodes")  # the executor that finishes may be Ray, which joins what cluster there is
+@pytest.mark.usefixtures("ray_nodes")  # which joins whatever cluster there is
 def test_any_executor_and_any_order(execute: Executor, campaign: Campaign, tmp_path: Path) -> None:
     """Begun as a smaller campaign by one executor, and finished by another."""
     fake = partial(TakesItsTime, campaign.subject.labels["small"], {}, tmp_path)

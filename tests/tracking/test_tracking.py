@@ -1,5 +1,8 @@
 """What is told to the three trackers, read back from their own files by their own readers."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -175,11 +178,16 @@ def test_a_package_can_read_what_it_was_told(
     reader: Callable[[Path], Callable[[str], list[tuple[int, float]]]],
     store: Store,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("WANDB_MODE", "WANDB_PROJECT", "MLFLOW_TRACKING_URI"):
-        monkeypatch.delenv(name, raising=False)
-    track(store, open_tracker(kind, store, tmp_path))
+    """By the command, in a process of its own: these packages start threads and processes."""
+    elsewhere = ("WANDB_MODE", "WANDB_PROJECT", "MLFLOW_TRACKING_URI")
+    environment = {name: value for name, value in os.environ.items() if name not in elsewhere}
+    command = [sys.executable, "-m", "airbench_var", "track", str(store.path), "--to", kind]
+    done = subprocess.run(
+        [*command, "--dir", str(tmp_path)], env=environment, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{R} runs told" in done.stdout
     values = reader(tmp_path)
     told = sorted(values("run/accuracy/test"))
     assert [run_id for run_id, _ in told] == list(range(R))
