@@ -1,7 +1,6 @@
 """Train a recipe many times: choose how, each choice with its reason, run the campaign, return the store."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from airbench_var import data as data_sets
 from airbench_var import machine
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data import Dataset
-from airbench_var.data.test_sets import named
+from airbench_var.data.test_sets import named, on_stderr
 from airbench_var.errors import UsageError
 from airbench_var.execution import Placement, choose_on_ray, choose_placement
 from airbench_var.recipe import Recipe
@@ -59,10 +58,6 @@ class Prepared:
         return RecipeOnData(recipe=recipe, data=self.data, settings=self.settings)
 
 
-def _on_stderr(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
 def prepare(
     recipes: Sequence[Recipe],
     data: str = "cifar10",
@@ -70,7 +65,7 @@ def prepare(
     data_dir: Path | None = None,
     test_sets: Sequence[str] = (),
     skip_missing_test_sets: bool = False,
-    say: Callable[[str], None] = _on_stderr,
+    say: Callable[[str], None] = on_stderr,
     **how: Unpack[How],
 ) -> Prepared:
     """Load the data and choose device, engine and workers for these recipes; this takes seconds.

@@ -23,15 +23,13 @@ from airbench_var.execution import HERE, Placement
 from airbench_var.report.display import Mode
 from airbench_var.seeds import STREAMS, Seeds
 from airbench_var.store import Predictions, RunResult, Store
+from airbench_var.store.rows import MOST_CLASSES
 
 Bytes = npt.NDArray[np.uint8]
 
 #: What a run answers on one test set: predicted classes, integers (N,), or logits, floating point (N, K).
 Answer = npt.ArrayLike
 TrainOne = Callable[[Seeds], Answer | Mapping[str, Answer]]
-
-#: A class is one byte in a store.
-MOST_CLASSES = 256
 
 
 @dataclass(frozen=True, kw_only=True)

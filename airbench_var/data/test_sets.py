@@ -23,7 +23,8 @@ from airbench_var.errors import DataError, UsageError, nearest
 FRESH = 100_000
 
 
-def _on_stderr(text: str) -> None:
+def on_stderr(text: str) -> None:
+    """Say it where progress is said."""
     print(text, file=sys.stderr)
 
 
@@ -32,7 +33,7 @@ def named(
     texts: Sequence[str],
     *,
     skip_missing: bool = False,
-    say: Callable[[str], None] = _on_stderr,
+    say: Callable[[str], None] = on_stderr,
 ) -> dict[str, Examples]:
     """Return the further test sets of a data set that these texts name, NAME or NAME:N, in order.
 

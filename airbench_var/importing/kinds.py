@@ -14,12 +14,10 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.rows import Array, Rows
 from airbench_var.store import Predictions
 from airbench_var.store.records import Bytes
+from airbench_var.store.rows import MOST_CLASSES
 
 Bools = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
-
-#: A class is one byte in a store.
-MOST_CLASSES = 256
 
 
 class Limit(NamedTuple):

@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from airbench_var.seeds import Seeds
 
+#: A class is one byte in a store.
+MOST_CLASSES = 256
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
