@@ -1,6 +1,7 @@
 # make demo         a fresh machine to a finished table, with no data at all
 # make test         everything that is tested, from a fresh machine
 # make statistics   what intervals and tests promise, measured on many simulated sets (about 25 minutes)
+# make notebook     executes docs/examples/variance.ipynb anew
 # make faults       the long campaign that tries to break the store, and how fast it is (about 40 minutes)
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ FFCV_PACKAGES := g++ libopencv-dev libturbojpeg0-dev pkg-config
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 export AIRBENCH_VAR_DATA ?= $(CURDIR)/data
 
-.PHONY: demo test check statistics faults bench clean
+.PHONY: demo test check statistics faults notebook bench clean
 
 demo: .venv/installed
 	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
@@ -31,6 +32,9 @@ faults: .venv/installed-dev
 	$(BIN)/python -m tests.faults --out results/store
 	rm -f results/store/bench.jsonl
 	$(BIN)/python -m bench store --out results/store/bench.jsonl | tee results/store/bench.txt
+
+notebook: .venv/installed-dev
+	cd docs/examples && $(CURDIR)/$(BIN)/jupyter execute --inplace variance.ipynb && rm -r runs
 
 bench: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench

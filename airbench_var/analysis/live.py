@@ -12,7 +12,7 @@ import numpy.typing as npt
 from airbench_var.analysis import checkpoint
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
-from airbench_var.errors import StoreRefusedError
+from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.stats import CampaignState, CorrectnessCounts
 from airbench_var.store import COMMITTED, FAILED, Outcome, RunResult, Store
 from airbench_var.store.lock import lock_holder
@@ -35,6 +35,16 @@ class Analysis:
     diverged: int  #: of these
     failed: int  #: runs that failed for good; they have no row and no part in the estimates
     test_sets: tuple[TestSetSummary, ...]  #: in the order of the store
+
+    def __getitem__(self, test_set: str) -> TestSetSummary:
+        """Return what they say on one test set; raises UsageError when there is none of that name."""
+        for summary in self.test_sets:
+            if summary.name == test_set:
+                return summary
+        raise UsageError(
+            f"there is no test set {test_set!r}; the runs were tested on "
+            f"{', '.join(summary.name for summary in self.test_sets)}."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the same as JSON values, as `analysis.schema.json` beside this module describes them."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from airbench_var.cli import (
+    arguments,
     benchmarking,
     comparing,
     completing,
@@ -66,9 +67,9 @@ COMMANDS: Mapping[str, Command] = {
     "export": Command(exporting.export, exporting.add_export),
     "study": Command(studying.study, studying.add_study),
     "merge": Command(merging.merge, merging.add_merge),
-    "info": Command(stores.info, stores.add_store),
-    "verify": Command(stores.verify, stores.add_store),
-    "repair": Command(stores.repair, stores.add_store),
+    "info": Command(stores.info, arguments.add_store),
+    "verify": Command(stores.verify, arguments.add_store),
+    "repair": Command(stores.repair, stores.add_repair),
     "track": Command(tracking.track, tracking.add_track),
     "doctor": Command(examining.doctor, examining.add_doctor),
     "completion": Command(completing.completion, completing.add_completion),

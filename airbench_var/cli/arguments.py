@@ -2,8 +2,42 @@
 
 import argparse
 import re
+from pathlib import Path
 
+from airbench_var.example import TINY
 from airbench_var.shard import Shard
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add STORE, and --example, which stands in its place."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("store", type=Path, nargs="?", metavar="STORE", action=_IfGiven)
+    add_example(which)
+
+
+class _IfGiven(argparse.Action):
+    """Keep what --example has set: argparse gives an absent STORE its default at the end."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        options: argparse.Namespace,
+        value: object,
+        option: str | None = None,
+    ) -> None:
+        if value is not None:
+            setattr(options, self.dest, value)
+
+
+def add_example(group: argparse._MutuallyExclusiveGroup) -> None:
+    """Add --example to what else may say which store."""
+    group.add_argument(
+        "--example",
+        dest="store",
+        action="store_const",
+        const=TINY,
+        help="the store that comes with airbench_var: 100 runs of `tiny` on CIFAR-10",
+    )
 
 
 def positive(text: str) -> int:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airbench_var.cli.arguments import positive, share
+from airbench_var.cli.arguments import add_example, positive, share
 from airbench_var.cli.output import print_found, print_json, reader_may_leave
 from airbench_var.cli.training import add_training, mode_of, prepare, tell
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, UsageError
+from airbench_var.example import TINY, TINY_TRANSLATE_2
 
 if TYPE_CHECKING:
     from airbench_var.analysis.sequential import Rule
@@ -24,6 +25,9 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     """Add what `compare` takes: two stores, or what two recipes are trained from."""
     parser.add_argument("store_a", type=Path, nargs="?", metavar="STORE_A")
     parser.add_argument("store_b", type=Path, nargs="?", metavar="STORE_B")
+    parser.add_argument(
+        "--example", action="store_true", help="the two stores that come with airbench_var, of `tiny`"
+    )
     rule = parser.add_argument_group("without stores: train both recipes until it is decided")
     for arm in ("a", "b"):
         rule.add_argument(
@@ -71,6 +75,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--std", type=share, metavar="S", help="std over runs, as 0.15%%")
     given.add_argument("--store", type=Path, metavar="STORE", help="take the std from these runs")
+    add_example(given)
     parser.add_argument("--against", type=Path, metavar="STORE", help="runs of the other recipe")
     parser.add_argument("--power", type=share, default=0.8, metavar="P", help="default 80%%")
     parser.add_argument("--test-set", metavar="NAME", help="default: the first of the store")
@@ -87,6 +92,10 @@ def compare(options: argparse.Namespace) -> int:
         raise UsageError(
             "compare takes two stores, or --recipe to train both; not both. Leave out one of the two."
         )
+    if options.example:
+        if options.store_a or options.recipe:
+            raise UsageError("--example is two stores: leave out it, or the stores and --recipe.")
+        options.store_a, options.store_b, options.example = TINY, TINY_TRANSLATE_2, False
     if options.recipe:
         return _compare_until_decided(options)
     if not options.store_b:

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airbench_var.cli.arguments import add_store
 from airbench_var.cli.bars import bars
 from airbench_var.cli.output import print_found
-from airbench_var.cli.stores import add_store
 
 if TYPE_CHECKING:
     from airbench_var.exporting import Exported

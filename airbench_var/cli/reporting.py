@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airbench_var.cli.arguments import add_store
 from airbench_var.cli.output import print_json, reader_may_leave
 from airbench_var.errors import DataError, UsageError
+from airbench_var.example import TINY, TINY_TRANSLATE_2
 
 if TYPE_CHECKING:
     from airbench_var.report.reported import Pictured
@@ -15,9 +17,14 @@ if TYPE_CHECKING:
 
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Add what `report` takes."""
-    parser.add_argument("store", type=Path, metavar="STORE")
+    add_store(parser)
     parser.add_argument(
-        "--compare", type=Path, metavar="STORE_B", help="of another recipe: A against B comes first"
+        "--compare",
+        type=Path,
+        nargs="?",
+        const=TINY_TRANSLATE_2,
+        metavar="STORE_B",
+        help="of another recipe: A against B comes first (with --example: its second store)",
     )
     parser.add_argument("--html", type=Path, required=True, metavar="FILE", help="the page")
     parser.add_argument(
@@ -41,6 +48,8 @@ def report(options: argparse.Namespace) -> int:
     from airbench_var.store import Store
     from airbench_var.store.disk import replace_file, storage_errors
 
+    if options.compare == TINY_TRANSLATE_2 and options.store != TINY:
+        raise UsageError("--compare needs STORE_B, the store of the other recipe.")
     require_matplotlib("reports")
     refuse_to_replace(options.html)
     stores = [Store.open(path) for path in (options.store, options.compare) if path]

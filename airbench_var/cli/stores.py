@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airbench_var.cli.arguments import add_store
 from airbench_var.cli.output import print_analysis_of, print_found
 from airbench_var.errors import InterruptedCampaignError, StoreDamagedError
 
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
     from airbench_var.analysis import LiveStatistics
     from airbench_var.report.display import Mode
     from airbench_var.store import Store
-
-
-def add_store(parser: argparse.ArgumentParser) -> None:
-    """Add what these commands take."""
-    parser.add_argument("store", type=Path, metavar="STORE")
 
 
 def add_analyze(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +91,11 @@ def verify(options: argparse.Namespace) -> int:
             f"`python -m airbench_var repair {options.store}`."
         )
     return 0
+
+
+def add_repair(parser: argparse.ArgumentParser) -> None:
+    """Add what `repair` takes: no --example, as it writes."""
+    parser.add_argument("store", type=Path, metavar="STORE")
 
 
 def repair(options: argparse.Namespace) -> int:

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from airbench_var.cli.arguments import add_store
 from airbench_var.cli.output import print_json
-from airbench_var.cli.stores import add_store
 
 
 def add_track(parser: argparse.ArgumentParser) -> None:

@@ -118,6 +118,13 @@ def test_an_empty_store_has_an_analysis(tmp_path: Path) -> None:
     assert document["test_sets"]["cifar10"]["estimates"]["mean_accuracy"]["value"] is None
 
 
+def test_a_test_set_is_found_by_its_name(store: Path) -> None:
+    analysis = analyze(store)
+    assert analysis["cifar10-tta"] is analysis.test_sets[1]
+    with pytest.raises(UsageError, match=r"no test set 'tta'; the runs were tested on cifar10, cifar10-tta"):
+        analysis["tta"]
+
+
 def test_json_document(store: Path) -> None:
     document = analyze(store).to_json()
     assert list(document) == ["schema", "runs", "diverged", "failed", "test_sets"]

@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +152,25 @@ def test_the_card_names_the_files(tmp_path: Path) -> None:
     assert document["store"] == str(store.manifest.uuid)
     assert document["identity"] == json.loads(json.dumps(store.manifest.identity))
     assert "| `noise-3` | 57 | a, b, c, d, e, f, g, h, i, j |" in text
+
+
+def test_the_hub_s_own_library_reads_it_by_the_lines_of_the_card(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", ("cifar10", "noise-3"))
+    export(Export(store=store.path, out=tmp_path / "hub", format="hf"))
+    lines = (tmp_path / "hub" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    script = f"{lines}\nimport json\nprint(json.dumps([runs[:], labels[:]]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    runs, labels = json.loads(done.stdout)
+    assert runs["run_id"] == list(RUNS)
+    assert np.array_equal(runs["predicted"], store.predicted("cifar10")[list(RUNS)])
+    assert labels["label"] == store.labels("cifar10").tolist()
 
 
 def test_a_table_as_pandas_and_polars_read_it(store: Store, tmp_path: Path) -> None:
