@@ -84,7 +84,7 @@ def findings(evidence: Evidence) -> Findings:
                 name="halves",
                 caption="Each run's accuracy on the test examples of even and of odd index (paper, Fig 2).",
                 draw=partial(_halves, trained),
-                inches=(2.4 * len(trained), 2.7),
+                inches=(2.4 * len(trained), 3.0),
             ),
             Figure(
                 name="independence",

@@ -79,7 +79,7 @@ def findings(evidence: Evidence) -> Findings:
                 "the corrupted ones show the same images; right: between even examples of one and odd "
                 "examples of the other, which share none (paper, Fig 10).",
                 draw=partial(_correlations, names, whole, halves),
-                inches=(7, 3.9),
+                inches=(7, 4.7),
             ),
         ],
         notes=[

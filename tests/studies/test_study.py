@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.image import imread
 
 from airbench_var.cli.studying import NAMES
 from airbench_var.errors import DataError, DeviceError, StoreRefusedError, UsageError
@@ -21,6 +22,7 @@ from tests.data.published import write_cifar10_1
 from tests.studies.conftest import QUICK
 from tests.test_cli import exit_code
 
+ROOT = Path(__file__).parents[2]
 LEAST_RUNS = {"durations": 300, "learning-rate": 200, "augmentation": 200, "seeds": 200}
 
 
@@ -90,6 +92,22 @@ def test_every_claim_has_a_verdict_and_a_reason(done: Done) -> None:
         assert "nan" not in claim["because"]
 
 
+def cut_off(png: Path) -> bool:
+    """Does ink lie on the edge of a picture? Then something goes on beyond it."""
+    pixels_HWC = imread(png)[..., :3]
+    edges = pixels_HWC[0], pixels_HWC[-1], pixels_HWC[:, 0], pixels_HWC[:, -1]
+    return min(float(edge.min()) for edge in edges) < 1
+
+
+@pytest.mark.parametrize(
+    "png",
+    sorted((ROOT / "results" / "studies").glob("*/figures/*.png")),
+    ids=lambda png: f"{png.parts[-3]}-{png.stem}",
+)
+def test_no_figure_of_the_results_is_cut_off(png: Path) -> None:
+    assert not cut_off(png)
+
+
 def test_figures_are_whole_and_on_the_page(done: Done) -> None:
     page = (done.out / "README.md").read_text()
     files = {path.name for path in (done.out / "figures").iterdir()}
@@ -98,7 +116,7 @@ def test_figures_are_whole_and_on_the_page(done: Done) -> None:
     assert files == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
     for name in names:
         assert f"figures/{name}.png" in page
-        assert (done.out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert not cut_off(done.out / "figures" / f"{name}.png")
         ElementTree.fromstring((done.out / "figures" / f"{name}.svg").read_text())
 
 
