@@ -48,7 +48,8 @@ def report(options: argparse.Namespace) -> int:
     from airbench_var.store import Store
     from airbench_var.store.disk import replace_file, storage_errors
 
-    if options.compare == TINY_TRANSLATE_2 and options.store != TINY:
+    # The very object, which argparse puts where --compare stands alone: somebody may name its path.
+    if options.compare is TINY_TRANSLATE_2 and options.store != TINY:
         raise UsageError("--compare needs STORE_B, the store of the other recipe.")
     require_matplotlib("reports")
     refuse_to_replace(options.html)
