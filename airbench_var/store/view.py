@@ -42,8 +42,13 @@ class CorrectView:
 
         Raises: IndexError as NumPy, and what `Store.blocks` raises.
         """
-        rows, columns = key if isinstance(key, tuple) else (key, slice(None))
+        keys = key if isinstance(key, tuple) else (key,)
+        if len(keys) > 2:
+            raise IndexError(f"too many indices: {len(keys)}, and there are rows and columns.")
+        rows, columns = (*keys, slice(None), slice(None))[:2]
         ids = self.run_ids_R[rows]
+        if np.ndim(ids) > 1:
+            raise IndexError("rows are chosen by a number, a slice, a list or a mask (R,).")
         found = self._read(np.atleast_1d(ids), columns)
         return found[0] if np.ndim(ids) == 0 else found
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 
 from airbench_var.errors import StoreDamagedError, UsageError
 from airbench_var.own import run_many
-from airbench_var.seeds import Seeds
-from airbench_var.store import Store, reader
+from airbench_var.seeds import Seeds, seeds_of_run
+from airbench_var.store import Store
 
 N, R = 45, 9
 
@@ -19,7 +20,7 @@ def answer(seeds: Seeds) -> np.ndarray:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(reader, "ROWS_PER_BLOCK", 4)
+    monkeypatch.setattr(Store, "blocks", partialmethod(Store.blocks, rows_per_block=4))
     return run_many(answer, np.zeros(N, int) + (np.arange(N) % 2), runs=R, out=tmp_path / "own", show="quiet")
 
 
@@ -39,6 +40,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
         lambda a: a[:, [4, 1]],
         lambda a: a[:0],
         lambda a: a[:0, 3],
+        lambda a: a[()],
+        lambda a: a[(3,)],
+        lambda a: a[..., 3],
         lambda a: np.asarray(a),
         lambda a: np.asarray(a, np.float64),
         lambda a: np.stack(list(a)),
@@ -63,6 +67,22 @@ def test_runs_that_are_asked_for(store: Store) -> None:
     view = store.view("test", [8, 2])
     assert view.run_ids_R.tolist() == [8, 2]
     assert (view[0] == store.view("test")[8]).all()
+    assert (np.asarray(view) == np.asarray(store.view("test"))[[8, 2]]).all()
+    assert (len(view), view.shape) == (2, (2, N))
+    assert repr(view) == f"<correctness of 2 runs on {N} examples of test>"
+
+
+def test_runs_that_are_not_committed_are_no_rows(tmp_path: Path) -> None:
+    def fails(seeds: Seeds) -> np.ndarray:
+        if seeds == seeds_of_run(0, 2):
+            raise ZeroDivisionError
+        return answer(seeds)
+
+    with pytest.raises(ZeroDivisionError):
+        run_many(fails, np.arange(N) % 2, runs=R, out=tmp_path / "own", show="quiet")
+    store = Store.open(tmp_path / "own")
+    assert store.view("test").run_ids_R.tolist() == [0, 1]
+    assert store.capacity == R
 
 
 def test_there_is_no_array_to_share(store: Store) -> None:
@@ -75,6 +95,11 @@ def test_mistakes(store: Store) -> None:
         store.view("tset")
     with pytest.raises(IndexError, match="out of bounds"):
         store.view("test")[R]
+    with pytest.raises(IndexError, match="too many indices"):
+        store.view("test")[1, 2, 3]
+    for rows in (None, [[1, 2], [3, 4]]):
+        with pytest.raises(IndexError, match="rows are chosen by"):
+            store.view("test")[rows]
     with pytest.raises(UsageError, match="has no run 99"):
         store.view("test", [99])[0]
 
