@@ -11,7 +11,7 @@ from airbench_var import machine
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data import Dataset
 from airbench_var.data.test_sets import named, on_stderr
-from airbench_var.errors import UsageError
+from airbench_var.errors import UsageError, nearest
 from airbench_var.execution import Placement, choose_on_ray, choose_placement
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
@@ -72,6 +72,12 @@ def prepare(
 
     Raises: UsageError, DataError, DeviceError for what is not there.
     """
+    for name in how:
+        if name not in How.__annotations__:
+            known = ", ".join(How.__annotations__)
+            raise UsageError(
+                f"unknown option {name!r}{nearest(name, [*How.__annotations__])}. Known: {known}."
+            )
     devices, placement, why_devices, why_placement = _places(how)
     device, threads, loader = devices[0], how.get("threads", 1), how.get("loader", "resident")
     if loader == "ffcv":
