@@ -1,14 +1,18 @@
+import hashlib
+import inspect
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from airbench_var import analyze, run_many
+from airbench_var import analyze, machine, own, run_many
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.execution import Placement
+from airbench_var.own import own_function
 from airbench_var.seeds import Seeds, seeds_of_run
 from airbench_var.store import Store
 
@@ -47,6 +51,10 @@ def fails(seeds: Seeds) -> np.ndarray:
     return classes(seeds)
 
 
+def source_sha256(function: object) -> str:
+    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()  # type: ignore[arg-type]
+
+
 def matrices(store: Store) -> dict[str, bytes]:
     return {
         str(file.relative_to(store.path)): file.read_bytes() for file in sorted(store.path.glob("*/*.npy"))
@@ -61,6 +69,7 @@ def test_a_store_has_what_the_function_answers(tmp_path: Path) -> None:
     assert store.labels("test").tolist() == LABELS.tolist()
     records = store.records()
     assert (records["train_s"] >= 0).all()
+    assert np.isnan(records["loss"]).all()  # nobody asks for it
     assert not records["diverged"].any()
     assert [int(seed) for seed in records["init_seed"]] == [seeds_of_run(0, i).init for i in range(4)]
     assert analyze(store).test_sets[0].estimates["mean_accuracy"].value == pytest.approx(
@@ -68,10 +77,49 @@ def test_a_store_has_what_the_function_answers(tmp_path: Path) -> None:
     )
 
 
+def test_where_runs_come_from_is_noted(tmp_path: Path) -> None:
+    def slow(seeds: Seeds) -> np.ndarray:
+        time.sleep(0.02)
+        return classes(seeds)
+
+    how = {"packages": ("pytest",), "vary": ("order",), "show": "quiet"}
+    store = run_many(slow, LABELS, runs=2, out=tmp_path / "own", **how)  # type: ignore[arg-type]
+    found = store.manifest.provenance
+    assert [*found["versions"]] == ["airbench_var", "numpy", "pytest"]
+    assert found["versions"]["pytest"] == pytest.__version__
+    assert (found["device"], found["driver"]) == (machine.cpu_name(), machine.nvidia_driver())
+    assert found["source_sha256"] == source_sha256(slow)
+    records = store.records()
+    assert (records["train_s"] >= 0.02).all()
+    for stream, varied in (("init", False), ("order", True), ("aug", False)):
+        assert (records[f"{stream}_seed"][0] != records[f"{stream}_seed"][1]) == varied
+
+
 def test_logits_are_judged_by_the_first_largest(tmp_path: Path) -> None:
     a = run_many(classes, LABELS, runs=3, out=tmp_path / "a", show="quiet")
     b = run_many(logits, LABELS, runs=3, out=tmp_path / "b", show="quiet")
     assert matrices(a) == matrices(b)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "uint64"])
+def test_classes_may_be_integers_of_any_kind(dtype: str, tmp_path: Path) -> None:
+    a = run_many(classes, LABELS, runs=2, out=tmp_path / "a", show="quiet")
+    kind = {"name": "kind", "show": "quiet"}
+    b = run_many(lambda s: classes(s).astype(dtype), LABELS.astype(dtype), runs=2, out=tmp_path / "b", **kind)  # type: ignore[arg-type]
+    assert matrices(a) == matrices(b)
+
+
+@pytest.mark.parametrize(
+    ("classes_", "names"),
+    [
+        (None, ("0", "1", "2")),
+        (256, tuple(map(str, range(256)))),
+        (["cat", "dog", "fox"], ("cat", "dog", "fox")),
+    ],
+)
+def test_classes_by_number_or_by_name(classes_: object, names: tuple[str, ...]) -> None:
+    labels = {"first": np.zeros(4, int), "second": np.array([0, 2, 1])}
+    assert own_function(on_two, labels, classes=classes_).classes == names  # type: ignore[arg-type]
 
 
 def test_the_same_call_again_goes_on_and_then_does_nothing(tmp_path: Path) -> None:
@@ -104,6 +152,16 @@ def test_a_logit_that_is_no_number_diverged_and_counts_as_the_largest(tmp_path: 
     store = run_many(diverges, LABELS, runs=3, out=tmp_path / "own", show="quiet")
     assert store.records()["diverged"].tolist() == [0, 1, 0]
     assert store.predicted("test")[1, :2].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("where", ["first", "second"])
+def test_a_nan_on_one_test_set_is_enough_to_diverge(where: str, tmp_path: Path) -> None:
+    def answer(seeds: Seeds) -> dict[str, np.ndarray]:
+        return {name: diverges(seeds) if name == where else logits(seeds) for name in ("first", "second")}
+
+    labels = {"first": LABELS, "second": LABELS}
+    store = run_many(answer, labels, runs=3, out=tmp_path / "own", show="quiet")
+    assert store.records()["diverged"].tolist() == [0, 1, 0]
 
 
 def test_an_exception_keeps_what_was_finished(tmp_path: Path) -> None:
@@ -142,6 +200,7 @@ def test_settings_are_the_same_after_they_were_written(tmp_path: Path) -> None:
         (np.zeros((101, 4)), r"answers float64 \(101, 4\); wanted"),
         (LABELS * 2.0, r"answers float64 \(101,\); wanted"),
         (LABELS - 1, "answers class -1; classes are 0 to 2"),
+        (LABELS + 1, "answers class 3; classes are 0 to 2"),
         (LABELS + 256, "answers class 2"),
         ({"tset": LABELS}, "own answers on tset; the test sets are test"),
         (None, r"answers object \(\)"),
@@ -153,10 +212,29 @@ def test_an_answer_that_fits_no_test_set(tmp_path: Path, answer: object, what: s
 
 
 @pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (
+            {"first": LABELS},
+            "own answers on first; the test sets are first, second. Return one array for each",
+        ),
+        ({"first": LABELS, "second": LABELS, "x": LABELS}, "own answers on first, second, x; the test"),
+        ({}, "own answers on nothing"),
+        (LABELS, "the test sets are first, second"),
+    ],
+)
+def test_an_answer_for_other_test_sets(tmp_path: Path, answer: object, what: str) -> None:
+    labels = {"first": LABELS, "second": LABELS}
+    with pytest.raises(UsageError, match=what):
+        run_many(lambda _: answer, labels, runs=1, out=tmp_path / "own", name="own", show="quiet")  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(
     ("asked", "what"),
     [
         ({"labels": LABELS / 2}, r"labels of test are float64 \(101,\); wanted are integers"),
         ({"labels": np.zeros((0,), int)}, "wanted are integers"),
+        ({"labels": LABELS[:, None]}, r"labels of test are int64 \(101, 1\); wanted are integers"),
         ({"labels": {}}, "name no test set"),
         ({"labels": LABELS - 1}, "a label of test is -1; of 2 classes labels are 0 to 1"),
         ({"labels": LABELS, "classes": 2}, "a label of test is 2; of 2 classes"),
@@ -177,6 +255,33 @@ def test_a_function_without_a_name_needs_one(tmp_path: Path) -> None:
         run_many(lambda seeds: classes(seeds), LABELS, runs=1, out=tmp_path / "own", show="quiet")
     store = run_many(partial(classes, labels_N=LABELS), LABELS, runs=1, out=tmp_path / "own", show="quiet")
     assert store.manifest.identity["function"]["name"] == "classes"
+    assert store.manifest.provenance["source_sha256"] == source_sha256(classes)
+
+
+class Network:
+    def __call__(self, seeds: Seeds) -> np.ndarray:
+        return classes(seeds)
+
+
+def test_a_function_without_a_source(tmp_path: Path) -> None:
+    typed = eval("lambda seeds: answer(seeds)", {"answer": classes})
+    for name, function in (("typed", typed), ("object", Network())):
+        store = run_many(function, LABELS, runs=1, out=tmp_path / name, name=name, show="quiet")
+        assert store.manifest.provenance["source_sha256"] is None
+        assert store.manifest.identity["function"]["name"] == name
+
+
+def test_what_was_typed_in_is_run_here_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mine(seeds: Seeds) -> np.ndarray:
+        return classes(seeds)
+
+    mine.__module__ = "__main__"
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "script.py", raising=False)
+    assert not own._known_here_alone(mine)  # it is in a script
+    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    with pytest.raises(UsageError, match="or leave out `placement`"):
+        run_many(mine, LABELS, runs=1, out=tmp_path / "own", placement=POOL, show="quiet")
+    assert run_many(mine, LABELS, runs=1, out=tmp_path / "own", show="quiet").committed_ids().tolist() == [0]
 
 
 def test_a_function_that_no_process_could_find(tmp_path: Path) -> None:
