@@ -1,10 +1,14 @@
 """What is told to the three trackers, read back from their own files by their own readers."""
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +18,17 @@ from airbench_var.analysis import analyze
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.seeds import Seeds
 from airbench_var.store import Store
-from airbench_var.tracking import KINDS, Tracker, estimate_values, open_tracker, parameters, track
+from airbench_var.tracking import (
+    KINDS,
+    Tracker,
+    estimate_values,
+    on_mlflow,
+    on_tensorboard,
+    open_tracker,
+    parameters,
+    run_values,
+    track,
+)
 
 N, R = 60, 5
 LABELS = np.arange(N) % 3
@@ -67,6 +81,41 @@ def test_every_run_is_told_once_with_what_there_is(store: Store) -> None:
     assert mean.interval is not None
     assert values["mean_accuracy/test"] == mean.value
     assert (values["mean_accuracy_low/test"], values["mean_accuracy_high/test"]) == mean.interval
+    assert {"test_set_std/test", "distribution_wise_std/test"} <= {*values}
+
+
+def test_every_test_set_has_its_own_numbers(tmp_path: Path) -> None:
+    def on_two(seeds: Seeds) -> dict[str, np.ndarray]:
+        return {"all": answer(seeds), "few": answer(seeds)[:7]}
+
+    labels = {"all": LABELS, "few": LABELS[:7]}
+    store = run_many(on_two, labels, runs=3, out=tmp_path / "own", show="quiet")
+    tracker = Remembers()
+    track(store, tracker)
+    for name in labels:
+        expected = store.correct_RN(name).mean(axis=1)
+        assert [tracker.runs[i][f"accuracy/{name}"] for i in range(3)] == pytest.approx(expected)
+    for summary in analyze(store).test_sets:
+        mean = summary.estimates["mean_accuracy"]
+        assert mean.interval is not None
+        values = tracker.looks[0][1]
+        ends = (values[f"mean_accuracy_low/{summary.name}"], values[f"mean_accuracy_high/{summary.name}"])
+        assert (values[f"mean_accuracy/{summary.name}"], ends) == (mean.value, mean.interval)
+
+
+def test_a_loss_is_told_where_there_is_one(store: Store) -> None:
+    records = store.records([3, 1])
+    records["loss"] = [0.5, np.inf]
+    records["diverged"] = [0, 1]
+    (first, a), (second, b) = run_values(store, records)
+    assert (first, a["loss"], a["diverged"]) == (3, 0.5, 0)
+    assert (second, b["diverged"]) == (1, 1)
+    assert "loss" not in b
+
+
+def test_nothing_is_waited_for_unless_it_is_asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airbench_var.tracking.follow", lambda *_: pytest.fail("it waits"))
+    assert track(store, Remembers()) == R
 
 
 def test_one_run_has_estimates_without_intervals(tmp_path: Path) -> None:
@@ -112,6 +161,140 @@ def test_parameters_are_flat_text(store: Store) -> None:
     assert found["function.settings.lr"] == "0.1"
     assert found["seed"] == "0"
     assert not [key for key in found if key.startswith("test_sets")]
+    made_up = {"a": {"test_sets": 1, "b": {"c": [2]}}, "test_sets": [3], "d": None}
+    assert dict(parameters(made_up)) == {"a.test_sets": "1", "a.b.c": "[2]", "d": "None"}
+
+
+class Calls:
+    """Stands for an object of a package: keeps what is called, by name."""
+
+    def __init__(self, **answers: object) -> None:
+        self.answers, self.calls = answers, []
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def called(*arguments: object, **named: object) -> object:
+            self.calls.append((name, *arguments, *named.values()))
+            return self.answers.get(name)
+
+        return called
+
+    def of(self, name: str) -> list[tuple[object, ...]]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make modules of packages be there, with what is given."""
+
+    def installed(**modules: Mapping[str, object]) -> None:
+        for kind in KINDS:
+            monkeypatch.setattr(f"{KINDS[kind]}.find_spec", lambda name: name)
+        for name, content in modules.items():
+            module = ModuleType(name.replace("_", "."))
+            vars(module).update(content)
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    return installed
+
+
+def test_tensorboard_shows_estimates_as_soon_as_they_are_told(tmp_path: Path) -> None:
+    writer = Calls()
+    tracker = on_tensorboard.TensorBoardTracker(writer, tmp_path)
+    tracker.run(7, {"loss": 0.5})
+    tracker.estimates(3, {"mean": 0.9})
+    tracker.close()
+    assert writer.calls == [
+        ("add_scalar", "run/loss", 0.5, 7),
+        ("add_scalar", "estimate/mean", 0.9, 3),
+        ("flush",),
+        ("close",),
+    ]
+
+
+def test_wandb_is_offline_and_told_what_the_store_is_of(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Callable[..., None]
+) -> None:
+    for name in ("WANDB_MODE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    asked: list[dict[str, Any]] = []
+    run = Calls()
+
+    def init(**named: Any) -> Calls:
+        asked.append(named)
+        run.settings, run.url = SimpleNamespace(mode=named["mode"]), "https://there"  # type: ignore[attr-defined]
+        return run
+
+    installed(wandb={"init": init, "Settings": lambda **named: named})
+    folder = tmp_path / "a" / "b"
+    tracker = open_tracker("wandb", store, folder)
+    assert folder.is_dir()
+    identity = {key: value for key, value in store.manifest.identity.items() if key != "test_sets"}
+    assert asked[0] == {
+        "project": "airbench_var",
+        "name": "own",
+        "dir": folder,
+        "mode": "offline",
+        "config": identity,
+        "settings": {"silent": True},
+    }
+    assert tracker.where == f"wandb sync {folder}/wandb/offline-*"
+    assert {("run/*", "run_id"), ("estimate/*", "runs")} <= {*run.of("define_metric")}
+    tracker.run(7, {"loss": 0.5})
+    tracker.estimates(3, {"mean": 0.9})
+    assert run.of("log") == [({"run_id": 7, "run/loss": 0.5},), ({"runs": 3, "estimate/mean": 0.9},)]
+    assert not run.of("finish")
+    tracker.close()
+    assert len(run.of("finish")) == 1
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    assert open_tracker("wandb", store, folder).where == "https://there"
+    assert (asked[1]["mode"], asked[1]["project"]) == ("online", "mine")
+
+
+@pytest.mark.parametrize("there", [None, SimpleNamespace(experiment_id="old")])
+def test_mlflow_is_told_what_its_server_takes(
+    there: object,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    installed: Callable[..., None],
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run = SimpleNamespace(info=SimpleNamespace(run_id="r"))
+    client = Calls(get_experiment_by_name=there, create_experiment="new", create_run=run)
+    uris: list[str] = []
+    installed(
+        mlflow={},
+        mlflow_tracking={"MlflowClient": lambda uri: uris.append(uri) or client},
+        mlflow_entities={"Metric": lambda *values: values},
+    )
+    monkeypatch.setattr(on_mlflow, "parameters", lambda identity: iter([("a.b", "x" * 600)]))
+    monkeypatch.setattr(on_mlflow, "_MOST_METRICS", 4)
+    folder = tmp_path / "a" / "b"
+    tracker = open_tracker("mlflow", store, folder)
+    assert folder.is_dir()
+    assert uris == [f"sqlite:///{folder}/mlflow.db"]
+    assert tracker.where == f"mlflow ui --backend-store-uri {uris[0]}"
+    assert client.of("create_experiment") == [("airbench_var",)] * (there is None)
+    assert client.of("create_run") == [("new" if there is None else "old", "own")]
+    assert client.of("log_param") == [("r", "a.b", "x" * 500)]
+    for run_id in range(9):
+        tracker.run(run_id, {"loss": 0.5})
+    tracker.estimates(9, {"mean": 0.9})
+    tracker.run(9, {"loss": 0.25})
+    tracker.close()
+    batches = [metrics for _, metrics in client.of("log_batch")]
+    assert [len(batch) for batch in batches] == [4, 4, 2, 1]  # type: ignore[arg-type]
+    told = [metric for batch in batches for metric in batch]  # type: ignore[attr-defined]
+    assert [(name, value, step) for name, value, _, step in told] == [
+        *(("run/loss", 0.5, run_id) for run_id in range(9)),
+        ("estimate/mean", 0.9, 9),
+        ("run/loss", 0.25, 9),
+    ]
+    assert all(abs(ms / 1000 - time.time()) < 60 for _, _, ms, _ in told)
+    assert client.calls[-1] == ("set_terminated", "r")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
+    assert open_tracker("mlflow", store, folder).where == "mlflow ui --backend-store-uri http://server"
 
 
 def tensorboard_of(folder: Path) -> Callable[[str], list[tuple[int, float]]]:
@@ -149,8 +332,6 @@ def logged(data: bytes) -> Iterator[bytes]:
 
 
 def wandb_of(folder: Path) -> Callable[[str], list[tuple[int, float]]]:
-    import json
-
     from wandb.proto import wandb_internal_pb2
 
     [path] = folder.glob("wandb/offline-run-*/*.wandb")
@@ -187,7 +368,12 @@ def test_a_package_can_read_what_it_was_told(
         [*command, "--dir", str(tmp_path)], env=environment, capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert f"{R} runs told" in done.stdout
+    where = {
+        "tensorboard": f"tensorboard --logdir {tmp_path}",
+        "mlflow": f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db",
+        "wandb": f"wandb sync {tmp_path}/wandb/offline-*",
+    }
+    assert f"{R} runs told; look at them with: {where[kind]}\n" in done.stdout
     values = reader(tmp_path)
     told = sorted(values("run/accuracy/test"))
     assert [run_id for run_id, _ in told] == list(range(R))
@@ -208,7 +394,10 @@ def test_a_package_that_is_missing(
 
 
 def test_another_kind(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"unknown tracker 'tensorbord' .did you mean 'tensorboard'"):
+    with pytest.raises(
+        UsageError,
+        match=r"unknown tracker 'tensorbord' .did you mean 'tensorboard'.*Known: tensorboard, wandb",
+    ):
         open_tracker("tensorbord", store, tmp_path)
 
 
@@ -216,6 +405,30 @@ def test_the_command(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tracker: Tracker = Remembers()
-    monkeypatch.setattr("airbench_var.tracking.open_tracker", lambda kind, store, folder: tracker)
+    opened = []
+
+    def opens(kind: str, store: Store, folder: Path) -> Tracker:
+        opened.append((kind, store.path, folder))
+        return tracker
+
+    monkeypatch.setattr("airbench_var.tracking.open_tracker", opens)
     assert cli.main(["track", str(store.path), "--to", "tensorboard"]) == 0
-    assert capsys.readouterr().out == "5 runs told; look at them with: nowhere\n"
+    shown = capsys.readouterr()
+    assert shown.out == "5 runs told; look at them with: nowhere\n"
+    assert shown.err == "5 runs told\n"
+    tracker = Remembers()
+    assert cli.main(["track", str(store.path), "--to", "wandb", "--dir", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"store": str(store.path), "runs": 5, "where": "nowhere"}
+    folders = [("tensorboard", Path("tracked/tensorboard")), ("wandb", tmp_path)]
+    assert opened == [(kind, store.path, folder) for kind, folder in folders]
+
+
+def test_the_command_follows_when_it_is_asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr("airbench_var.tracking.open_tracker", lambda *_: Remembers())
+    monkeypatch.setattr(
+        "airbench_var.tracking.track", lambda *_, following, told: asked.append(following) or 0
+    )
+    for more in ([], ["--follow"]):
+        assert cli.main(["track", str(store.path), "--to", "mlflow", *more]) == 0
+    assert asked == [False, True]
