@@ -1,3 +1,4 @@
+import re
 import subprocess
 from importlib import util
 from pathlib import Path
@@ -21,15 +22,18 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("typed", "offered"),
     [
         (["airbench_var", "do"], ["doctor"]),
+        (["airbench_var", "com"], ["compare", "completion"]),
         (["airbench_var", "--execu"], ["--executor"]),
         (["airbench_var", "--executor", "r"], ["ray"]),
         (["airbench_var", "analyze", "--foll"], ["--follow"]),
         (["airbench_var", "import", "--lab"], ["--labels"]),
         (["airbench_var", "analyze", "stor"], ["stores_here"]),
+        (["airbench_var", "import", "--labels", "true"], ["true_labels.npy"]),
     ],
 )
 def test_bash_completes(typed: list[str], offered: list[str], bash: Path, tmp_path: Path) -> None:
     (tmp_path / "stores_here").mkdir()
+    (tmp_path / "true_labels.npy").touch()
     words = " ".join(typed)
     script = f"""
 source {bash}
@@ -43,10 +47,16 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_command_is_in_the_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_is_in_the_script_with_the_first_line_of_its_help(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    assert all(name in script for name in cli.COMMANDS)
+    for name, command in cli.COMMANDS.items():
+        line = (command.run.__doc__ or "").split("\n")[0]
+        assert name in script
+        assert shell == "bash" or re.split("[':]", line)[0] in script  # which are escaped
+    assert "Exit code 7 when the main job" not in script
 
 
 def test_without_shtab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def whole_parser() -> argparse.ArgumentParser:
         line = (own.description or "").partition("\n")[0]
         commands.add_parser(name, parents=[own], add_help=False, description=line, help=line)
     for action in _actions(main):
-        if action.type is Path:
+        if action.type is Path or str(action.metavar).endswith("]FILE"):  # of several, by its key
             action.complete = shtab.FILE  # type: ignore[attr-defined]
     return main
 
