@@ -71,6 +71,7 @@ CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%
         (["merge", "EMPTY", "--out", "out"], 5, "is no store"),
         (["merge", "none", "--out", "out"], 2, "there is no such store"),
         (["--run", "1"], 2, "required: --runs"),
+        ([*CONTEST, "--a", "epochs=1", "--b", "epochs=1"], 2, "A and B are the same recipe"),
         (["--runs", "1", "--json", "--quiet"], 2, "not allowed with"),
         (["--runs", "1", "--recipe", "tyni"], 2, "unknown recipe 'tyni' (did you mean 'tiny'?)"),
         (["--runs", "1", "--set", "epohcs=3"], 2, "unknown recipe key 'epohcs' (did you mean 'epochs'?)"),

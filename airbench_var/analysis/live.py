@@ -27,7 +27,7 @@ ROWS_AT_ONCE = 256
 LOOK_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Analysis:
     """What the committed runs of a campaign say, for each of its test sets."""
 
@@ -35,6 +35,11 @@ class Analysis:
     diverged: int  #: of these
     failed: int  #: runs that failed for good; they have no row and no part in the estimates
     test_sets: tuple[TestSetSummary, ...]  #: in the order of the store
+
+    def __repr__(self) -> str:
+        """Return what it is of: all its numbers would fill pages."""
+        names = ", ".join(summary.name for summary in self.test_sets)
+        return f"<Analysis of {self.runs:,} runs on {names}; estimates: analysis[name].estimates, to_json()>"
 
     def __getitem__(self, test_set: str) -> TestSetSummary:
         """Return what they say on one test set; raises UsageError when there is none of that name."""

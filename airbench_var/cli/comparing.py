@@ -136,8 +136,6 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
         raise UsageError(f"compare --recipe {options.recipe} needs --detect. See compare --help.")
     if options.json and options.quiet:
         raise UsageError("argument --quiet: not allowed with argument --json")
-    if not (options.a or options.b):
-        raise UsageError("A and B are the same recipe: say with --a or --b what differs.")
     from airbench_var.recipe import parse_assignments
     from airbench_var.recipes import find_recipe
     from airbench_var.seeds import parse_vary
@@ -145,6 +143,8 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     both = find_recipe(options.recipe).with_values(parse_assignments(options.set))
     a, b = (both.with_values(parse_assignments(own)) for own in (options.a, options.b))
     vary, rule = parse_vary(options.vary), _rule(options)
+    if a.sha256 == b.sha256:
+        raise UsageError("A and B are the same recipe: say with --a or --b what differs.")
 
     prepared = prepare(options, [a, b])  # from here on it takes seconds: torch
     own_folder = f"compare-{both.name}-{prepared.data.name}-{a.sha256[:6]}-{b.sha256[:6]}"

@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,37 @@ def import_(options: argparse.Namespace) -> int:
         if warning := network_warning(options.out):
             print(f"warning: {warning}", file=sys.stderr)
         print(f"{_in_words(done)}; {done.added:,} of {done.runs:,} runs imported now", file=sys.stderr)
+    for doubt in _doubts(options.out, done, asked=options.classes is not None):
+        print(f"warning: {doubt}", file=sys.stderr)
     show_store(options.out, as_json=options.json)
     return 0
+
+
+def _doubts(path: Path, done: "Imported", *, asked: bool) -> Iterator[str]:
+    """Yield what is possible, and yet more often a mistake: labels that do not fit are still labels.
+
+    `asked`: the number of classes was given, so that more of them than labels are meant.
+    """
+    from airbench_var.analysis import count_store
+    from airbench_var.store import Store
+
+    store = Store.open(path)
+    counts = count_store(store)
+    for test_set in done.test_sets:
+        own, labels_N = counts[test_set.name], store.labels(test_set.name)
+        there = len(set(labels_N.tolist()))
+        accuracy = own.S1 / (own.R * own.n) if own.R else 1.0
+        if there > 1 and accuracy < 1.2 / there:
+            yield (
+                f"runs are right on {100 * accuracy:.1f} % of {test_set.name}, no better than guessing among "
+                f"{there} classes. Are these the labels of these examples, in this order, and do both count "
+                "classes from 0?"
+            )
+        if test_set.kind == "classes" and not asked and test_set.classes > int(labels_N.max()) + 1:
+            yield (
+                f"class {test_set.classes - 1} is among the predictions on {test_set.name}; the largest "
+                f"label is {labels_N.max()}. Do both count classes from 0?"
+            )
 
 
 def _in_words(done: "Imported") -> str:

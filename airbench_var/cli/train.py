@@ -18,6 +18,8 @@ Train the same network many times and measure how much the runs differ, and why.
   python -m airbench_var --runs 200 --recipe tiny --data-dir data --out runs/tiny --seed 1
   python -m airbench_var --runs 20 --recipe tiny --data synthetic   needs no data
   python -m airbench_var analyze runs/tiny                  what its runs say
+  python -m airbench_var analyze --example                  what 100 runs say that come with the package
+  python -m airbench_var report runs/tiny --html tiny.html  the same with figures, as a page to send on
   python -m airbench_var compare runs/a runs/b              is recipe A better than B?
   python -m airbench_var compare --recipe tiny --b epochs=4 --detect 0.1% --out runs/ab
                                                             the same, training until it is decided
@@ -25,6 +27,9 @@ Train the same network many times and measure how much the runs differ, and why.
   python -m airbench_var doctor                             does this machine have all that it takes?
   python -m airbench_var bench                              how fast is this machine? (two minutes, no data)
   python -m airbench_var import predictions.npy --labels labels.npy --out runs/own   runs made elsewhere
+  python -m airbench_var export runs/tiny --out runs.csv    or .npy, .parquet, for the Hugging Face Hub
+  python -m airbench_var track runs/tiny --to tensorboard   or wandb, mlflow
+  python -m airbench_var study durations --scale quick --out runs/durations   the paper's experiments
   python -m airbench_var info runs/tiny                     what it is of, how far it is
   python -m airbench_var verify runs/tiny                   read all of it, name every fault
   python -m airbench_var repair runs/tiny                   set damage aside, open those runs again
@@ -33,6 +38,8 @@ Train the same network many times and measure how much the runs differ, and why.
 """
 
 EPILOG = """\
+Each command has its own --help: `python -m airbench_var report --help`. `completion` is for your shell.
+
 --runs N means that the store ends with exactly N committed runs: the same command again goes on where it
 stopped, or does nothing. Exit codes: 0 done, 2 wrong command or recipe, 3 data, 4 damaged store, 5 store of
 another campaign or writer, 6 disk, 7 device, memory or missing package, 8 failed runs, 130/143 interrupted.

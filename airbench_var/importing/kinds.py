@@ -122,6 +122,18 @@ class Judge:
             yield Predictions(correct=correct, predicted=None if predicted_RN is None else predicted_RN[i])
 
 
+def _hint(rows: Rows) -> str:
+    """Return what one who has such an array may have meant."""
+    if np.issubdtype(rows.dtype, np.floating) and len(rows.shape) == 2:
+        return (
+            " What was right, as 0.0 and 1.0, is array.astype(bool); classes are array.astype(int); the "
+            "logits of one run are array[None]."
+        )
+    if len(rows.shape) == 1:
+        return " One run is array[None]. Accuracies alone say nothing of an example."
+    return ""
+
+
 def judge_of(rows: Rows, labels_name: str, labels_N: Array, classes: int | None) -> Judge:
     """Return how an array is judged; `classes` is the number that was asked for, if any.
 
@@ -133,13 +145,18 @@ def judge_of(rows: Rows, labels_name: str, labels_N: Array, classes: int | None)
         raise DataError(
             f"{rows.name} is {rows}; predictions are integer classes (runs, examples), booleans (runs, "
             "examples) that say what was right, or floating-point logits (runs, examples, classes)."
+            + _hint(rows)
         )
     limit = _limit(rows, kind, classes)
     n = rows.shape[1]
     if labels_N.shape != (n,):
         raise DataError(
-            f"{labels_name} has {labels_N.shape[0]:,} labels, {rows.name} has {n:,} examples. Give the "
-            "labels of the same test set."
+            f"{labels_name} has {labels_N.shape[0]:,} labels, {rows.name} has {n:,} examples. "
+            + (
+                "As many as its first axis: runs come first, so write it once more, transposed."
+                if labels_N.shape == rows.shape[:1]
+                else "Give the labels of the same test set."
+            )
         )
     outside_N = _outside(labels_N, limit)
     if outside_N.any():

@@ -73,6 +73,10 @@ class Store:
         refuse_what_is_no_store(store)
         return cls(store, Manifest.load(store))
 
+    def __repr__(self) -> str:
+        """Return where it is, and of what size."""
+        return f"<Store {self.path}: room for {self.capacity:,} runs on {', '.join(self.test_sets)}>"
+
     def refresh(self) -> None:
         """Look at the headers again, for the rows that a writer made room for since.
 

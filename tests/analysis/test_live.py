@@ -121,6 +121,8 @@ def test_an_empty_store_has_an_analysis(tmp_path: Path) -> None:
 def test_a_test_set_is_found_by_its_name(store: Path) -> None:
     analysis = analyze(store)
     assert analysis["cifar10-tta"] is analysis.test_sets[1]
+    assert repr(analysis).startswith("<Analysis of 18 runs on cifar10, cifar10-tta; ")
+    assert repr(Store.open(store)) == f"<Store {store}: room for 20 runs on cifar10, cifar10-tta>"
     with pytest.raises(UsageError, match=r"no test set 'tta'; the runs were tested on cifar10, cifar10-tta"):
         analysis["tta"]
 

@@ -159,6 +159,8 @@ def test_several_test_sets_from_one_file(
     assert err == (
         "both.npz as cifar10.1-v6: logits, float32 12 x 203 x 10, 10 classes\n"
         "both.npz as tta: logits, float32 12 x 203 x 10, 10 classes; 12 of 12 runs imported now\n"
+        "warning: runs are right on 6.2 % of tta, no better than guessing among 10 classes. Are these the labels "
+        "of these examples, in this order, and do both count classes from 0?\n"
     )
     code, out, err = run("info store", capsys)
     assert (code, err) == (0, "")
@@ -191,3 +193,51 @@ def test_several_files(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     assert err.startswith("2 files, a.npy to b.npy: logits, float32 12 x 203 x 10")
     assert out.startswith("imported from 2 files, a.npy to b.npy, store store\n")
     assert "0 of 12 runs imported now" in run(IMPORT, capsys)[2]  # predictions.npy has the same runs
+
+
+@pytest.mark.parametrize(
+    ("predicted", "labels", "warned"),
+    [
+        (0, 0, ""),
+        (1, 0, "no better than guessing among 10 classes"),
+        (1, 0, "class 10 is among the predictions on test; the largest label is 9"),
+        (0, 1, "no better than guessing among 10 classes"),
+        (1, 1, ""),
+    ],
+)
+def test_classes_that_are_counted_from_1_on_one_side_are_doubted(
+    predicted: int, labels: int, warned: str, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("classes.npy", runs.classes_RN.astype(np.int64) + predicted)
+    np.save("counted.npy", runs.labels_N.astype(np.int64) + labels)
+    code, _, err = run("import classes.npy --labels counted.npy --out counted", capsys)
+    assert code == 0
+    assert warned in err
+    assert ("warning: " in err) == bool(warned)
+
+
+def test_more_classes_than_labels_are_no_mistake_when_asked_for(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("fewer.npy", np.where(runs.labels_N < 9, runs.labels_N, 0))
+    np.save("classes.npy", runs.classes_RN)
+    assert "warning: class 9 is" in run("import classes.npy --labels fewer.npy --out a", capsys)[2]
+    assert "warning" not in run("import classes.npy --labels fewer.npy --classes 10 --out b", capsys)[2]
+
+
+@pytest.mark.parametrize(
+    ("array", "hint"),
+    [
+        (np.zeros((4, 203)), "as 0.0 and 1.0, is array.astype(bool)"),
+        (np.zeros(203, np.int64), "One run is array[None]. Accuracies alone say nothing"),
+        (np.zeros((203, 4), np.int64), "As many as its first axis: runs come first"),
+        (np.zeros((4, 100), np.int64), "Give the labels of the same test set"),
+    ],
+)
+def test_what_may_have_been_meant_is_said(
+    array: np.ndarray, hint: str, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("other.npy", array)
+    code, _, err = run("import other.npy --labels labels.npy --out other", capsys)
+    assert code == 3
+    assert hint in err
