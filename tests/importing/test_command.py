@@ -159,8 +159,8 @@ def test_several_test_sets_from_one_file(
     assert err == (
         "both.npz as cifar10.1-v6: logits, float32 12 x 203 x 10, 10 classes\n"
         "both.npz as tta: logits, float32 12 x 203 x 10, 10 classes; 12 of 12 runs imported now\n"
-        "warning: runs are right on 6.2 % of tta, no better than guessing among 10 classes. Are these the labels "
-        "of these examples, in this order, and do both count classes from 0?\n"
+        "warning: runs are right on 6.2 % of tta, no better than guessing among 10 classes. Are these the "
+        "labels of these examples, in this order, and do both count classes from 0?\n"
     )
     code, out, err = run("info store", capsys)
     assert (code, err) == (0, "")
