@@ -157,7 +157,11 @@ def _rates(trained: Sequence[Trained], exponents: Sequence[int], canvas: "Canvas
             right, exponents, stds, colour=COLOURS[kind], label=label, marker="os"[kind], line=True
         )
     right.set_ylabel("std over runs, %")
+    # A rate that is too large has a spread of 20 times the least; below 0.1 % there may be an estimate of 0.
+    right.set_yscale("symlog", linthresh=0.1, linscale=0.3)
     right.set_ylim(bottom=0)
+    right.set_yticks([0, 0.1, 0.2, 0.5, 1, 2, 5, 10], ["0", "0.1", "0.2", "0.5", "1", "2", "5", "10"])
+    right.minorticks_off()
     right.legend()
     for axis in (left, right):
         axis.set_xlabel("learning rate, recipe's own x 2^k: k")
