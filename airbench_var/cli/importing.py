@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import positive
 from airbench_var.cli.bars import bars
-from airbench_var.cli.stores import show_store
+from airbench_var.cli.stores import show
 from airbench_var.errors import UsageError
 
 if TYPE_CHECKING:
+    from airbench_var.analysis import LiveStatistics
     from airbench_var.importing import Imported
+    from airbench_var.store import Store
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +64,9 @@ def add_import(parser: argparse.ArgumentParser) -> None:
 
 def import_(options: argparse.Namespace) -> int:
     """Bring the predictions of finished runs into a store, to be analysed, compared and planned with."""
+    from airbench_var.analysis import LiveStatistics
     from airbench_var.importing import Import, import_runs
-    from airbench_var.store import network_warning
+    from airbench_var.store import Store, network_warning
 
     wanted = Import(
         predictions=options.predictions,
@@ -79,26 +82,25 @@ def import_(options: argparse.Namespace) -> int:
         if warning := network_warning(options.out):
             print(f"warning: {warning}", file=sys.stderr)
         print(f"{_in_words(done)}; {done.added:,} of {done.runs:,} runs imported now", file=sys.stderr)
-    for doubt in _doubts(options.out, done, asked=options.classes is not None):
+    store = Store.open(options.out)
+    statistics = LiveStatistics.of_store(store)
+    for doubt in _doubts(store, statistics, done, asked=options.classes is not None):
         print(f"warning: {doubt}", file=sys.stderr)
-    show_store(options.out, as_json=options.json)
+    show(store, statistics, as_json=options.json)
     return 0
 
 
-def _doubts(path: Path, done: "Imported", *, asked: bool) -> Iterator[str]:
+def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, asked: bool) -> Iterator[str]:
     """Yield what is possible, and yet more often a mistake: labels that do not fit are still labels.
 
     `asked`: the number of classes was given, so that more of them than labels are meant.
     """
-    from airbench_var.analysis import count_store
-    from airbench_var.store import Store
+    from airbench_var.analysis.variance import mean_accuracy
 
-    store = Store.open(path)
-    counts = count_store(store)
     for test_set in done.test_sets:
-        own, labels_N = counts[test_set.name], store.labels(test_set.name)
+        labels_N = store.labels(test_set.name)
         there = len(set(labels_N.tolist()))
-        accuracy = own.S1 / (own.R * own.n) if own.R else 1.0
+        accuracy = float(mean_accuracy(statistics.counts[test_set.name]))
         if there > 1 and accuracy < 1.2 / there:
             yield (
                 f"runs are right on {100 * accuracy:.1f} % of {test_set.name}, no better than guessing among "

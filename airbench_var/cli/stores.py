@@ -43,10 +43,11 @@ def show_store(path: Path, *, as_json: bool, with_pairs: bool = False) -> None:
     from airbench_var.store import Store
 
     store = Store.open(path)
-    _show(store, LiveStatistics.of_store(store), as_json=as_json, with_pairs=with_pairs)
+    show(store, LiveStatistics.of_store(store), as_json=as_json, with_pairs=with_pairs)
 
 
-def _show(store: "Store", statistics: "LiveStatistics", *, as_json: bool, with_pairs: bool) -> None:
+def show(store: "Store", statistics: "LiveStatistics", *, as_json: bool, with_pairs: bool = False) -> None:
+    """Print what runs say that are counted already."""
     from airbench_var.analysis import analyze_pairs
 
     for note in (statistics.note, statistics.keep(store)):
@@ -73,7 +74,7 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
                 view.update(now.runs, partial(now.analysis, thorough=False))
         except KeyboardInterrupt:
             exit_code = InterruptedCampaignError.exit_code
-    _show(store, statistics, as_json=as_json, with_pairs=with_pairs)
+    show(store, statistics, as_json=as_json, with_pairs=with_pairs)
     return exit_code
 
 
