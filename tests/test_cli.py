@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 
 from airbench_var import cli
+from airbench_var.analysis import LiveStatistics, follow
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.contest import Contest
 from airbench_var.data.dataset import Dataset
-from airbench_var.errors import DeviceError, UsageError
+from airbench_var.errors import DeviceError, InterruptedCampaignError, UsageError
 from airbench_var.kernels import airbench, native
 from airbench_var.recipes import find_recipe
 from airbench_var.store import Store
@@ -37,7 +39,7 @@ def store(small_data: Dataset, tmp_path: Path) -> Path:
 def exit_code(arguments: list[str]) -> int:
     try:
         return cli.main(arguments)
-    except SystemExit as leaving:  # argparse
+    except SystemExit as leaving:  # argparse, after --help and --version
         return int(leaving.code or 0)
 
 
@@ -71,6 +73,10 @@ CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%
         (["merge", "EMPTY", "--out", "out"], 5, "is no store"),
         (["merge", "none", "--out", "out"], 2, "there is no such store"),
         (["--run", "1"], 2, "required: --runs"),
+        (["--runs", "1", "--recipee", "tiny"], 2, "--recipee tiny (did you mean '--recipe'?)"),
+        (["--runs", "1", "--recipee=tiny"], 2, "(did you mean '--recipe'?). See `python -m airbench_var --h"),
+        (["analyze", "--example", "--folow"], 2, "--folow (did you mean '--follow'?). See `python -m airben"),
+        (["analyze", "--example", "--zzz"], 2, "unrecognized arguments: --zzz. See"),
         ([*CONTEST, "--a", "epochs=1", "--b", "epochs=1"], 2, "A and B are the same recipe"),
         (["--runs", "1", "--json", "--quiet"], 2, "not allowed with"),
         (["--runs", "1", "--recipe", "tyni"], 2, "unknown recipe 'tyni' (did you mean 'tiny'?)"),
@@ -464,3 +470,46 @@ def test_a_store_is_not_planned_with_against_itself(store: Path, capsys: pytest.
     code, out, err = run(["plan", "--detect", "1%", "--store", str(store), "--against", str(store)], capsys)
     assert (code, out) == (5, "")
     assert "are the same store" in err
+
+
+def test_who_follows_runs_that_nobody_trains_is_told_so(
+    small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave_after_a_look(store: Store, statistics: LiveStatistics) -> Iterator[LiveStatistics]:
+        yield next(follow(store, statistics))
+        raise KeyboardInterrupt
+
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
+        out=tmp_path / "store",
+        runs=10,
+    )
+    with pytest.raises(InterruptedCampaignError):
+        run_campaign(campaign, execute=fake(campaign, signals=[3]))
+    monkeypatch.setattr("airbench_var.analysis.follow", leave_after_a_look)
+    code, out, err = run(["analyze", str(campaign.out), "--follow"], capsys)
+    assert code == 130
+    assert f"nobody is training {campaign.out} now" in err
+    assert "4 of 10 runs, waiting for the next run" in err
+    assert "4 runs, 203 test examples" in out
+    code, _, err = run(["analyze", "--example", "--follow"], capsys)
+    assert (code, "nobody" in err) == (130, False)
+
+
+def test_a_python_without_what_is_needed_is_named() -> None:
+    """As that of the system, in whose environment nothing was installed."""
+    for command in (["analyze", "--example"], ["--runs", "1", "--recipe", "tiny", "--data", "synthetic"]):
+        bare = [sys.executable, "-S", "-m", "airbench_var", *command]  # no site-packages
+        done = subprocess.run(bare, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        assert done.returncode == DeviceError.exit_code
+        assert re.search(r"airbench_var: \w+ is not installed in this Python, /", done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_a_module_that_we_should_have_is_no_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> int:
+        raise ModuleNotFoundError("No module named 'airbench_var.gone'", name="airbench_var.gone")
+
+    monkeypatch.setitem(cli.COMMANDS, "plan", cli.COMMANDS["plan"]._replace(run=broken))  # type: ignore[arg-type]
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["plan", "--detect", "1%", "--std", "1%"])

@@ -99,11 +99,7 @@ def test_in_the_place_of_a_store(capsys: pytest.CaptureFixture[str], tmp_path: P
     ],
 )
 def test_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        code = cli.main(arguments)
-    except SystemExit as leaving:  # argparse
-        code = int(leaving.code or 0)
-    assert code == 2
+    assert cli.main(arguments) == 2
     assert message in " ".join(capsys.readouterr().err.split())
 
 

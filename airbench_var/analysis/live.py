@@ -145,9 +145,11 @@ class LiveStatistics:
         """How many runs were counted."""
         return len(self._counted)
 
-    def is_complete(self, store: Store) -> bool:
-        """Whether every run that the store has room for was counted, or failed."""
-        return len(self._counted) + len(self._failed) >= store.capacity
+    def expects_more(self, store: Store) -> bool:
+        """Whether runs are neither counted nor failed for which the store has room, and is meant to."""
+        # As many as show something, or one shard's alone, or what was there to be merged: nobody can tell.
+        is_open = not store.manifest.provenance.keys().isdisjoint(("stopping", "shard", "merged"))
+        return not is_open and len(self._counted) + len(self._failed) < store.capacity
 
     def keep(self, store: Store) -> str:
         """Keep the state in the store when that saves much counting next time.
@@ -323,9 +325,7 @@ def follow(
     will be. Raises as `LiveStatistics.of_store`.
     """
     yield statistics
-    # Until they show something; or one shard's alone; or what was there to be merged.
-    is_open = not store.manifest.provenance.keys().isdisjoint(("stopping", "shard", "merged"))
-    while not ((is_open or statistics.is_complete(store)) and lock_holder(store.path) is None):
+    while statistics.expects_more(store) or lock_holder(store.path) is not None:
         wait()
         store.refresh()
         if statistics.catch_up(store):

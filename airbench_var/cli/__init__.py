@@ -20,7 +20,17 @@ from airbench_var.cli import (
     tracking,
     train,
 )
-from airbench_var.errors import AirbenchVarError, InterruptedCampaignError, UsageError, nearest
+from airbench_var.cli.parser import Parser
+from airbench_var.errors import (
+    AirbenchVarError,
+    DeviceError,
+    InterruptedCampaignError,
+    UsageError,
+    nearest,
+)
+
+#: What every command may need; a Python that lacks one is most likely not the one that was installed into.
+NEEDED = ("numpy", "rich", "scipy", "torch", "triton")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AirbenchVarError as error:
         print(f"airbench_var: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name not in NEEDED:
+            raise
+        print(
+            f"airbench_var: {error.name} is not installed in this Python, {sys.executable}. Activate the "
+            "environment that airbench_var was installed into (source .venv/bin/activate after `make demo`), "
+            "or install it into this one, from its folder: pip install -e .",
+            file=sys.stderr,
+        )
+        return DeviceError.exit_code
     except KeyboardInterrupt:
         print(
             "airbench_var: stopped at once. What was committed is kept; the same command goes on.",
@@ -79,10 +99,8 @@ COMMANDS: Mapping[str, Command] = {
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the parser of a command besides `train`."""
     command = COMMANDS[name]
-    parser = argparse.ArgumentParser(
-        prog=f"python -m airbench_var {name}",
-        description=(command.run.__doc__ or "").replace("%", "%%"),
-        allow_abbrev=False,
+    parser = Parser(
+        prog=f"python -m airbench_var {name}", description=(command.run.__doc__ or "").replace("%", "%%")
     )
     command.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for machines; fractions, not percent")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import add_example, positive, share
 from airbench_var.cli.output import print_found, print_json, reader_may_leave
+from airbench_var.cli.parser import Parser
 from airbench_var.cli.training import add_training, mode_of, prepare, tell
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, UsageError
 from airbench_var.example import TINY, TINY_TRANSLATE_2
@@ -121,7 +122,7 @@ def compare(options: argparse.Namespace) -> int:
 
 def _changed_options(options: argparse.Namespace) -> list[str]:
     """Return the options of training that were given."""
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     add_compare(parser)
     defaults = vars(parser.parse_args([]))
     return [

@@ -62,6 +62,7 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
     from airbench_var.analysis import LiveStatistics, follow
     from airbench_var.report.live import LiveView
     from airbench_var.store import Store
+    from airbench_var.store.lock import lock_holder
 
     store = Store.open(path)
     statistics = LiveStatistics.of_store(store)
@@ -69,6 +70,11 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
     exit_code = 0
     mode: Mode = "json" if as_json else "auto"
     with LiveView(store.capacity, statistics.runs, mode, title, begun=True) as view:
+        if lock_holder(store.path) is None and statistics.expects_more(store):
+            view.message(
+                f"nobody is training {store.path} now: waiting for its command to be given again. "
+                "Ctrl-C prints what its runs say so far."
+            )
         try:
             for now in follow(store, statistics):
                 view.update(now.runs, partial(now.analysis, thorough=False))

@@ -6,6 +6,7 @@ from pathlib import Path
 from airbench_var import __version__
 from airbench_var.cli.arguments import positive, shard
 from airbench_var.cli.output import print_analysis_of
+from airbench_var.cli.parser import Parser
 from airbench_var.cli.stores import show_store
 from airbench_var.cli.training import add_training, mode_of, prepare, tell
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError
@@ -48,12 +49,11 @@ another campaign or writer, 6 disk, 7 device, memory or missing package, 8 faile
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the main job."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m airbench_var",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"airbench_var {__version__}")
     parser.add_argument("--runs", type=positive, required=True, metavar="N", help="committed runs at the end")

@@ -65,7 +65,7 @@ class ContestMoment:
     def _pace(self) -> Iterator[str]:
         """Yield speed, time and trouble, in words."""
         if self.networks_per_hour is None or self.most_remaining_s is None:
-            yield "waiting for the first run"
+            yield f"waiting for the {'next' if sum(self.standing.runs) else 'first'} run"
         else:
             yield pace_text(self.networks_per_hour)
             if self.standing.decision:

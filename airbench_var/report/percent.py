@@ -12,10 +12,15 @@ def percent(fraction: float, decimals: int = 2) -> str:
 
 def value_text(estimate: Estimate) -> str:
     """Return the estimate alone, '0.56 %', or 'negative: 0 %' where a variance came out below 0."""
+    text = number_text(estimate)
+    return f"negative: {text}" if NEGATIVE in estimate.warnings else text
+
+
+def number_text(estimate: Estimate) -> str:
+    """Return the estimate alone, '0.56 %', and '0 %' where a variance came out below 0."""
     if estimate.value is None:
         return "none"
-    text = "0 %" if estimate.value == 0 else percent(estimate.value, decimals(estimate.interval))
-    return f"negative: {text}" if NEGATIVE in estimate.warnings else text
+    return "0 %" if estimate.value == 0 else percent(estimate.value, decimals(estimate.interval))
 
 
 def interval_text(estimate: Estimate) -> str:

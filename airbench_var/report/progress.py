@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Analysis, TestSetSummary
-from airbench_var.report.percent import interval_text, percent, value_text
+from airbench_var.report.percent import interval_text, number_text, percent
 
-_STDS = (("test-set std", "test_set_std"), ("distribution-wise std", "distribution_wise_std"))
+#: As in the table at the end.
+_STDS = (("std on this test set", "test_set_std"), ("std on its distribution", "distribution_wise_std"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +38,8 @@ class Progress:
         """Return everything in one line of plain text."""
         parts = [", ".join([self._done(), *self._pace()])]
         for summary in self.analysis.test_sets:
-            stds = ", ".join(f"{label} {value_text(summary.estimates[name])}" for label, name in _STDS)
-            parts.append(
-                f"{summary.name}: mean accuracy {_accuracy(summary)} ({_accuracy_error(summary)}), {stds}"
-            )
+            known = ", ".join(f"{label} {value} ({sure})" for label, value, sure in _known(summary))
+            parts.append(f"{summary.name}: {known}")
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +68,7 @@ class Progress:
     def _pace(self) -> Iterator[str]:
         """Yield speed, time and trouble, in words."""
         if self.networks_per_hour is None or self.remaining_s is None:
-            yield "waiting for the first run"
+            yield f"waiting for the {'next' if self.analysis.runs else 'first'} run"
         else:
             yield pace_text(self.networks_per_hour)
             finished = self.analysis.runs >= self.total
@@ -90,21 +89,23 @@ def _estimates(analysis: Analysis) -> Table:
     grid.add_column(justify="right")
     grid.add_column()
     for summary in analysis.test_sets:
-        grid.add_row(summary.name, "mean accuracy", _accuracy(summary), _accuracy_error(summary))
-        for label, name in _STDS:
-            estimate = summary.estimates[name]
-            level = f"{100 * estimate.level:g} % interval "
-            grid.add_row("", label, value_text(estimate), level + interval_text(estimate))
+        for number, row in enumerate(_known(summary)):
+            grid.add_row("" if number else summary.name, *row)
     return grid
 
 
-def _accuracy(summary: TestSetSummary) -> str:
-    return value_text(summary.estimates["mean_accuracy"])
-
-
-def _accuracy_error(summary: TestSetSummary) -> str:
-    error = summary.estimates["mean_accuracy"].standard_errors.get("test_set")
-    return f"standard error {'unknown' if error is None else percent(error, 3)}"
+def _known(summary: TestSetSummary) -> Iterator[tuple[str, str, str]]:
+    """Yield of every estimate that so many runs give its label, its value, and how sure it is."""
+    mean = summary.estimates["mean_accuracy"]
+    error = mean.standard_errors.get("test_set")
+    if mean.value is not None:
+        sure = "of one run" if error is None else f"standard error {percent(error, 3)}"
+        yield "mean accuracy", number_text(mean), sure
+    for label, name in _STDS:
+        estimate = summary.estimates[name]
+        if estimate.value is not None:
+            level = f"{100 * estimate.level:g} % interval "
+            yield label, number_text(estimate), level + interval_text(estimate)
 
 
 def pace_text(networks_per_hour: float) -> str:

@@ -58,8 +58,9 @@ def test_plain_lines_come_every_few_seconds_and_at_the_end() -> None:
         "2 failed",
         f"mean accuracy {100 * (estimates['mean_accuracy'].value or 0):.2f} %",
         f"(standard error {100 * estimates['mean_accuracy'].standard_errors['test_set']:.3f} %)",
-        "test-set std ",
-        "distribution-wise std ",
+        "std on this test set ",
+        "std on its distribution ",
+        "(95 % interval ",
     ):
         assert part in lines[-1]
     assert "\x1b" not in stream.getvalue()

@@ -1,6 +1,7 @@
 """The view fits a narrow terminal, and durations read well."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -45,6 +46,20 @@ def test_view_fits_80_columns_one_line_per_estimate() -> None:
 
 def test_view_before_the_first_run() -> None:
     assert view(0, None, None)[1:] == ["waiting for the first run · 0 diverged · 3 failed"]
+
+
+def test_only_what_so_many_runs_give_is_shown() -> None:
+    assert [line.split()[:3] for line in view(1, 60.0, 10.0)[2:]] == [
+        ["cifar10", "mean", "accuracy"],
+        ["cifar10-tta", "mean", "accuracy"],
+    ]
+    assert view(1, 60.0, 10.0)[2].endswith(" of one run")
+    for line in (*view(2, 60.0, 10.0), *view(40, 60.0, 10.0)):
+        assert not {"none", "unknown", "negative"} & set(re.findall(r"\w+", line))
+
+
+def test_who_goes_on_waits_for_the_next_run() -> None:
+    assert view(40, None, None)[1].startswith("waiting for the next run")
 
 
 def test_view_of_slow_networks_and_at_the_end() -> None:
