@@ -205,6 +205,12 @@ class Manifest:
 
     def refuse_other_identity(self, store: Path, identity: Mapping[str, Any]) -> None:
         """Raise StoreRefusedError that lists each difference by dotted key, when there is one."""
+        mine, other = _held(self.identity), _held(identity)
+        if mine != other:
+            raise StoreRefusedError(
+                f"{store} is a store of {mine}, and this command makes {other}; nothing was written. Choose "
+                "another folder with --out."
+            )
         lines = differences(self.identity, _as_json(identity), "in the store", "now")
         if lines:
             raise StoreRefusedError(
@@ -250,10 +256,18 @@ def _sha256(body: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], where_old: str, where_new: str) -> list[str]:
-    """Return 'dotted.key: OLD <where_old>, NEW <where_new>' for every leaf that differs."""
-    return [
-        f"{key}: {_show(a)} {where_old}, {_show(b)} {where_new}" for key, a, b in _differences("", old, new)
-    ]
+    """Return 'dotted.key: OLD <where_old>, NEW <where_new>' of every leaf that differs, hashes last."""
+    found = sorted(_differences("", old, new), key=lambda one: any(map(_is_hash, one[1:])))
+    return [f"{key}: {_show(a)} {where_old}, {_show(b)} {where_new}" for key, a, b in found]
+
+
+def _held(identity: Mapping[str, Any]) -> str:
+    """Return what runs a store of this identity holds, for people, as far as it is a question of kind."""
+    if "imported" in identity:
+        return "imported predictions"
+    if function := identity.get("function"):
+        return f"runs of the function {function['name']}"
+    return "runs of a recipe"
 
 
 def _differences(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -271,4 +285,10 @@ _ABSENT = object()
 
 
 def _show(value: Any) -> str:
+    if _is_hash(value):
+        return f"{value[:12]}..."
     return "absent" if value is _ABSENT else json.dumps(value)
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None

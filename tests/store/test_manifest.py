@@ -37,10 +37,10 @@ def test_the_same_identity_is_accepted(manifest: Manifest) -> None:
 
 def test_a_difference_is_listed_by_dotted_key_with_both_values(manifest: Manifest) -> None:
     other = describe_test_set("alpha", LABELS["alpha"][::-1].copy(), CLASSES)
-    identity = IDENTITY | {
+    identity = IDENTITY | {  # the labels first: what people set is listed before any hash
+        "test_sets": [other, IDENTITY["test_sets"][1]],
         "recipe": {"name": "fake", "epochs": 9.0, "width": 2},
         "vary": ["order"],
-        "test_sets": [other, IDENTITY["test_sets"][1]],
     }
     del identity["seed"]
     with pytest.raises(StoreRefusedError) as refused:
@@ -52,9 +52,40 @@ def test_a_difference_is_listed_by_dotted_key_with_both_values(manifest: Manifes
         "  recipe.width: absent in the store, 2 now",
         "  seed: 1 in the store, absent now",
         '  vary: ["init", "order", "aug"] in the store, ["order"] now',
-        f'  test_sets.0.labels_sha256: "{before}" in the store, "{after}" now',
+        f"  test_sets.0.labels_sha256: {before[:12]}... in the store, {after[:12]}... now",
         "Choose another folder with --out, or give the options that the store was made with.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "message"),
+    [
+        (
+            {"imported": {"kind": "classes"}},
+            IDENTITY,
+            "a store of imported predictions, and this command makes runs of a recipe;",
+        ),
+        (
+            IDENTITY,
+            {"imported": {}},
+            "a store of runs of a recipe, and this command makes imported predictions;",
+        ),
+        (
+            {"function": {"name": "mine"}},
+            {"function": {"name": "yours"}},
+            "a store of runs of the function mine, and this command makes runs of the function yours;",
+        ),
+    ],
+)
+def test_runs_of_another_kind_are_told_apart_in_words(
+    manifest: Manifest, mine: dict[str, Any], other: dict[str, Any], message: str
+) -> None:
+    """A list of all that one has and the other lacks says nothing."""
+    with pytest.raises(StoreRefusedError) as refused:
+        replace(manifest, identity=mine).refuse_other_identity(Path("runs/x"), other)
+    assert str(refused.value) == (
+        f"runs/x is {message} nothing was written. Choose another folder with --out."
+    )
 
 
 def test_one_test_set_more_is_a_difference(manifest: Manifest) -> None:
