@@ -401,7 +401,8 @@ def other_store(small_data: Dataset, tmp_path: Path) -> Path:
 def test_two_stores_are_compared(store: Path, other_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(["compare", str(store), str(other_store)], capsys)
     assert (code, err) == (0, "")
-    assert "small: A less B, 10 and 12 runs, 203 test examples" in out
+    assert "small: A minus B, 10 and 12 runs, 203 test examples" in out
+    assert f"A: tiny on Small, epochs = 3.0, store {store}\nB: tiny on Small, epochs = 9" in out
     for label in (
         "Difference on this test set",
         "Difference on its distribution",

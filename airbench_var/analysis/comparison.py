@@ -31,7 +31,7 @@ _RUNS = "runs are independent, within each recipe and between the two"
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What the runs of two recipes on one test set say about their difference, A less B."""
+    """What the runs of two recipes on one test set say about their difference, A minus B."""
 
     test_set: str
     examples: int

@@ -249,7 +249,7 @@ def count_store(store: Store | str | os.PathLike[str]) -> Mapping[str, Correctne
 def compare(
     a: Store | str | os.PathLike[str], b: Store | str | os.PathLike[str], level: float = LEVEL
 ) -> dict[str, Comparison]:
-    """Return how the runs of two stores compare, A less B, by test set that both have.
+    """Return how the runs of two stores compare, A minus B, by test set that both have.
 
     Raises: StoreRefusedError when it is one store, or they have no test set in common, or their test images
     are known and not the same; UsageError when one has too few runs; StoreDamagedError when a row is not

@@ -63,7 +63,7 @@ class Look:
     """What the pairs say at a moment when the rule looks at them; accuracies are fractions."""
 
     pairs: int
-    difference: float  #: mean, A less B
+    difference: float  #: mean, A minus B
     statistic: float | None  #: log E or |t|, as the rule says
     threshold: float  #: the statistic that shows a difference; infinite where none would
     interval: Interval | None  #: of the true difference, valid at all looks at once

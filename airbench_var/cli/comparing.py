@@ -108,14 +108,17 @@ def compare(options: argparse.Namespace) -> int:
         raise UsageError(f"{', '.join(unused)}: two stores are compared as they are. Leave it out.")
     from airbench_var.analysis import compare
     from airbench_var.report.comparison import print_comparison
-    from airbench_var.report.document import compared
+    from airbench_var.report.document import compared, made_apart
+    from airbench_var.store import Store
 
-    found = compare(options.store_a, options.store_b)
+    stores = Store.open(options.store_a), Store.open(options.store_b)
+    found = compare(*stores)
     with reader_may_leave():
         if options.json:
             print_json(compared(options.store_a, options.store_b, found))
         else:
-            print(f"A: {options.store_a}\nB: {options.store_b}")
+            for name, what, store in zip("AB", made_apart(*stores), stores, strict=True):
+                print(f"{name}: {what}, store {store.path}")
             print_comparison(found)
     return 0
 

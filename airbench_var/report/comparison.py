@@ -28,7 +28,7 @@ LEGEND = (
 
 
 def print_comparison(comparisons: Mapping[str, Comparison], console: Console | None = None) -> None:
-    """Print per test set the differences of A and B, A less B, and what they mean."""
+    """Print per test set the differences of A and B, A minus B, and what they mean."""
     console = console or Console(highlight=False)
     for comparison in comparisons.values():
         console.print(comparison_table(comparison))
@@ -43,7 +43,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
     a, b = comparison.diverged
     if a or b:
         without = comparison.difference_without_diverged
-        value = "" if without is None else f"; without them A less B would be {percent(without, 3)}"
+        value = "" if without is None else f"; without them A minus B would be {percent(without, 3)}"
         yield (
             f"{count_text(a, 'run')} of A and {b:,} of B diverged; they are part of the recipes "
             f"and of every number here{value}"
@@ -77,9 +77,9 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
 
 
 def title(comparison: Comparison) -> str:
-    """Return 'cifar10: A less B, 100 and 60 runs, 10,000 test examples'."""
+    """Return 'cifar10: A minus B, 100 and 60 runs, 10,000 test examples'."""
     runs = " and ".join(f"{runs:,}" for runs in comparison.runs)
-    return f"{comparison.test_set}: A less B, {runs} runs, {comparison.examples:,} test examples"
+    return f"{comparison.test_set}: A minus B, {runs} runs, {comparison.examples:,} test examples"
 
 
 def headings(comparison: Comparison) -> tuple[str, str, str, str]:

@@ -82,7 +82,7 @@ class ContestMoment:
             yield f"next look at {rule.next_look(self.standing.pairs):,} pairs"
         if look is None:
             return
-        yield f"{self.standing.test_set}: A less B {_difference_text(look)} ({_interval_text(rule, look)})"
+        yield f"{self.standing.test_set}: A minus B {_difference_text(look)} ({_interval_text(rule, look)})"
         yield _evidence_text(rule, look)
         if self.standing.decision:
             yield f"decided: {self.standing.decision}"
@@ -169,7 +169,7 @@ def _verdict(standing: Standing) -> str:
     if look is None:
         first = rule.next_look(0)
         return f"Nothing is decided: {standing.pairs:,} pairs are through, the first look is at {first:,}."
-    numbers = f"{_difference_text(look)} in mean accuracy (A less B), {_interval_text(rule, look)}"
+    numbers = f"{_difference_text(look)} in mean accuracy (A minus B), {_interval_text(rule, look)}"
     on, margin = f"on this test set ({standing.test_set})", percent(rule.margin, 3)
     after = f"after {standing.pairs:,} pairs of runs"
     evidence = _evidence_text(rule, look)

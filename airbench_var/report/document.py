@@ -6,6 +6,10 @@ from typing import Any
 
 from airbench_var.analysis import Analysis, Comparison, PairAnalysis
 from airbench_var.store import Store
+from airbench_var.store.manifest import different_leaves
+
+#: Values by which two recipes of one name are told apart, at most.
+MOST_VALUES = 3
 
 
 def made(store: Store) -> str:
@@ -16,6 +20,24 @@ def made(store: Store) -> str:
     if identity.get("imported"):
         return f"imported from {created_by.get('imported_from', 'unknown')}"
     return f"{created_by.get('recipe_name', 'unknown')} on {created_by.get('data_title', 'unknown')}"
+
+
+def made_apart(a: Store, b: Store) -> tuple[str, str]:
+    """Return what the runs of two stores are of, with the values in which two recipes of one name differ."""
+    of_a, of_b = made(a), made(b)
+    leaves = list(different_leaves(_settings(a), _settings(b))) if of_a == of_b else []
+    for key, value_a, value_b in leaves[:MOST_VALUES]:
+        of_a, of_b = f"{of_a}, {key} = {value_a}", f"{of_b}, {key} = {value_b}"
+    if more := len(leaves[MOST_VALUES:]):
+        of_a, of_b = (f"{of}, and {more} more values" for of in (of_a, of_b))
+    return of_a, of_b
+
+
+def _settings(store: Store) -> Mapping[str, Any]:
+    """Return the values of a recipe, or the settings of somebody's own function."""
+    identity = store.manifest.identity
+    own: Mapping[str, Any] = identity.get("function", {}).get("settings", {})
+    return identity.get("recipe") or own
 
 
 def document(

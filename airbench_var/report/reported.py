@@ -48,6 +48,11 @@ class Reported:
     sessions: tuple[Session, ...]
     pictured: Pictured
 
+    @property
+    def was_trained(self) -> bool:
+        """Whether its runs were made here, so that there are times; imported predictions tell of none."""
+        return "imported" not in self.store.manifest.identity
+
     @classmethod
     def of_store(cls, store: Store, pictured: Pictured) -> Self:
         """Read all committed rows of a store, checking each, and analyse them.

@@ -261,6 +261,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], where_old: str, 
     return [f"{key}: {_show(a)} {where_old}, {_show(b)} {where_new}" for key, a, b in found]
 
 
+def different_leaves(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the dotted key of every leaf that differs, and both values for people."""
+    for key, a, b in _differences("", old, new):
+        yield key, _show(a), _show(b)
+
+
 def _held(identity: Mapping[str, Any]) -> str:
     """Return what runs a store of this identity holds, for people, as far as it is a question of kind."""
     if "imported" in identity:

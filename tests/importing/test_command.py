@@ -78,7 +78,7 @@ def test_every_other_command_takes_the_store(runs: Runs, capsys: pytest.CaptureF
     for command, said in (
         ("verify store", "Whole: every file"),
         ("analyze other", "imported from right.npy, store other"),
-        ("compare store other", "A less B, 12 and 12 runs, 203 test examples"),
+        ("compare store other", "A minus B, 12 and 12 runs, 203 test examples"),
         ("plan --detect 1% --store store --against other", "runs of each recipe"),
         ("repair store", "nothing to repair"),
     ):

@@ -66,7 +66,7 @@ def test_a_decision_is_told_with_its_numbers() -> None:
             "Nothing is decided: 8 pairs are through, the first look is at 20.",
         ),
         (standing(9, failed=(2, 5)), "2 pairs are left out because a run of them failed for good"),
-        (standing(60, 0.63, 0.6, TMixture(margin=0.3, max_runs=60)), "A less B"),
+        (standing(60, 0.63, 0.6, TMixture(margin=0.3, max_runs=60)), "A minus B"),
         (
             standing(20, rule=OBrienFleming(margin=1e-6, max_runs=40, looks=2)),
             "95 % repeated confidence interval",
@@ -109,7 +109,7 @@ def test_lines_show_pairs_difference_evidence_and_what_is_near() -> None:
         "7,200 networks per hour",
         "at most 40 s left",
         "0 pairs left out",
-        "x: A less B",
+        "x: A minus B",
         "95 % confidence sequence",
         "evidence E = ",
     ):
@@ -120,7 +120,7 @@ def test_between_planned_looks_the_next_one_is_named() -> None:
     stream, rule = io.StringIO(), OBrienFleming(margin=1e-6, max_runs=40, looks=4)
     with ContestView(standing(0), 0, "plain", stream=stream, clock=Clock()) as view:
         view.update(standing(13, rule=rule))
-    assert "next look at 20 pairs; x: A less B" in stream.getvalue()
+    assert "next look at 20 pairs; x: A minus B" in stream.getvalue()
     assert "at 10 pairs" in stream.getvalue()
 
 

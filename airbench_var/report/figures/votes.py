@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> None:
     """Draw the share of a class among the examples that a share of the other runs calls it, by that share.
 
-    Bars: two standard errors for fresh examples and runs, where there are any.
+    Bars: two standard errors for fresh examples and runs, where there are any, within 0 and 1.
     """
     axis.set_xlabel("share of votes")
     axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
+    axis.set_xlim(-0.05, 1.05)
+    axis.set_ylim(-0.05, 1.05)
     axis.set_box_aspect(1)
     if found is None:
         return
@@ -30,7 +32,8 @@ def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> No
     share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
     reach_B = None
     if found.standard_error_B is not None:
-        reach_B = 2 * found.standard_error_B[seen_B] / found.weight_B[seen_B]
+        wide_B = 2 * found.standard_error_B[seen_B] / found.weight_B[seen_B]
+        reach_B = np.clip([np.minimum(wide_B, share_B), np.minimum(wide_B, 1 - share_B)], 0, None)
     axis.errorbar(middle_B[seen_B], share_B, reach_B, fmt="o", color=colour, markersize=4, capsize=2)
 
 

@@ -53,7 +53,7 @@ def _one(a: Reported, b: Reported, comparison: Comparison) -> Html:
             ),
         ),
         Picture(
-            title="A less B",
+            title="A minus B",
             figure=Figure(
                 name="difference",
                 caption="The difference in mean accuracy with its interval: for these examples, and for "
@@ -103,4 +103,4 @@ def _differences(comparison: Comparison, canvas: "Canvas") -> None:
     axis.set_ylim(-1.6, 0.6)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
-    axis.set_xlabel("mean accuracy of A less that of B, percentage points")
+    axis.set_xlabel("mean accuracy of A minus that of B, percentage points")

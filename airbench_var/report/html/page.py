@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 
 from airbench_var.analysis import Comparison
-from airbench_var.report.document import compared, document, made
+from airbench_var.report.document import compared, document, made, made_apart
 from airbench_var.report.html.comparison import comparison_section
 from airbench_var.report.html.elements import Html, embedded_json, tag
 from airbench_var.report.html.parts import slug
@@ -78,8 +78,8 @@ def _header(title: str, stores: tuple[Reported, ...]) -> Html:
     sub = [tag("p", text, class_="of") for text in map(_about, stores)]
     if len(stores) == 2:
         sub = [
-            tag("p", tag("b", f"{name}: "), f"{made(reported.store)}, {_about(reported)}", class_="of")
-            for name, reported in zip("AB", stores, strict=True)
+            tag("p", tag("b", f"{name}: "), f"{what}, {_about(reported)}", class_="of")
+            for name, what, reported in zip("AB", _made(stores), stores, strict=True)
         ]
     return tag(
         "header",
@@ -95,6 +95,13 @@ def _header(title: str, stores: tuple[Reported, ...]) -> Html:
         ),
         _contents(stores),
     )
+
+
+def _made(stores: tuple[Reported, ...]) -> tuple[str, ...]:
+    """Return what the runs of each store are of; of two so that they are told apart."""
+    if len(stores) == 2:
+        return made_apart(stores[0].store, stores[1].store)
+    return (made(stores[0].store),)
 
 
 def _about(reported: Reported) -> str:
@@ -114,7 +121,9 @@ def _contents(stores: tuple[Reported, ...]) -> Html:
     for prefix, reported in zip(_names(stores), stores, strict=True):
         of = f"{prefix.upper()}: " if len(stores) == 2 else ""
         links += [(f"#{prefix}-{slug(one.name)}", f"{of}{one.name}") for one in reported.analysis.test_sets]
-        links += [(f"#{prefix}-throughput", f"{of}throughput"), (f"#{prefix}-provenance", f"{of}provenance")]
+        if reported.was_trained:
+            links.append((f"#{prefix}-throughput", f"{of}throughput"))
+        links.append((f"#{prefix}-provenance", f"{of}provenance"))
     links.append(("#method", "method"))
     return tag(
         "nav",
@@ -126,15 +135,15 @@ def _contents(stores: tuple[Reported, ...]) -> Html:
 def _sections(stores: tuple[Reported, ...], comparison: Mapping[str, Comparison] | None) -> Iterator[Html]:
     if comparison is not None:
         yield comparison_section(stores[0], stores[1], comparison)
-    for prefix, reported in zip(_names(stores), stores, strict=True):
-        heading = made(reported.store)
+    for prefix, heading, reported in zip(_names(stores), _made(stores), stores, strict=True):
         yield tag("h2", f"{prefix.upper()}: {heading}" if len(stores) == 2 else "Results", id=prefix)
         for summary in reported.analysis.test_sets:
             yield test_set_section(reported, summary, prefix)
         if reported.analysis.failed:
             failed = count_text(reported.analysis.failed, "run")
             yield tag("p", f"Failed for good, so not in the tables: {failed}.")
-        yield throughput(reported, prefix)
+        if reported.was_trained:
+            yield throughput(reported, prefix)
         yield provenance(reported, prefix)
     yield tag("section", tag("h2", "Method"), tag("p", LEGEND, class_="legend"), id="method")
 

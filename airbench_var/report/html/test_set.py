@@ -204,7 +204,7 @@ def _class_pictures(
         figure=_figure(
             "reliability",
             "Of the examples that a share of the other runs calls a class, what share is of that class; "
-            "on the line if calibrated. Bars: two standard errors for fresh examples and runs.",
+            "on the line if calibrated. Bars: two standard errors (fresh examples and runs), cut at 0 and 1.",
             partial(_reliability, summary),
             (4.4, 3.8),
         ),

@@ -13,7 +13,7 @@ import pytest
 
 from airbench_var.analysis import analyze, analyze_pairs, compare
 from airbench_var.analysis.live import compare_counted
-from airbench_var.report.document import compared, document
+from airbench_var.report.document import compared, document, made, made_apart
 from airbench_var.report.html import BEGINNING, report_page
 from airbench_var.report.html.pairs import pairs_section
 from airbench_var.report.readings import readings
@@ -164,7 +164,7 @@ def test_imported_runs_without_classes_have_neither_seeds_nor_times(tmp_path: Pa
     page = Page(page_of(path))
     assert "imported from <b>runs.npy</b>" in page.words
     assert "Seeds of the runs" not in page.words
-    assert "No figure: no run of this store has a time." in page.words
+    assert not re.search("throughput|runs per hour", page.words, re.IGNORECASE)
     assert "No figure: the store keeps no predicted classes, only which were right." in page.words
 
 
@@ -188,6 +188,19 @@ def test_a_comparison_comes_first_and_both_stores_are_shown(tmp_path: Path) -> N
     assert page.data("comparison-numbers") == expected
     assert page.data("numbers-b")["runs"] == 8
     assert "12 and 8 runs" in page.words
+
+
+def test_two_recipes_of_one_name_are_told_apart_by_their_values(tmp_path: Path) -> None:
+    right, recipe = {"t": correct_RN(6, 60)}, {"epochs": 8.0, "note": RECIPE}
+    a = make_store(tmp_path / "a", right, classes="xyz", predicted=False)
+    longer = {"recipe": recipe | {"epochs": 9.0}}
+    b = make_store(tmp_path / "b", right, classes="xyz", predicted=False, identity=longer)
+    words = Page(page_of(a, b)).words
+    assert words.count("<b>Data</b>, epochs = 8.0") == words.count("<b>Data</b>, epochs = 9.0") == 2
+    many = {"recipe": recipe | {"epochs": 9.0, "b": 1, "c": 2, "d": 3, "e": 4}}
+    c = make_store(tmp_path / "c", right, classes="xyz", predicted=False, identity=many)
+    assert made_apart(*map(Store.open, (a, c)))[1].endswith("epochs = 9.0, b = 1, c = 2, and 2 more values")
+    assert made_apart(*map(Store.open, (a, a))) == (made(Store.open(a)),) * 2
 
 
 def test_pairs_are_shown_with_their_images_where_they_are_at_hand(tmp_path: Path) -> None:
