@@ -15,7 +15,7 @@ from airbench_var.errors import UsageError, nearest
 from airbench_var.execution import Placement, choose_on_ray, choose_placement
 from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
-from airbench_var.report.display import Mode
+from airbench_var.report.display import Mode, refuse_unknown_mode
 from airbench_var.seeds import STREAMS
 from airbench_var.store import Store
 from airbench_var.training import (
@@ -157,6 +157,7 @@ def train_many(
 
     Raises: UsageError, DataError, DeviceError for what is not there, and as `run_campaign`.
     """
+    refuse_unknown_mode(show)
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     folder = None if data_dir is None else Path(data_dir)
     prepared = prepare([chosen], data, data_dir=folder, test_sets=test_sets, **how)

@@ -20,7 +20,7 @@ from airbench_var import machine
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.errors import UsageError
 from airbench_var.execution import HERE, Placement
-from airbench_var.report.display import Mode
+from airbench_var.report.display import Mode, refuse_unknown_mode
 from airbench_var.seeds import STREAMS, Seeds
 from airbench_var.store import Predictions, RunResult, Store
 from airbench_var.store.rows import MOST_CLASSES
@@ -80,6 +80,13 @@ class _Training:
         self.own = own
 
     def __call__(self, seeds: Seeds) -> RunResult:
+        try:
+            return self._run(seeds)
+        except Exception as error:
+            error.add_note(f"raised by a run of {self.own.name}, which was called with {seeds}")
+            raise
+
+    def _run(self, seeds: Seeds) -> RunResult:
         start_s = time.perf_counter()
         answers = self.own.train_one(seeds)
         train_s = time.perf_counter() - start_s
@@ -115,9 +122,20 @@ def _judge(what: str, answer: Answer, labels_N: Bytes, classes: int) -> tuple[Pr
         finite = not np.isnan(array).any()
         predicted_N = array.argmax(axis=1).astype(np.uint8)  # NaN counts as the largest, as in training
     else:
-        raise UsageError(f"{what} answers {array.dtype} {array.shape}; wanted are {wanted}.")
+        hint = ""
+        if array.ndim == 0:
+            hint = " Return what is predicted for each example, not one number for all."
+        elif array.dtype.kind == "b":
+            hint = " Return the predicted classes; what was right alone can be imported (`import --help`)."
+        raise UsageError(f"{what} answers {_described(array)}; wanted are {wanted}.{hint}")
     correct = np.packbits(predicted_N == labels_N, bitorder="little")
     return Predictions(correct=correct, predicted=predicted_N), finite
+
+
+def _described(array: npt.NDArray[Any]) -> str:
+    if array.ndim:
+        return f"{array.dtype} {array.shape}"
+    return "nothing (None)" if array.item() is None else f"a single {array.dtype}"
 
 
 def own_function(
@@ -223,8 +241,10 @@ def run_many(
 
     Raises:
         UsageError: labels, classes, settings or an answer are not what they should be.
-        and as `run_campaign`. An exception of the function ends the campaign; what was finished is kept.
+        and as `run_campaign`. An exception of the function ends the campaign; what was finished is kept, and
+        a note on the exception says with which seeds the function was called.
     """
+    refuse_unknown_mode(show)
     subject = own_function(
         train_one, labels, name=name, settings=settings, classes=classes, packages=packages
     )

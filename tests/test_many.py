@@ -143,6 +143,12 @@ def test_what_is_asked_for_reaches_the_campaign(
     assert campaign.subject.recipe == find_recipe("tiny")
 
 
+def test_an_unknown_way_to_show_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="show='none' is none of auto, plain, json, quiet"):
+        train_many("tiny", runs=1, out=tmp_path / "none", show="none")  # type: ignore[arg-type]
+    assert not (tmp_path / "none").exists()
+
+
 def test_an_option_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown option 'worker' \(did you mean 'workers'\?\)"):
         train_many("tiny", runs=1, out=tmp_path / "own", worker=2)  # type: ignore[call-arg]

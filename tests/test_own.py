@@ -12,6 +12,7 @@ import pytest
 from airbench_var import analyze, machine, own, run_many
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.execution import Placement
+from airbench_var.execution.contract import WorkerError
 from airbench_var.own import own_function
 from airbench_var.seeds import Seeds, seeds_of_run
 from airbench_var.store import Store
@@ -49,6 +50,10 @@ def fails(seeds: Seeds) -> np.ndarray:
     if seeds == seeds_of_run(0, 2):
         raise ZeroDivisionError("mine")
     return classes(seeds)
+
+
+#: The note on what `fails` raises.
+CALLED = f"raised by a run of fails, which was called with {seeds_of_run(0, 2)}"
 
 
 def source_sha256(function: object) -> str:
@@ -165,9 +170,23 @@ def test_a_nan_on_one_test_set_is_enough_to_diverge(where: str, tmp_path: Path) 
 
 
 def test_an_exception_keeps_what_was_finished(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError, match="mine"):
+    with pytest.raises(ZeroDivisionError, match="mine") as raised:
         run_many(fails, LABELS, runs=5, out=tmp_path / "own", show="quiet")
+    assert raised.value.__notes__ == [CALLED]
     assert Store.open(tmp_path / "own").committed_ids().tolist() == [0, 1]
+
+
+def test_an_exception_in_a_process_says_which_run_it_was(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError) as raised:
+        run_many(fails, LABELS, runs=5, out=tmp_path / "own", placement=POOL, show="quiet")
+    assert "ZeroDivisionError: mine" in str(raised.value)
+    assert CALLED in str(raised.value)
+
+
+def test_an_unknown_way_to_show_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="show='none' is none of auto, plain, json, quiet"):
+        run_many(classes, LABELS, runs=2, out=tmp_path / "own", show="none")  # type: ignore[arg-type]
+    assert not (tmp_path / "own").exists()
 
 
 @pytest.mark.parametrize(
@@ -206,7 +225,15 @@ def test_settings_are_the_same_after_they_were_written(tmp_path: Path) -> None:
         (LABELS + 1, "answers class 3; classes are 0 to 2"),
         (LABELS + 256, "answers class 2"),
         ({"tset": LABELS}, "own answers on tset; the test sets are test"),
-        (None, r"answers object \(\)"),
+        (None, r"answers nothing \(None\); wanted are"),
+        (
+            0.93,
+            r"answers a single float64; wanted .*\. Return what is predicted for each example, not one nu",
+        ),
+        (
+            LABELS == 1,
+            r"answers bool \(101,\); wanted .*\. Return the predicted classes; what was right alone",
+        ),
     ],
 )
 def test_an_answer_that_fits_no_test_set(tmp_path: Path, answer: object, what: str) -> None:

@@ -6,17 +6,26 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TextIO
+from typing import Any, Literal, Protocol, Self, TextIO, get_args
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
+
+from airbench_var.errors import UsageError
 
 #: "auto" draws a view on a terminal that can be drawn on, and writes plain lines elsewhere.
 Mode = Literal["auto", "plain", "json", "quiet"]
 
 _SECONDS_BETWEEN_LINES = 5.0
 _REFRESHES_PER_S = 2
+
+
+def refuse_unknown_mode(mode: str) -> None:
+    """Raise UsageError for what is no `Mode`."""
+    known = get_args(Mode)
+    if mode not in known:
+        raise UsageError(f"show={mode!r} is none of {', '.join(known)}.")
 
 
 class Moment(Protocol):

@@ -41,7 +41,9 @@ LEGEND = (
 def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
     """Print per test set a table, its meaning and its caveats, then how it was made; by default to stdout."""
     console = console or Console(highlight=False)
-    for summary in analysis.test_sets:
+    if not analysis.runs:
+        print_paragraph(console, "No run is committed yet, so there is nothing to tell of.")
+    for summary in analysis.test_sets if analysis.runs else ():
         console.print(_table(summary))
         for paragraph in readings(summary).values():
             print_paragraph(console, paragraph)
