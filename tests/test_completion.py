@@ -23,6 +23,8 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (["airbench_var", "do"], ["doctor"]),
         (["airbench_var", "com"], ["compare", "completion"]),
+        (["airbench_var", "tra"], ["train", "track"]),
+        (["airbench_var", "train", "--rec"], ["--recipe"]),
         (["airbench_var", "--execu"], ["--executor"]),
         (["airbench_var", "--executor", "r"], ["ray"]),
         (["airbench_var", "analyze", "--foll"], ["--follow"]),

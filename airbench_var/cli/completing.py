@@ -40,9 +40,8 @@ def whole_parser() -> argparse.ArgumentParser:
     main = train.parser()
     main.prog = "airbench_var"
     commands = main.add_subparsers()
-    for name in COMMANDS:
-        own = parser_of(name)
-        line = (own.description or "").partition("\n")[0]
+    for name, own in [("train", train.parser()), *((name, parser_of(name)) for name in COMMANDS)]:
+        line = (own.description or "").lstrip().partition("\n")[0]
         commands.add_parser(name, parents=[own], add_help=False, description=line, help=line)
     for action in _actions(main):
         if action.type is Path or str(action.metavar).endswith("]FILE"):  # of several, by its key

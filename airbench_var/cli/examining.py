@@ -1,6 +1,7 @@
 """The command that says what this machine has of what runs need: doctor."""
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from airbench_var.cli.output import print_json
@@ -27,10 +28,11 @@ def doctor(options: argparse.Namespace) -> int:
 
     console = Console(highlight=False, markup=False)
     findings = []
-    for finding in examine(options.data_dir):
-        findings.append(finding)
-        if not options.json:
-            print_finding(finding, console)
+    with nullcontext() if options.json else console.status("trying the next; compilers take longest"):
+        for finding in examine(options.data_dir):
+            findings.append(finding)
+            if not options.json:
+                print_finding(finding, console)
     if options.json:
         print_json({"findings": [finding.to_json() for finding in findings]})
     lacking = [finding.name for finding in findings if finding.needed and finding.state != "ok"]

@@ -38,8 +38,9 @@ class ContestMoment:
         head = Table.grid(padding=(0, 2))
         pairs, most = self.standing.pairs, self.standing.rule.max_runs
         bar = ProgressBar(total=most, completed=min(pairs, most), width=24)
-        head.add_row(Text(self.title, "bold"), bar, self._done())
-        return Group(head, Text(" · ".join(self._pace())), *(Text(part) for part in self._parts()))
+        head.add_row(bar, self._done())
+        below = (Text(part) for part in (" · ".join(self._pace()), *self._parts()))
+        return Group(Text(self.title, "bold"), head, *below)
 
     def line(self) -> str:
         """Return everything in one line of plain text."""

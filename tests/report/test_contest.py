@@ -135,8 +135,11 @@ def test_json_lines_are_json() -> None:
 
 
 def test_the_view_fits_80_columns() -> None:
-    view = ContestView(standing(30, 0.7, 0.6), 0, "quiet", "airbench94 on CIFAR-10", stream=io.StringIO())
+    title = "tiny against tiny, augment.translate = 2, on CIFAR-10 (JPEG)"
+    view = ContestView(standing(30, 0.7, 0.6), 0, "quiet", title, stream=io.StringIO())
     file = io.StringIO()
     Console(file=file, width=80, highlight=False).print(view.moment().view())
     assert max(map(len, file.getvalue().splitlines())) <= 80
     assert "decided: A is better" in file.getvalue()
+    assert f"{title}\n" in file.getvalue()
+    assert "30 pairs of at most 60\n" in file.getvalue()

@@ -102,7 +102,6 @@ def test_under_dispersed_runs() -> None:
 @pytest.mark.parametrize(
     ("correct_RN", "reason"),
     [
-        (np.ones((0, 9)), "at least 2 runs are needed, there are 0."),
         (np.eye(1, 9), "at least 2 runs are needed, there is 1."),
         (np.ones((3, 9)), "every run has the same accuracy"),
         (np.array([[1], [0]]), "at least 2 examples are needed"),
@@ -114,6 +113,12 @@ def test_too_little_to_say_anything(
     text = words(printed(count(correct_RN)))
     assert f"Nothing can be said about the spread of runs yet: {reason}" in text
     assert "none" in text
+
+
+def test_without_a_run_there_is_no_table_of_nothing() -> None:
+    assert words(printed(count(np.ones((0, 9))))) == (
+        "No run is committed yet, so there is nothing to tell of."
+    )
 
 
 def test_diverged_and_failed_runs_are_counted() -> None:
