@@ -142,4 +142,4 @@ def test_the_view_fits_80_columns() -> None:
     assert max(map(len, file.getvalue().splitlines())) <= 80
     assert "decided: A is better" in file.getvalue()
     assert f"{title}\n" in file.getvalue()
-    assert "30 pairs of at most 60\n" in file.getvalue()
+    assert "8 pairs of at most 60\n" in file.getvalue()
