@@ -28,13 +28,13 @@ def _independence(summary: TestSetSummary) -> Iterator[str]:
     ratio, fit = summary.tests.get("variance_ratio"), summary.tests.get("goodness_of_fit")
     if ratio and ratio.statistic is not None:
         yield (
-            f"The variance is {ratio.statistic:.2f} times that of independent errors (p {_p(ratio.p_value)}, "
-            "one-sided chi-square)."
+            f"Were they, the variance would be that of independent errors; it is {ratio.statistic:.2f} times "
+            f"that (p {_p(ratio.p_value)}, one-sided chi-square)."
         )
     if fit and fit.statistic is not None:
         yield (
-            "The largest distance between the accuracy distribution and that of independent errors is "
-            f"{fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred Kolmogorov-Smirnov)."
+            "The accuracies would also be distributed as independent errors make them; the largest distance "
+            f"from that is {fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred Kolmogorov-Smirnov)."
         )
 
 
@@ -99,12 +99,21 @@ def _calibration(summary: TestSetSummary) -> str:
     if gap.interval is None or disagreement.value is None or gap.value is None or test.p_value is None:
         return ""
     return (
-        f"Is the ensemble calibrated? Two runs disagree on {percent(disagreement.value)} of the examples and "
-        f"are wrong on {percent(disagreement.value - gap.value)}; calibration would make the difference 0 on "
-        f"the distribution, where it is {interval_text(gap)}. The calibration error is {value_text(error)} "
-        f"of all examples (p {_p(test.p_value)}: runs in place of the labels). The vote of all runs is right "
-        f"on {value_text(together)} ({interval_text(together)} on fresh examples)."
+        "Is the ensemble calibrated? Were it, two runs would disagree as often as one is wrong. They "
+        f"disagree on {percent(disagreement.value)} of the examples, and a run is wrong on "
+        f"{percent(disagreement.value - gap.value)}; on fresh examples the difference is "
+        f"{interval_text(gap)}{_direction(gap.interval)}. Shares of votes miss the shares that are right by "
+        f"{value_text(error)} of all examples (calibration error; p {_p(test.p_value)}, runs in place of the "
+        f"labels). The vote of all runs is right on {value_text(together)} ({interval_text(together)} on "
+        "fresh examples)."
     )
+
+
+def _direction(gap: tuple[float, float]) -> str:
+    """Return which way the votes miss calibration, if its interval tells."""
+    if gap[1] < 0:
+        return ": runs agree with one another more than with the labels"
+    return ": runs agree with the labels more than with one another" if gap[0] > 0 else ""
 
 
 def _theorems(summary: TestSetSummary) -> str:
@@ -118,13 +127,13 @@ def _theorems(summary: TestSetSummary) -> str:
     by_calibration = float(tasks.calibration_T.mean()) / predicted
     real = (1 - 1 / summary.examples) * float(tasks.distribution_wise_variance_T.mean()) / predicted
     return (
-        f"Is the variance what the error says? Over the {len(tasks.error_T)} binary tasks that two groups of "
-        f"classes make, it is {ratio.value:.2f} times ({low:.2f} to {high:.2f}) err / 2n, the prediction of "
-        f"the paper's Theorem 3: {100 * by_calibration:+.0f} % of that is how the votes miss calibration, "
-        f"{100 * real:+.0f} % is real (R² {tasks.fit['r_squared_variance']:.3f}, of variances); the binomial "
-        f"law's mean squared distance from them is {_times(tasks.fit['times_closer_variance'])} times that "
-        f"of err / 2n. The votes, without labels, predict a std of {value_text(free)} from independent "
-        "errors."
+        "Is the variance what the error says? For two classes the paper's Theorem 3 predicts it as err / 2n. "
+        f"Over the {len(tasks.error_T)} ways to make two classes of all, it is {ratio.value:.2f} times "
+        f"({low:.2f} to {high:.2f}) that: {100 * by_calibration:+.0f} % because the votes miss calibration, "
+        f"{100 * real:+.0f} % because runs really differ (R² {tasks.fit['r_squared_variance']:.3f}). The "
+        "mean squared distance of the binomial law from the variances is "
+        f"{_times(tasks.fit['times_closer_variance'])} times that of err / 2n. For all classes, independent "
+        f"errors would give a std of {value_text(free)} by the votes alone, without labels."
     )
 
 

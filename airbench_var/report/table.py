@@ -27,14 +27,14 @@ ROWS = (
 DRIFT_P = 0.001
 
 LEGEND = (
-    "Spread (std): standard deviation of accuracy over runs. Its distribution: all the examples that the "
-    "test set could have held. Independent errors: every run fails on every example by a coin flip of its "
-    "own, so that any spread is noise of a finite test set. Equally hard: one chance for all examples, the "
-    "binomial law. Intervals: Student's t for accuracies, independent errors and the binomial law; "
-    "chi-square, adjusted for kurtosis, for the spread on this test set; runs and examples combined (MOVER) "
-    "for its distribution; Student's t and Fisher's z over runs for halves; chunks of runs left out once "
-    "each for disagreement and the theorems; Wilson's for the vote. They assume independent runs, and for "
-    "the distribution independent examples."
+    "Spread (std): standard deviation of accuracy over runs; test_set_std and distribution_wise_std in JSON. "
+    "Its distribution: all the examples that the test set could have held. Independent errors: every run "
+    "fails on every example by a coin flip of its own, so that any spread is noise of a finite test set. "
+    "Equally hard: one chance for all examples, the binomial law. Intervals: Student's t for accuracies, "
+    "independent errors and the binomial law; chi-square, adjusted for kurtosis, for the spread on this test "
+    "set; runs and examples combined (MOVER) for its distribution; Student's t and Fisher's z over runs for "
+    "halves; chunks of runs left out once each for disagreement and the theorems; Wilson's for the vote. They "
+    "assume independent runs, and for the distribution independent examples."
 )
 
 

@@ -151,16 +151,16 @@ def test_what_the_tests_of_independence_say() -> None:
     ratio = summarize("cifar10", state_of(state)).tests["variance_ratio"]
     text = words(printed(state))
     assert (
-        f"The variance is {ratio.statistic:.2f} times that of independent errors "
+        f"the variance would be that of independent errors; it is {ratio.statistic:.2f} times that "
         "(p < 0.0001, one-sided chi-square)" in text
     )
     assert "re-centred Kolmogorov-Smirnov" in text
-    assert re.search(r"distribution and that of independent errors is 0\.\d\d\d \(p (=|<) ", text)
+    assert re.search(r"the largest distance from that is 0\.\d\d\d \(p (=|<) ", text)
 
 
 def test_three_runs_have_a_variance_and_no_distribution() -> None:
     text = words(printed(simulated(0.004, 5, runs=3)))
-    assert "Are errors independent? The variance is" in text
+    assert "Are errors independent? Were they, the variance" in text
     assert "Kolmogorov-Smirnov" not in text
 
 
@@ -179,10 +179,8 @@ def test_theorem_3_is_compared_with_the_binomial_law_in_squared_distances() -> N
     ours = np.mean((summary.collapses.variance_T - summary.collapses.predicted_T) ** 2)
     assert fit["times_closer_variance"] == pytest.approx(binomial / ours)
     number = f"{binomial / ours:,.0f}" if binomial / ours >= 10 else f"{binomial / ours:.2g}"
-    assert f"mean squared distance from them is {number} times that of err / 2n" in paragraph
-    shares = re.search(
-        r"Theorem 3: ([+-]\d+) % of that is how the votes miss calibration, ([+-]\d+) %", paragraph
-    )
+    assert f"law from the variances is {number} times that of err / 2n" in paragraph
+    shares = re.search(r"\) that: ([+-]\d+) % because the votes miss calibration, ([+-]\d+) %", paragraph)
     assert shares
     ratio = summary.estimates["theorem_3_ratio"].value
     assert ratio is not None
@@ -196,7 +194,7 @@ def test_calibration_and_halves_are_said_with_their_numbers() -> None:
     estimates = {name: one.value for name, one in summary.estimates.items() if one.value is not None}
     assert f"disagree on {100 * estimates['disagreement']:.2f} % of the examples" in calibrated
     error = 1 - drawn.correct_RN.mean()
-    assert f"are wrong on {100 * error:.2f} %" in calibrated
+    assert f"a run is wrong on {100 * error:.2f} %" in calibrated
     assert interval_text(summary.estimates["disagreement_gap"]) in calibrated
     lucky = readings(summary)["luck"]
     assert f"The correlation of the halves is {estimates['split_half_correlation']:.2f}" in lucky
