@@ -33,8 +33,8 @@ LEGEND = (
     "Equally hard: one chance for all examples, the binomial law. Intervals: Student's t for accuracies, "
     "independent errors and the binomial law; chi-square, adjusted for kurtosis, for the spread on this test "
     "set; runs and examples combined (MOVER) for its distribution; Student's t and Fisher's z over runs for "
-    "halves; chunks of runs left out once each for disagreement and the theorems; Wilson's for the vote. They "
-    "assume independent runs, and for the distribution independent examples."
+    "halves; chunks of runs left out once each for disagreement and the theorems; Wilson's for the vote. "
+    "They assume independent runs, and for the distribution independent examples."
 )
 
 
