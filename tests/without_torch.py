@@ -1,4 +1,4 @@
-"""A pytest plugin, `-p tests.without_torch`: as if torch, triton and ffcv were not installed."""
+"""Whoever imports this goes on as if torch, triton and ffcv were not installed."""
 
 import sys
 from collections.abc import Sequence
