@@ -2,7 +2,7 @@
 
 import math
 
-from airbench_var.analysis.estimate import NEGATIVE, Estimate, Interval
+from airbench_var.analysis.estimate import Estimate, Interval
 
 
 def percent(fraction: float, decimals: int = 2) -> str:
@@ -11,13 +11,7 @@ def percent(fraction: float, decimals: int = 2) -> str:
 
 
 def value_text(estimate: Estimate) -> str:
-    """Return the estimate alone, '0.56 %', or 'negative: 0 %' where a variance came out below 0."""
-    text = number_text(estimate)
-    return f"negative: {text}" if NEGATIVE in estimate.warnings else text
-
-
-def number_text(estimate: Estimate) -> str:
-    """Return the estimate alone, '0.56 %', and '0 %' where a variance came out below 0."""
+    """Return the estimate alone, '0.56 %', and '0 %' for the std of a variance below 0, which a note says."""
     if estimate.value is None:
         return "none"
     return "0 %" if estimate.value == 0 else percent(estimate.value, decimals(estimate.interval))

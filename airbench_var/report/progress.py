@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Analysis, TestSetSummary
-from airbench_var.report.percent import interval_text, number_text, percent
+from airbench_var.report.percent import interval_text, percent, value_text
 
 #: As in the table at the end.
 _STDS = (("std on this test set", "test_set_std"), ("std on its distribution", "distribution_wise_std"))
@@ -100,12 +100,12 @@ def _known(summary: TestSetSummary) -> Iterator[tuple[str, str, str]]:
     error = mean.standard_errors.get("test_set")
     if mean.value is not None:
         sure = "of one run" if error is None else f"standard error {percent(error, 3)}"
-        yield "mean accuracy", number_text(mean), sure
+        yield "mean accuracy", value_text(mean), sure
     for label, name in _STDS:
         estimate = summary.estimates[name]
         if estimate.value is not None:
             level = f"{100 * estimate.level:g} % interval "
-            yield label, number_text(estimate), level + interval_text(estimate)
+            yield label, value_text(estimate), level + interval_text(estimate)
 
 
 def pace_text(networks_per_hour: float) -> str:

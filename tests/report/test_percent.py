@@ -38,9 +38,9 @@ def test_texts(value: float | None, interval: tuple[float, float] | None, expect
     assert (value_text(estimate(value, interval)), interval_text(estimate(value, interval))) == expected
 
 
-def test_the_std_of_a_negative_variance_says_so() -> None:
+def test_the_std_of_a_negative_variance_is_0() -> None:
     std = estimate(-4e-7, (-9e-7, 4.225e-7)).standard_deviation("x_std")
-    assert value_text(std) == "negative: 0 %"
+    assert value_text(std) == "0 %"
     assert interval_text(std) == "0 to 0.065 %"
     assert upper_text(std) == "0.065 %"
 

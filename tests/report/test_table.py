@@ -74,7 +74,7 @@ def test_no_difference_shown() -> None:
         if (summarize("", state_of(state)).estimates["distribution_wise_variance"].value or 0) < 0
     )
     text = words(printed(state))
-    assert "negative: 0 % 0 to 0." in text
+    assert "Spread (std) on its distribution 0 % 0 to 0." in text
     assert "so no real difference between runs is shown" in text
     assert "Note: the variance on the distribution is estimated at -" in text
     assert "The rest is real" not in text

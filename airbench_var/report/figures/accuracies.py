@@ -78,7 +78,7 @@ def draw_halves(axis: "Axes", counts: CorrectnessCounts, colour: str) -> None:
     axis.scatter(
         even_R,
         odd_R,
-        s=3 if many else 8,
+        s=3 if many else 8 if len(even_R) > 50 else 20,
         alpha=0.25 if many else 0.5,
         color=colour,
         linewidths=0,
