@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from airbench_var import machine
-from airbench_var.recipe import Recipe, parse_assignments
+from airbench_var.hyperparameters import parse_assignments
+from airbench_var.recipe import Recipe
 from airbench_var.recipes import find_recipe
 from airbench_var.training import Settings
 from airbench_var.training.settings import Engine

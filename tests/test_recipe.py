@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from airbench_var.errors import UsageError
-from airbench_var.recipe import Augment, Poke, Recipe, load_toml, parse_assignments
+from airbench_var.hyperparameters import load_toml, parse_assignments
+from airbench_var.recipe import Augment, Poke, Recipe
 from airbench_var.recipes import RECIPES, find_recipe
 
 

@@ -44,7 +44,7 @@ def bench(options: argparse.Namespace) -> int:
     """
     if options.executor == "ray":
         raise UsageError("bench measures this machine, not a cluster: leave out --executor ray.")
-    from airbench_var.recipe import parse_assignments
+    from airbench_var.hyperparameters import parse_assignments
     from airbench_var.recipes import find_recipe
 
     recipe = find_recipe(options.recipe) if options.recipe else None

@@ -140,7 +140,7 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
         raise UsageError(f"compare --recipe {options.recipe} needs --detect. See compare --help.")
     if options.json and options.quiet:
         raise UsageError("argument --quiet: not allowed with argument --json")
-    from airbench_var.recipe import parse_assignments
+    from airbench_var.hyperparameters import parse_assignments
     from airbench_var.recipes import find_recipe
     from airbench_var.seeds import parse_vary
 

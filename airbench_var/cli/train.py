@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Run a campaign to its end and print what its runs say."""
-    from airbench_var.recipe import parse_assignments
+    from airbench_var.hyperparameters import parse_assignments
     from airbench_var.recipes import find_recipe
     from airbench_var.seeds import parse_vary
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from airbench_var.errors import UsageError, nearest
-from airbench_var.recipe import Recipe, load_toml
+from airbench_var.hyperparameters import load_toml
+from airbench_var.recipe import Recipe
 from airbench_var.recipes.airbench import airbench94, tiny
 from airbench_var.recipes.paper import linear, resnet9
 
