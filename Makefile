@@ -6,6 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHARED := $(wildcard ../shared/data/make_cifar10.py)
+MRPC := $(wildcard ../shared/data/mrpc)
 FFCV_PACKAGES := g++ libopencv-dev libturbojpeg0-dev pkg-config
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 export AIRBENCH_VAR_DATA ?= $(CURDIR)/data
@@ -15,7 +16,7 @@ export AIRBENCH_VAR_DATA ?= $(CURDIR)/data
 demo: .venv/installed
 	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
 
-test: .venv/installed-dev check data/cifar-10-batches-py
+test: .venv/installed-dev check data/cifar-10-batches-py data/mrpc
 	$(BIN)/python -m pytest -rs -m "not statistics" -n 2 --dist loadfile
 
 check: .venv/installed-dev
@@ -55,9 +56,12 @@ clean:
 	@command -v chromium >/dev/null || { \
 	  echo "Installing Chromium, in which the tests open the HTML report"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium >/dev/null; }
-	$(BIN)/pip install --quiet --editable ".[dev,ffcv,ray,report,parquet,tensorboard,wandb,mlflow]"
+	$(BIN)/pip install --quiet --editable ".[dev,ffcv,ray,report,parquet,finetune,tensorboard,wandb,mlflow]"
 	@touch $@
 
 # Tests on real images take them from here; without the pack they say that they are skipped.
 data/cifar-10-batches-py:
 	$(if $(SHARED),$(BIN)/python $(SHARED) data,@echo "No CIFAR-10 in data/: tests on real images will be skipped.")
+
+data/mrpc:
+	$(if $(MRPC),mkdir -p data && cp -r --no-preserve=mode $(MRPC) data/mrpc,@echo "No MRPC in data/: tests on real pairs will be skipped.")

@@ -41,7 +41,7 @@ Say = Callable[[str], None]  #: shows a line that stays
 class Subject(Protocol):
     """What the runs of a campaign are of: which test sets they predict, and the function that is one run.
 
-    `training.RecipeOnData` is one, `own.OwnFunction` another.
+    `training.RecipeOnData` is one, `finetuning.FinetuningOnPairs` and `own.OwnFunction` are others.
     """
 
     @property

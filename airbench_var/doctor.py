@@ -24,6 +24,7 @@ State = Literal["ok", "missing", "broken"]
 EXTRAS = {
     "ray": ("ray", "several machines: --executor ray"),
     "report": ("matplotlib", "figures: report, study"),
+    "finetune": ("transformers", "finetuning pretrained networks: airbench_var.finetuning"),
 }
 #: Runs that show whether training works see so many, twice.
 FEW_IMAGES = 128

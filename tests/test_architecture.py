@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "data": {"cache", "recipe", "seeds", "philox", "kernels"},
     "models": {"recipe", "kernels"},
     "training": {"machine", "recipe", "seeds", "data", "models", "kernels", "store.rows"},
+    "finetuning": {"hyperparameters", "machine", "seeds", "data", "training", "store.rows"},
     "execution": {"machine", "seeds", "store.rows"},
     "store": {"seeds"},
     "stats": set(),
