@@ -218,3 +218,36 @@ def test_impossible_values_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         recipe.with_values(changes)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer.beta1", 0.5),
+        ("optimizer.beta2", 0.9),
+        ("optimizer.eps", 1e-3),
+        ("optimizer.weight_decay", 0.5),
+        ("warmup_share", 0.5),
+        ("gradient_norm", 0.1),
+        ("batch_size", 8),
+        ("train_share", 0.5),
+        ("tokens", 8),
+    ],
+)
+def test_every_hyperparameter_reaches_the_run(
+    key: str, value: float, short: FinetuningTrainer, pairs: PairData
+) -> None:
+    changed = FinetuningTrainer(short.recipe.with_values({key: value}), pairs, Settings())
+    assert bits(changed(SEEDS))[0] != bits(short(SEEDS))[0]
+
+
+def test_gradients_are_shortened_to_their_norm(recipe: FinetuningRecipe, pairs: PairData) -> None:
+    """Far below Adam's eps hardly any weight moves; 0 is the same as a norm that none exceeds."""
+
+    def loss(**changes: float) -> float:
+        return FinetuningTrainer(recipe.with_values(changes), pairs, Settings())(SEEDS).loss
+
+    learnt, unlimited, held = (loss(gradient_norm=norm) for norm in (0.0, 1e6, 1e-12))
+    assert learnt == unlimited
+    assert held == pytest.approx(0.69, abs=0.02)
+    assert learnt < 0.5
