@@ -76,7 +76,7 @@ class InterruptedCampaignError(AirbenchVarError):
         self.exit_code = exit_code
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return ' (did you mean ...?)' for the closest known name, or '' when none is close."""
-    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+def nearest(name: str, known: Sequence[str], likeness: float = 0.5) -> str:
+    """Return ' (did you mean ...?)' for the closest known name, or '' when none is as like, from 0 to 1."""
+    match = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return f" (did you mean {match[0]!r}?)" if match else ""

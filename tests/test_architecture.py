@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "kernels": {"cache", "philox", "seeds"},
     "data": {"cache", "recipe", "seeds", "philox", "kernels"},
     "models": {"recipe", "kernels"},
-    "training": {"machine", "recipe", "seeds", "data", "models", "kernels", "store.rows"},
+    "training": {"machine", "recipe", "recipes", "seeds", "data", "models", "kernels", "store.rows"},
     "finetuning": {"hyperparameters", "machine", "seeds", "data", "training", "store.rows"},
     "execution": {"machine", "seeds", "store.rows"},
     "store": {"seeds"},

@@ -258,15 +258,31 @@ def test_only_what_stops_the_main_job_is_red(state: Any, needed: bool, colour: i
 
 
 @pytest.fixture
-def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Finding], list[object]]:
-    """Make a thing all that is found; returns the folders that are asked for data from then on."""
+def only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[object]]:
+    """Make some things all that is found; returns the folders that are asked for data from then on."""
 
-    def only(finding: Finding) -> list[object]:
+    def only(*findings: Finding) -> list[object]:
         folders: list[object] = []
-        monkeypatch.setattr(doctor, "examine", lambda folder: folders.append(folder) or iter([finding]))
+        monkeypatch.setattr(doctor, "examine", lambda folder: folders.append(folder) or iter(findings))
         return folders
 
     return only
+
+
+def test_the_command_ends_with_one_that_this_machine_can_take(
+    only: Callable[..., list[object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for device, data, command in (
+        ("cuda:0: a GPU", "ok", "--runs 10000\n"),
+        ("cpu: no CUDA GPU was found", "ok", "--runs 200 --recipe tiny\n"),
+        ("cpu: no CUDA GPU was found", "missing", "--runs 200 --recipe tiny --data synthetic\n"),
+    ):
+        only(
+            Finding(name="device", state="ok", what=device, needed=True),
+            Finding(name="data", state=data, what="there or not"),  # type: ignore[arg-type]
+        )
+        assert cli.main(["doctor"]) == 0
+        assert capsys.readouterr().out.endswith(command)
 
 
 @pytest.mark.parametrize("state", ["missing", "broken"])
@@ -275,7 +291,7 @@ def test_the_command_fails_when_the_main_job_would(
     state: Any,
     needed: bool,
     code: int,
-    only: Callable[[Finding], list[object]],
+    only: Callable[..., list[object]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lack = Finding(name="thing", state=state, what="no [thing] here", remedy="get it", needed=needed)

@@ -7,7 +7,7 @@ import pytest
 from airbench_var.errors import UsageError
 from airbench_var.hyperparameters import load_toml, parse_assignments
 from airbench_var.recipe import Augment, Poke, Recipe
-from airbench_var.recipes import RECIPES, find_recipe
+from airbench_var.recipes import RECIPES, changes, find_recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -219,3 +219,16 @@ def test_wrong_toml_is_refused(tmp_path: Path, text: str, message: str) -> None:
 def test_missing_toml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         find_recipe(str(tmp_path / "r.toml"))
+
+
+def test_what_was_changed_of_a_named_recipe_is_said_by_dotted_key() -> None:
+    tiny = find_recipe("tiny")
+    assert changes(tiny) == {}
+    assert changes(tiny.with_values({"epochs": 2, "poke.step": 3, "network.widths": "8,8"})) == {
+        "epochs": 2.0,
+        "network.widths": [8, 8],
+        "poke.kind": "Poke",
+        "poke.step": 3,
+        "poke.factor": 1.001,
+    }
+    assert changes(replace(tiny, name="mine", epochs=2)) == {}

@@ -276,7 +276,22 @@ def compare_counted(
         )
     stopped = tuple(_stopped_by_looking(first, second))
     compared = (compare_counts(name, counts_a[name], counts_b[name], level, diverged) for name in shared)
-    return {one.test_set: replace(one, warnings=one.warnings + stopped) for one in compared}
+    if stopped:
+        compared = (_without_intervals(one, stopped) for one in compared)
+    return {one.test_set: one for one in compared}
+
+
+def _without_intervals(comparison: Comparison, stopped: tuple[str, ...]) -> Comparison:
+    """Return the values alone: runs that were stopped by what they showed make no fixed number."""
+    why = "the number of runs was not fixed beforehand"
+    return replace(
+        comparison,
+        estimates={
+            name: replace(one, interval=None, absent=why) for name, one in comparison.estimates.items()
+        },
+        p_values={},
+        warnings=comparison.warnings + stopped,
+    )
 
 
 def refuse_to_compare(a: Store, b: Store) -> None:
@@ -312,7 +327,8 @@ def _stopped_by_looking(*stores: Store) -> Iterator[str]:
         if stopping := store.manifest.provenance.get("stopping"):
             yield (
                 f"the number of runs in {store.path} was not fixed beforehand ({stopping}): intervals and "
-                "p-values of a fixed number do not hold; the command that trained them prints what does"
+                "p-values of a fixed number do not hold; of a comparison, the command that trained both "
+                "prints what does"
             )
 
 

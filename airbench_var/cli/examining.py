@@ -1,11 +1,16 @@
 """The command that says what this machine has of what runs need: doctor."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airbench_var.cli.output import print_json
 from airbench_var.errors import DeviceError
+
+if TYPE_CHECKING:
+    from airbench_var.doctor import Finding
 
 
 def add_doctor(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +18,15 @@ def add_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
     )
+
+
+def _first_command(findings: "Sequence[Finding]") -> str:
+    """Return what this machine may well begin with: airbench94 takes minutes a network without a GPU."""
+    on_cpu = any(one.name == "device" and one.what.startswith("cpu") for one in findings)
+    recipe = "--runs 200 --recipe tiny" if on_cpu else "--runs 10000"
+    lacks_data = any(one.name == "data" and one.state != "ok" for one in findings)
+    data = " --data synthetic" if lacks_data else ""
+    return f"python -m airbench_var {recipe}{data}"
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -39,6 +53,6 @@ def doctor(options: argparse.Namespace) -> int:
     if not options.json:
         console.print()
         console.print(
-            f"Not ready: {', '.join(lacking)}." if lacking else "Ready: python -m airbench_var --runs 10000"
+            f"Not ready: {', '.join(lacking)}." if lacking else f"Ready: {_first_command(findings)}"
         )
     return DeviceError.exit_code if lacking else 0

@@ -84,9 +84,9 @@ def import_(options: argparse.Namespace) -> int:
         print(f"{_in_words(done)}; {done.added:,} of {done.runs:,} runs imported now", file=sys.stderr)
     store = Store.open(options.out)
     statistics = LiveStatistics.of_store(store)
-    for doubt in _doubts(store, statistics, done, asked=options.classes is not None):
-        print(f"warning: {doubt}", file=sys.stderr)
     show(store, statistics, as_json=options.json)
+    for doubt in _doubts(store, statistics, done, asked=options.classes is not None):  # last, to be seen
+        print(f"warning: {doubt}", file=sys.stderr)
     return 0
 
 
@@ -101,7 +101,12 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
         labels_N = store.labels(test_set.name)
         there = len(set(labels_N.tolist()))
         accuracy = float(mean_accuracy(statistics.counts[test_set.name]))
-        if there > 1 and accuracy < 1.2 / there:
+        if test_set.kind == "classes" and there > 2 and int(store.predicted(test_set.name)[:100].max()) <= 1:
+            yield (
+                f"no prediction on {test_set.name} is above 1, though there are {there} classes. If they say "
+                "what was right, import them as booleans: array.astype(bool), into another --out."
+            )
+        elif there > 1 and accuracy < 1.2 / there:
             yield (
                 f"runs are right on {100 * accuracy:.1f} % of {test_set.name}, no better than guessing among "
                 f"{there} classes. Are these the labels of these examples, in this order, and do both count "

@@ -17,6 +17,9 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         """Return the options; raises UsageError, and for --help and --version SystemExit."""
+        for argument in args or ():  # before argparse asks for what is required, which it may have meant
+            if self._meant(argument):
+                self.error(f"unrecognized arguments: {argument}{self._meant(argument)}")
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0])}")
@@ -27,5 +30,6 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}. See `{self.prog} --help`.")
 
     def _meant(self, argument: str) -> str:
-        name = argument.partition("=")[0]
-        return nearest(name, list(self._option_string_actions)) if name.startswith("--") else ""
+        """Return ' (did you mean ...?)' for a long option that is none and nearly is one."""
+        name, known = argument.partition("=")[0], self._option_string_actions
+        return nearest(name, list(known), 0.7) if name.startswith("--") and name not in known else ""

@@ -39,6 +39,12 @@ def open_csv(path: Path) -> Iterator[Contents]:
             rows: Rows = _Long(path, file, names, value)
         elif LABEL in names or (len(_cells(first)) == 1 and run_column(names) is None):
             value, rows = "labels", _labels(path, file, names)
+        elif scores := [name for name in names if "accuracy" in name.lower()]:
+            raise DataError(
+                f"{path} has a column {scores[0]!r}: from accuracies alone nothing can be said of single "
+                "examples. Wanted is what each run predicted, a line a run and a column an example, or "
+                "columns run, example, and predicted or correct. Nothing was written."
+            )
         else:
             value, rows = "", _Wide(path, file, names)
         yield Contents(arrays={value: rows})
@@ -204,7 +210,7 @@ def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int
     for i, cell in enumerate(cells):  # one by one, for the place of what is wrong
         is_word = cell.lower() in _WORDS
         if is_word != are_words or not _is_value(cell):
-            what = "is neither true nor false" if are_words else "is not an integer, as classes are"
+            what = "is neither true nor false" if are_words else "is no class: those are integers, 0 to 255"
             raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
     return np.array([_whole(cell) for cell in cells], np.int64)
 

@@ -153,7 +153,7 @@ def judge_of(rows: Rows, labels_name: str, labels_N: Array, classes: int | None)
         raise DataError(
             f"{labels_name} has {labels_N.shape[0]:,} labels, {rows.name} has {n:,} examples. "
             + (
-                "As many as its first axis: runs come first, so write it once more, transposed."
+                "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1)."
                 if labels_N.shape == rows.shape[:1]
                 else "Give the labels of the same test set."
             )

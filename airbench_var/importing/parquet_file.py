@@ -110,7 +110,13 @@ class _Table:
         skip = first - int(self._starts[group])
         groups = list(range(group, self._file.num_row_groups))
         with reading(self.path), _damage(self.path):
-            for batch in self._file.iter_batches(size, row_groups=groups, columns=list(columns)):
+            some = self._file.iter_batches(
+                size,
+                row_groups=groups,
+                columns=list(columns),
+                use_threads=False,  # each would have memory of its own
+            )
+            for batch in some:
                 if skip < batch.num_rows:
                     yield batch.slice(skip)
                 skip = max(0, skip - batch.num_rows)

@@ -1,7 +1,8 @@
 """The named recipes, one function each; a variant is `recipe.with_values({...})`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from airbench_var.errors import UsageError, nearest
 from airbench_var.hyperparameters import load_toml
@@ -15,6 +16,25 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "tiny": tiny,
     "linear": linear,
 }
+
+
+def changes(recipe: Recipe) -> dict[str, Any]:
+    """Return the values by which a recipe differs from the named one of its name, by dotted key.
+
+    Empty for a recipe of another name: it says by it that it is not one of ours.
+    """
+    if recipe.name not in RECIPES:
+        return {}
+    named, own = (dict(_leaves("", one.to_dict())) for one in (RECIPES[recipe.name](), recipe))
+    return {key: value for key, value in own.items() if key not in named or named[key] != value}
+
+
+def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(f"{prefix}{key}.", value)
+        else:
+            yield f"{prefix}{key}", value
 
 
 def find_recipe(text: str) -> Recipe:

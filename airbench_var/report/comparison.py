@@ -117,6 +117,8 @@ def reading(comparison: Comparison) -> str:
     """Return what the two differences mean, in plain words."""
     here = comparison.estimates["difference_on_this_test_set"]
     fresh = comparison.estimates["difference_on_the_distribution"]
+    if here.interval is None and here.absent:
+        return f"Which is better cannot be said from these stores alone: {here.absent}."
     on_fresh = f"on fresh examples the difference is within {interval_text(fresh)}"
     if not _excludes_zero(here):
         text = f"No difference is shown, not even on this test set; {on_fresh}."

@@ -19,6 +19,7 @@ from airbench_var.report.paragraph import print_paragraph
 from airbench_var.report.percent import decimals, percent, span_text
 from airbench_var.report.progress import duration_text, pace_text
 from airbench_var.report.rate import Rate
+from airbench_var.report.readings import count_text
 
 _INTERVALS = {"t-mixture": "confidence sequence", "obrien-fleming": "repeated confidence interval"}
 
@@ -79,8 +80,9 @@ class ContestMoment:
     def _parts(self) -> Iterator[str]:
         """Yield the difference, the evidence, and the decision, or the nearest."""
         look, rule = self.standing.look, self.standing.rule
-        if look is None or look.pairs < self.standing.pairs:
-            yield f"next look at {rule.next_look(self.standing.pairs):,} pairs"
+        more = rule.next_look(self.standing.pairs)
+        if more is not None and (look is None or look.pairs < self.standing.pairs):
+            yield f"next look at {count_text(more, 'pair')}"
         if look is None:
             return
         yield f"{self.standing.test_set}: A minus B {_difference_text(look)} ({_interval_text(rule, look)})"

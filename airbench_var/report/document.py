@@ -1,6 +1,7 @@
 """What `analyze --json` and `compare --json` print, and the HTML report holds."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,21 @@ MOST_VALUES = 3
 
 
 def made(store: Store) -> str:
-    """Return what the runs are of, 'tiny on CIFAR-10', or where they were imported from."""
+    """Return what the runs are of: 'tiny on CIFAR-10, epochs = 1.0', or where they were imported from."""
+    changes = store.manifest.provenance.get("recipe_changes", {})
+    return _with_values(_named(store), [f"{key} = {json.dumps(value)}" for key, value in changes.items()])
+
+
+def made_apart(a: Store, b: Store) -> tuple[str, str]:
+    """Return what the runs of two stores are of, with the values in which two recipes of one name differ."""
+    leaves = list(different_leaves(_settings(a), _settings(b)))
+    if not leaves or _named(a) != _named(b):
+        return made(a), made(b)
+    of_a, of_b = ([f"{key} = {values[place]}" for key, *values in leaves] for place in (0, 1))
+    return _with_values(_named(a), of_a), _with_values(_named(b), of_b)
+
+
+def _named(store: Store) -> str:
     identity, created_by = store.manifest.identity, store.manifest.provenance
     if own := identity.get("function"):
         return str(own["name"])
@@ -22,15 +37,10 @@ def made(store: Store) -> str:
     return f"{created_by.get('recipe_name', 'unknown')} on {created_by.get('data_title', 'unknown')}"
 
 
-def made_apart(a: Store, b: Store) -> tuple[str, str]:
-    """Return what the runs of two stores are of, with the values in which two recipes of one name differ."""
-    of_a, of_b = made(a), made(b)
-    leaves = list(different_leaves(_settings(a), _settings(b))) if of_a == of_b else []
-    for key, value_a, value_b in leaves[:MOST_VALUES]:
-        of_a, of_b = f"{of_a}, {key} = {value_a}", f"{of_b}, {key} = {value_b}"
-    if more := len(leaves[MOST_VALUES:]):
-        of_a, of_b = (f"{of}, and {more} more values" for of in (of_a, of_b))
-    return of_a, of_b
+def _with_values(name: str, values: Sequence[str]) -> str:
+    """Return the name with the first of the values, and how many more there are."""
+    more = [f"and {len(values) - MOST_VALUES} more values"] if len(values) > MOST_VALUES else []
+    return ", ".join([name, *values[:MOST_VALUES], *more])
 
 
 def _settings(store: Store) -> Mapping[str, Any]:

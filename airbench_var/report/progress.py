@@ -99,13 +99,19 @@ def _known(summary: TestSetSummary) -> Iterator[tuple[str, str, str]]:
     mean = summary.estimates["mean_accuracy"]
     error = mean.standard_errors.get("test_set")
     if mean.value is not None:
-        sure = "of one run" if error is None else f"standard error {percent(error, 3)}"
+        alike = "of one run" if summary.runs == 1 else "all runs alike"
+        sure = alike if error is None else f"standard error {percent(error, 3)}"
         yield "mean accuracy", value_text(mean), sure
     for label, name in _STDS:
         estimate = summary.estimates[name]
         if estimate.value is not None:
             level = f"{100 * estimate.level:g} % interval "
-            yield label, value_text(estimate), level + interval_text(estimate)
+            shows_none = estimate.interval is not None and estimate.interval[1] == 0
+            yield (
+                label,
+                value_text(estimate),
+                "runs differ less than by chance so far" if shows_none else level + interval_text(estimate),
+            )
 
 
 def pace_text(networks_per_hour: float) -> str:

@@ -96,16 +96,17 @@ def _calibration(summary: TestSetSummary) -> str:
         summary.estimates[name]
         for name in ("disagreement", "disagreement_gap", "ensemble_accuracy", "calibration_error")
     )
-    if gap.interval is None or disagreement.value is None or gap.value is None or test.p_value is None:
+    if gap.interval is None or disagreement.value is None or gap.value is None:
         return ""
+    p_value = f"no p-value: {test.absent}" if test.p_value is None else f"p {_p(test.p_value)}"
     return (
         "Is the ensemble calibrated? Were it, two runs would disagree as often as one is wrong. They "
         f"disagree on {percent(disagreement.value)} of the examples, and a run is wrong on "
         f"{percent(disagreement.value - gap.value)}; on fresh examples the difference is "
-        f"{interval_text(gap)}{_direction(gap.interval)}. Shares of votes miss the shares that are right by "
-        f"{value_text(error)} of all examples (calibration error; p {_p(test.p_value)}, runs in place of the "
-        f"labels). The vote of all runs is right on {value_text(together)} ({interval_text(together)} on "
-        "fresh examples)."
+        f"{interval_text(gap)}{_direction(gap.interval)}. The calibration error, which sums up over "
+        f"classes by how many examples the votes for a class miss it, is {value_text(error)} ({p_value}, "
+        f"runs in place of the labels). The vote of all runs is right on {value_text(together)} "
+        f"({interval_text(together)} on fresh examples)."
     )
 
 

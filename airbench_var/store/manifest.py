@@ -213,6 +213,12 @@ class Manifest:
             )
         lines = differences(self.identity, _as_json(identity), "in the store", "now")
         if lines:
+            if source := self.provenance.get("imported_from"):
+                raise StoreRefusedError(
+                    f"{store} holds what was imported from {source}, and this is not the same; nothing was "
+                    "written. Choose another folder with --out. What differs:\n"
+                    + "\n".join(f"  {line}" for line in lines)
+                )
             raise StoreRefusedError(
                 f"{store} is the store of another campaign; nothing was written. What differs:\n"
                 + "\n".join(f"  {line}" for line in lines)

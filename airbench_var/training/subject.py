@@ -11,6 +11,7 @@ import numpy.typing as npt
 from airbench_var import machine
 from airbench_var.data.dataset import Dataset
 from airbench_var.recipe import Recipe
+from airbench_var.recipes import changes
 from airbench_var.training.evaluation import test_sets_of
 from airbench_var.training.settings import Settings
 from airbench_var.training.trainer import Trainer, prepared_trainer, refuse_misfit
@@ -70,6 +71,7 @@ class RecipeOnData:
         origin = machine.origin("airbench_var", "torch", "triton", "numpy")
         return {
             "recipe_name": self.recipe.name,
+            "recipe_changes": changes(self.recipe),
             "data_title": self.data.title,
             "data_source": self.data.source,
             "loader": self.settings.loader,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from airbench_var.analysis import LiveStatistics, analyze, follow, live
+from airbench_var.analysis import LiveStatistics, analyze, compare, follow, live
 from airbench_var.errors import StoreDamagedError, UsageError
 from airbench_var.seeds import seeds_of_run
 from airbench_var.stats import CampaignState
@@ -140,6 +140,10 @@ def test_runs_that_were_trained_until_they_showed_something_come_with_a_warning(
         open_writer.commit([outcome(0), outcome(1)])
     for summary in analyze(path).test_sets:
         assert any("was not fixed beforehand (t-mixture" in warning for warning in summary.warnings)
+    for compared in compare(path, store).values():
+        assert not [one.name for one in compared.estimates.values() if one.interval or not one.absent]
+        assert not compared.p_values
+        assert any("was not fixed beforehand" in warning for warning in compared.warnings)
     opened = Store.open(path)
     statistics = LiveStatistics.of_store(opened)
     assert len(list(follow(opened, statistics, wait=lambda: pytest.fail("it waits")))) == 1

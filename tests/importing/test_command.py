@@ -133,6 +133,14 @@ def test_another_file_is_refused_with_what_differs(runs: Runs, capsys: pytest.Ca
     assert 'imported.kind: "logits" in the store, "classes" now' in err
 
 
+def test_what_was_right_as_integers_is_doubted(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("predictions.npy", (runs.classes_RN == runs.labels_N).astype(np.int64))
+    code, _, err = run(IMPORT, capsys)
+    assert code == 0
+    assert "no prediction on test is above 1, though there are" in err
+    assert "import them as booleans: array.astype(bool)" in err
+
+
 def test_a_network_filesystem_is_warned_of(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,7 +238,10 @@ def test_more_classes_than_labels_are_no_mistake_when_asked_for(
     [
         (np.zeros((4, 203)), "as 0.0 and 1.0, is array.astype(bool)"),
         (np.zeros(203, np.int64), "One run is array[None]. Accuracies alone say nothing"),
-        (np.zeros((203, 4), np.int64), "As many as its first axis: runs come first"),
+        (
+            np.zeros((203, 4), np.int64),
+            "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1)",
+        ),
         (np.zeros((4, 100), np.int64), "Give the labels of the same test set"),
     ],
 )

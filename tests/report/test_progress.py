@@ -9,7 +9,7 @@ from rich.console import Console
 
 from airbench_var.analysis import Analysis, summarize
 from airbench_var.report.progress import Progress, duration_text
-from tests.statistical.generator import simulate, state_of
+from tests.statistical.generator import count, simulate, state_of
 
 
 def view(
@@ -56,6 +56,31 @@ def test_only_what_so_many_runs_give_is_shown() -> None:
     assert view(1, 60.0, 10.0)[2].endswith(" of one run")
     for line in (*view(2, 60.0, 10.0), *view(40, 60.0, 10.0)):
         assert not {"none", "unknown", "negative"} & set(re.findall(r"\w+", line))
+
+
+def test_a_spread_below_chance_claims_no_certainty() -> None:
+    """An interval of a variance that is negative throughout would read as a std of 0 to 0 %."""
+    right_RN = np.zeros((5, 400))
+    for run in range(5):
+        right_RN[run, run * 80 : (run + 1) * 80] = 1  # all runs equally good, on other examples each
+    right_RN[0, -1] = 1
+    summary = summarize("x", state_of(count(right_RN)))
+    assert summary.estimates["distribution_wise_std"].interval == (0, 0)
+    moment = progress(Analysis(runs=5, diverged=0, failed=0, test_sets=(summary,)))
+    assert "std on its distribution 0 % (runs differ less than by chance so far)" in moment.line()
+
+
+def test_equal_runs_are_not_one_run() -> None:
+    summary = summarize("x", state_of(count(np.ones((5, 9)))))
+    line = progress(Analysis(runs=5, diverged=0, failed=0, test_sets=(summary,))).line()
+    assert "one run" not in line
+    assert "mean accuracy 100.00 %" in line
+
+
+def progress(analysis: Analysis) -> Progress:
+    return Progress(
+        title="", total=9, networks_per_hour=1.0, remaining_s=1.0, elapsed_s=1.0, analysis=analysis
+    )
 
 
 def test_who_goes_on_waits_for_the_next_run() -> None:

@@ -187,6 +187,13 @@ def test_theorem_3_is_compared_with_the_binomial_law_in_squared_distances() -> N
     assert 1 + sum(map(int, shares.groups())) / 100 == pytest.approx(ratio, abs=0.011)  # the parts sum up
 
 
+def test_calibration_is_told_without_a_p_value_where_runs_are_too_few_for_one() -> None:
+    drawn = simulate(np.random.default_rng(7), n=400, runs=12, distribution_wise_std=0.01)
+    summary = summarize("cifar10", state_with_classes(drawn.correct_RN, 10))
+    assert summary.tests["calibration"].p_value is None
+    assert "no p-value: at least 19 runs are needed" in readings(summary)["calibration"]
+
+
 def test_calibration_and_halves_are_said_with_their_numbers() -> None:
     drawn = simulate(np.random.default_rng(7), n=400, runs=60, distribution_wise_std=0.01)
     summary = summarize("cifar10", state_with_classes(drawn.correct_RN, 10))

@@ -88,6 +88,18 @@ def test_runs_of_another_kind_are_told_apart_in_words(
     )
 
 
+def test_another_file_than_was_imported_is_named(manifest: Manifest) -> None:
+    of_a, of_b = ({"imported": {"sha256": 64 * letter}} for letter in "ab")
+    mine = replace(manifest, identity=of_a, provenance={"imported_from": "a.npy"})
+    with pytest.raises(StoreRefusedError) as refused:
+        mine.refuse_other_identity(Path("runs/x"), of_b)
+    assert str(refused.value).splitlines() == [
+        "runs/x holds what was imported from a.npy, and this is not the same; nothing was written. Choose "
+        "another folder with --out. What differs:",
+        "  imported.sha256: aaaaaaaaaaaa... in the store, bbbbbbbbbbbb... now",
+    ]
+
+
 def test_one_test_set_more_is_a_difference(manifest: Manifest) -> None:
     more = [*IDENTITY["test_sets"], describe_test_set("gamma", LABELS["alpha"], CLASSES)]
     with pytest.raises(StoreRefusedError, match=r"test_sets\.2: absent in the store"):
