@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.contest import Contest
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import DeviceError, InterruptedCampaignError, UsageError
+from airbench_var.example import TINY
 from airbench_var.kernels import airbench, native
 from airbench_var.recipes import find_recipe
 from airbench_var.store import Store
@@ -514,3 +517,22 @@ def test_a_module_that_we_should_have_is_no_mistake_of_the_user(monkeypatch: pyt
     monkeypatch.setitem(cli.COMMANDS, "plan", cli.COMMANDS["plan"]._replace(run=broken))  # type: ignore[arg-type]
     with pytest.raises(ModuleNotFoundError):
         cli.main(["plan", "--detect", "1%", "--std", "1%"])
+
+
+def test_who_follows_waits_for_a_store_that_is_about_to_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("airbench_var.cli.stores.WAIT_FOR_STORE_S", 0.3)
+    late = tmp_path / "late"
+    code, out, err = run(["analyze", str(late), "--follow"], capsys)
+    assert (code, out) == (2, "")
+    assert f"there is no store at {late} yet: waiting 0 s for one" in err
+    assert "there is no such store" in err
+    monkeypatch.setattr("airbench_var.cli.stores.WAIT_FOR_STORE_S", 60.0)
+    shutil.copytree(TINY, tmp_path / "early")
+    making = threading.Timer(0.5, (tmp_path / "early").rename, [late])
+    making.start()
+    code, out, _ = run(["analyze", str(late), "--follow"], capsys)
+    making.join()
+    assert code == 0
+    assert "100 runs, 10,000 test examples" in out

@@ -86,7 +86,7 @@ def _print_written(options: argparse.Namespace, written: dict[str, Any]) -> None
             return
         for note in written["notes"]:
             print(f"note: {note}", file=sys.stderr)
-        print(f"{options.html}: {written['bytes'] / 1e6:.1f} MB, opens in any browser, needs no network")
+        print(f"{options.html}: {written['bytes'] / 1e6:.1f} MB, opens in a browser, needs no network")
 
 
 def refuse_to_replace(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from airbench_var.analysis import LiveStatistics
     from airbench_var.report.display import Mode
     from airbench_var.store import Store
+
+
+#: So long somebody who follows waits for a store to be made.
+WAIT_FOR_STORE_S = 60.0
 
 
 def add_analyze(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +62,17 @@ def show(store: "Store", statistics: "LiveStatistics", *, as_json: bool, with_pa
     print_analysis_of(store, statistics.analysis(), as_json=as_json, pairs=pairs)
 
 
+def _wait_for(store: Path) -> None:
+    """Wait until a store is made that is not there yet: its trainer needs seconds before it begins."""
+    from airbench_var.store.create import has_manifest
+
+    deadline_s = time.monotonic() + WAIT_FOR_STORE_S
+    if not store.exists():
+        print(f"there is no store at {store} yet: waiting {WAIT_FOR_STORE_S:.0f} s for one", file=sys.stderr)
+        while time.monotonic() < deadline_s and not has_manifest(store):
+            time.sleep(0.2)
+
+
 def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
     """Show a campaign from another process, then print what its runs say; Ctrl-C is one way to end it."""
     from airbench_var.analysis import LiveStatistics, follow
@@ -64,6 +80,7 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
     from airbench_var.store import Store
     from airbench_var.store.lock import lock_holder
 
+    _wait_for(path)
     store = Store.open(path)
     statistics = LiveStatistics.of_store(store)
     title = f"following {store.path}"

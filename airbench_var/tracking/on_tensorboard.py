@@ -40,6 +40,7 @@ def open_tracker(store: Store, folder: Path) -> TensorBoardTracker:
         )
     from torch.utils.tensorboard import SummaryWriter  # seconds: torch
 
-    writer = SummaryWriter(str(folder / store.path.name))
+    # What was told of this store before is told anew, so TensorBoard is to forget it.
+    writer = SummaryWriter(str(folder / store.path.name), purge_step=0)
     writer.add_text("store", f"```\n{json.dumps(store.manifest.identity, indent=1)}\n```")
     return TensorBoardTracker(writer, folder)

@@ -432,3 +432,15 @@ def test_the_command_follows_when_it_is_asked(store: Store, monkeypatch: pytest.
     for more in ([], ["--follow"]):
         assert cli.main(["track", str(store.path), "--to", "mlflow", *more]) == 0
     assert asked == [False, True]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_forgets_what_it_was_told_of_the_store_before(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    once = []
+    for _ in range(2):
+        tracker = open_tracker("tensorboard", store, tmp_path)
+        assert track(store, tracker) == 5
+        once.append(tensorboard_of(tmp_path)("run/accuracy/test"))
+    assert len(once[0]) == 5
+    assert once[1] == once[0]

@@ -41,7 +41,7 @@ def draw_tasks(axis: "Axes", found: Collapses) -> None:
     order_T = np.argsort(found.error_T)
     error_T = 100 * found.error_T[order_T]
     axis.scatter(
-        error_T, 100 * np.sqrt(found.variance_T[order_T]), s=6, color=COLOURS[0], linewidths=0, label="runs"
+        error_T, 100 * np.sqrt(found.variance_T[order_T]), s=6, color=COLOURS[0], linewidths=0, label="tasks"
     )
     axis.plot(error_T, 100 * np.sqrt(found.predicted_T[order_T]), color=ink(), label="Theorem 3, err / 2n")
     axis.plot(error_T, 100 * np.sqrt(found.binomial_T[order_T]), "--", color=COLOURS[1], label="binomial law")
