@@ -519,6 +519,18 @@ def test_a_module_that_we_should_have_is_no_mistake_of_the_user(monkeypatch: pyt
         cli.main(["plan", "--detect", "1%", "--std", "1%"])
 
 
+def test_the_folder_of_a_contest_names_its_two_stores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arm in "ab":
+        (tmp_path / "which" / arm).mkdir(parents=True)
+    code, _, err = run(["compare", str(tmp_path / "which")], capsys)
+    assert code == 2
+    assert f"There are two here: {tmp_path}/which/a {tmp_path}/which/b." in err
+    code, _, err = run(["compare", str(tmp_path)], capsys)
+    assert (code, "There are two here" in err) == (2, False)
+
+
 def test_who_follows_waits_for_a_store_that_is_about_to_be_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,9 +100,11 @@ def compare(options: argparse.Namespace) -> int:
     if options.recipe:
         return _compare_until_decided(options)
     if not options.store_b:
+        pair = [options.store_a / arm for arm in "ab"] if options.store_a else []
+        hint = f" There are two here: {pair[0]} {pair[1]}." if pair and all(map(Path.is_dir, pair)) else ""
         raise UsageError(
             "compare takes two stores, STORE_A STORE_B, or --recipe and --detect to train both recipes until "
-            "it is decided."
+            f"it is decided.{hint}"
         )
     if unused := _changed_options(options):
         raise UsageError(f"{', '.join(unused)}: two stores are compared as they are. Leave it out.")

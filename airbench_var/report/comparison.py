@@ -70,8 +70,8 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     else:
         text = (
             f"On the distribution this test set cannot show less than {percent(plan.distribution_floor, 3)}, "
-            f"however many runs there are. Beyond about {plan.runs_that_help:,} runs of each recipe the "
-            "examples are the larger part of the error: take a larger test set."
+            f"however many runs there are. Beyond about {_roughly(plan.runs_that_help)} runs of each recipe "
+            "the examples are the larger part of the error: take a larger test set."
         )
     print_paragraph(console, text)
 
@@ -136,10 +136,15 @@ def reading(comparison: Comparison) -> str:
         text += (
             " More runs hardly narrow that: the test set is the limit."
             if enough
-            else f" Up to about {comparison.runs_that_help:,} runs of each narrow that; beyond, the test set "
-            "is the limit."
+            else f" Up to about {_roughly(comparison.runs_that_help)} runs of each narrow that; beyond, the "
+            "test set is the limit."
         )
     return text
+
+
+def _roughly(number: int) -> str:
+    """Return two digits of a number that is an estimate: '35,000' for 35,033."""
+    return f"{float(f'{number:.2g}'):,.0f}"
 
 
 def _excludes_zero(estimate: Estimate) -> bool:

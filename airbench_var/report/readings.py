@@ -64,10 +64,13 @@ def _spread(summary: TestSetSummary) -> str:
             f"examples the std of runs is at most {upper_text(real)}."
         )
     if high > 0:
+        tested = summary.tests.get("variance_ratio")
+        hint = tested is not None and tested.p_value is not None and tested.p_value < 0.05
+        shown = "shown by this interval, though the one-sided test below hints at one" if hint else "shown"
         return (
             f"The spread of {spread} is within the error of the {by_chance} that a test set of {examples} "
-            "gives by chance alone, so no real difference between runs is shown: on unlimited fresh examples "
-            f"their std is at most {upper_text(real)}, as far as these runs can tell."
+            f"gives by chance alone, so no real difference between runs is {shown}: on unlimited fresh "
+            f"examples their std is at most {upper_text(real)}, as far as these runs can tell."
         )
     return f"Runs differ less ({spread}) than chance on {examples} would make them differ ({by_chance})."
 
