@@ -13,7 +13,7 @@ from airbench_var.data.mrpc import PairData
 from airbench_var.errors import DataError, DeviceError, StoreRefusedError, UsageError
 from airbench_var.finetuning import AdamW, FinetuningOnPairs, FinetuningRecipe, FinetuningTrainer
 from airbench_var.finetuning.trainer import rate_share
-from airbench_var.seeds import Seeds
+from airbench_var.seeds import Seeds, epoch_order, init_generator
 from airbench_var.store import RunResult, Store
 from airbench_var.training import Settings
 
@@ -76,8 +76,6 @@ def test_a_run_leaves_the_random_numbers_of_others_alone(short: FinetuningTraine
 
 
 def test_only_the_head_is_new(trainer: FinetuningTrainer) -> None:
-    from airbench_var.seeds import init_generator
-
     assert trainer.checkpoint.drawn == ("classifier.bias", "classifier.weight")
     states = []
     for seed in (1, 2):
@@ -251,3 +249,17 @@ def test_gradients_are_shortened_to_their_norm(recipe: FinetuningRecipe, pairs: 
     assert learnt == unlimited
     assert held == pytest.approx(0.69, abs=0.02)
     assert learnt < 0.5
+
+
+def test_every_epoch_has_an_order_of_its_own(
+    trainer: FinetuningTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def remembered(seed: int, epoch: int, n: int) -> np.ndarray:
+        asked.append((seed, epoch, n))
+        return epoch_order(seed, epoch, n)
+
+    monkeypatch.setattr("airbench_var.finetuning.trainer.epoch_order", remembered)
+    trainer(SEEDS)
+    assert asked == [(SEEDS.order, epoch, 320) for epoch in range(3)]
