@@ -263,3 +263,38 @@ def test_every_epoch_has_an_order_of_its_own(
     monkeypatch.setattr("airbench_var.finetuning.trainer.epoch_order", remembered)
     trainer(SEEDS)
     assert asked == [(SEEDS.order, epoch, 320) for epoch in range(3)]
+
+
+def test_a_network_reads_what_the_tokenizer_makes_of_a_pair(
+    trainer: FinetuningTrainer, pairs: PairData
+) -> None:
+    some = pairs.tests["pairs-test"]
+    tokens, _ = trainer.tests["pairs-test"]
+    rows_B = np.array([5, 0, 202])
+    expected = trainer.checkpoint.tokenizer(
+        [some.first[row] for row in rows_B],
+        [some.second[row] for row in rows_B],
+        padding=True,
+        return_tensors="np",
+    )
+    found = tokens.of(rows_B, trainer.device)
+    assert set(found) == set(expected)
+    for name, array in found.items():
+        assert array.tolist() == expected[name].tolist()
+    assert expected["token_type_ids"].any()
+
+
+def test_a_loss_that_is_not_finite_is_enough_to_diverge(
+    short: FinetuningTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch.nn.functional as F
+
+    real = F.cross_entropy
+    monkeypatch.setattr(
+        F, "cross_entropy", lambda *given: real(*given) + float("inf")
+    )  # gradients as they are
+    result = short(SEEDS)
+    assert result.diverged
+    assert {
+        name: one.predicted.tolist() for name, one in result.predictions.items() if one.predicted is not None
+    }
