@@ -128,8 +128,7 @@ def _judge(what: str, answer: Answer, labels_N: Bytes, classes: int) -> tuple[Pr
         elif array.dtype.kind == "b":
             hint = " Return the predicted classes; what was right alone can be imported (`import --help`)."
         raise UsageError(f"{what} answers {_described(array)}; wanted are {wanted}.{hint}")
-    correct = np.packbits(predicted_N == labels_N, bitorder="little")
-    return Predictions(correct=correct, predicted=predicted_N), finite
+    return Predictions.of_classes(predicted_N, labels_N), finite
 
 
 def _described(array: npt.NDArray[Any]) -> str:

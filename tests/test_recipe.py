@@ -7,7 +7,7 @@ import pytest
 from airbench_var.errors import UsageError
 from airbench_var.hyperparameters import load_toml, parse_assignments
 from airbench_var.recipe import Augment, Poke, Recipe
-from airbench_var.recipes import RECIPES, changes, find_recipe
+from airbench_var.recipes import RECIPES, changes, described, find_recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -232,3 +232,5 @@ def test_what_was_changed_of_a_named_recipe_is_said_by_dotted_key() -> None:
         "poke.factor": 1.001,
     }
     assert changes(replace(tiny, name="mine", epochs=2)) == {}
+    longer = tiny.with_values({"epochs": 2})
+    assert (described(tiny), described(longer)) == (tiny.title, f"{longer.title}, epochs = 2.0")

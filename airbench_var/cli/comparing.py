@@ -143,7 +143,7 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     if options.json and options.quiet:
         raise UsageError("argument --quiet: not allowed with argument --json")
     from airbench_var.hyperparameters import parse_assignments
-    from airbench_var.recipes import changes, find_recipe
+    from airbench_var.recipes import described, find_recipe
     from airbench_var.seeds import parse_vary
 
     both = find_recipe(options.recipe).with_values(parse_assignments(options.set))
@@ -166,11 +166,9 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
         vary=vary,
         placement=prepared.placement,
     )
-    named = {
-        f"recipe {arm}": f"{one.title}{''.join(f', {key} = {value}' for key, value in changes(one).items())}"
-        for arm, one in (("A", a), ("B", b))
-    }
-    tell(options, named | prepared.reasons | {"store": str(out)})
+    tell(
+        options, {"recipe A": described(a), "recipe B": described(b)} | prepared.reasons | {"store": str(out)}
+    )
     try:
         standing = run_contest(contest, mode_of(options))
     except (InterruptedCampaignError, RunsFailedError):

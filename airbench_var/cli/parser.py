@@ -18,11 +18,11 @@ class Parser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         """Return the options; raises UsageError, and for --help and --version SystemExit."""
         for argument in args or ():  # before argparse asks for what is required, which it may have meant
-            if self._meant(argument):
-                self.error(f"unrecognized arguments: {argument}{self._meant(argument)}")
+            if meant := self._meant(argument):
+                self.error(f"unrecognized arguments: {argument}{meant}")
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0])}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return options
 
     def error(self, message: str) -> NoReturn:

@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Run a campaign to its end and print what its runs say."""
     from airbench_var.hyperparameters import parse_assignments
-    from airbench_var.recipes import changes, find_recipe
+    from airbench_var.recipes import described, find_recipe
     from airbench_var.seeds import parse_vary
 
     recipe = find_recipe(options.recipe).with_values(parse_assignments(options.set))
@@ -94,8 +94,7 @@ def run(options: argparse.Namespace) -> int:
 
     name = f"{recipe.name}-{prepared.data.name}{part.suffix if options.shard else ''}"
     out = options.out or Path("runs") / name
-    changed = "".join(f", {key} = {value}" for key, value in changes(recipe).items())
-    tell(options, {"recipe": f"{recipe.title}{changed}"} | prepared.reasons | {"store": str(out)})
+    tell(options, {"recipe": described(recipe)} | prepared.reasons | {"store": str(out)})
     campaign = Campaign(
         subject=prepared.subject(recipe),
         out=out,

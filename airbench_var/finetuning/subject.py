@@ -9,41 +9,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from airbench_var import machine
 from airbench_var.data.mrpc import PairData
 from airbench_var.finetuning.checkpoint import Checkpoint
 from airbench_var.finetuning.recipe import FinetuningRecipe
 from airbench_var.finetuning.trainer import FinetuningTrainer
-from airbench_var.training.settings import Settings
+from airbench_var.training.subject import OfRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuningOnPairs:
+class FinetuningOnPairs(OfRecipe):
     """A recipe that finetunes a checkpoint on pairs of sentences: a `Subject` of campaigns."""
 
     recipe: FinetuningRecipe
     data: PairData
-    settings: Settings
-
-    @property
-    def name(self) -> str:
-        """The name of the recipe."""
-        return self.recipe.name
-
-    @property
-    def title(self) -> str:
-        """The recipe and its data, for people."""
-        return f"{self.recipe.name} on {self.data.title}"
 
     @property
     def labels(self) -> Mapping[str, npt.NDArray[np.uint8]]:
         """The labels (N,) of every test set, by name."""
         return {name: pairs.labels_N for name, pairs in self.data.tests.items()}
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes."""
-        return self.data.classes
 
     def refuse_misfit(self) -> None:
         """Raise DataError or DeviceError when the checkpoint cannot be loaded."""
@@ -55,12 +38,9 @@ class FinetuningOnPairs:
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the bits of a run, as JSON values."""
-        hyperparameters = self.recipe.to_dict()
-        del hyperparameters["name"]
         half = self.recipe.precision == "half"
         return {
-            "recipe": hyperparameters,
-            "recipe_sha256": self.recipe.sha256,
+            **self.hyperparameters(),
             "checkpoint": self._fingerprint,
             "data": {"name": self.data.name, **self.data.fingerprint},
             "numerics": {
@@ -73,18 +53,9 @@ class FinetuningOnPairs:
 
     def provenance(self) -> dict[str, Any]:
         """Return where the runs come from, for people; never compared."""
-        origin = machine.origin("airbench_var", "torch", "transformers", "tokenizers", "numpy")
-        return {
-            "recipe_name": self.recipe.name,
-            "data_title": self.data.title,
-            "data_source": self.data.source,
-            "device": self.settings.device_name(),
-            "driver": self.settings.driver(),
-            **origin,
-            "versions": origin["versions"] | self.settings.gpu_libraries(),
-        }
+        return self.origin("torch", "transformers", "tokenizers", "numpy")
 
     def make_train(self, *, workers_see_one_gpu: bool) -> Callable[[], FinetuningTrainer]:
         """Return what prepares the training of runs in a worker; picklable."""
-        settings = self.settings.with_one_gpu_in_sight() if workers_see_one_gpu else self.settings
+        settings = self.settings_in_worker(workers_see_one_gpu=workers_see_one_gpu)
         return partial(FinetuningTrainer, self.recipe, self.data, settings)

@@ -54,8 +54,7 @@ class FinetuningTrainer:
                 logits_NK = self.logits(tokens)
                 finite &= bool(np.isfinite(logits_NK).all())
                 predicted_N = logits_NK.argmax(axis=1).astype(np.uint8)  # NaN counts as the largest
-                correct = np.packbits(predicted_N == labels_N, bitorder="little")
-                predictions[name] = Predictions(correct=correct, predicted=predicted_N)
+                predictions[name] = Predictions.of_classes(predicted_N, labels_N)
         return RunResult(
             predictions=predictions,
             loss=float(np.mean(losses[-self.steps_per_epoch :])) if losses else float("nan"),
@@ -65,7 +64,7 @@ class FinetuningTrainer:
 
     def _train(self, seeds: Seeds) -> list[float]:
         """Take all steps; return the loss of each."""
-        recipe, steps = self.recipe, steps_in_all(self.recipe, self.steps_per_epoch)
+        recipe, steps = self.recipe, ceil(self.recipe.epochs * self.steps_per_epoch)
         chosen = recipe.optimizer
         optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -113,11 +112,6 @@ class FinetuningTrainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits_BK: Tensor = self.model(**tokens.of(rows_B, self.device)).logits
         return logits_BK.float()
-
-
-def steps_in_all(recipe: FinetuningRecipe, steps_per_epoch: int) -> int:
-    """Return the number of training steps of a run; a part of a step is a whole one."""
-    return ceil(recipe.epochs * steps_per_epoch)
 
 
 def rate_share(step: int, steps: int, warmup_share: float) -> float:

@@ -1,5 +1,6 @@
 """The named recipes, one function each; a variant is `recipe.with_values({...})`."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ def changes(recipe: Recipe) -> dict[str, Any]:
         return {}
     named, own = (dict(_leaves("", one.to_dict())) for one in (RECIPES[recipe.name](), recipe))
     return {key: value for key, value in own.items() if key not in named or named[key] != value}
+
+
+def described(recipe: Recipe) -> str:
+    """Return 'tiny (1a2b3c4d), epochs = 2.0': its title, and what was changed of the named recipe."""
+    return ", ".join(
+        [recipe.title, *(f"{key} = {json.dumps(value)}" for key, value in changes(recipe).items())]
+    )
 
 
 def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

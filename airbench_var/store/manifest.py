@@ -212,18 +212,18 @@ class Manifest:
                 "another folder with --out."
             )
         lines = differences(self.identity, _as_json(identity), "in the store", "now")
-        if lines:
-            if source := self.provenance.get("imported_from"):
-                raise StoreRefusedError(
-                    f"{store} holds what was imported from {source}, and this is not the same; nothing was "
-                    "written. Choose another folder with --out. What differs:\n"
-                    + "\n".join(f"  {line}" for line in lines)
-                )
+        if not lines:
+            return
+        listed = "\n".join(f"  {line}" for line in lines)
+        if source := self.provenance.get("imported_from"):
             raise StoreRefusedError(
-                f"{store} is the store of another campaign; nothing was written. What differs:\n"
-                + "\n".join(f"  {line}" for line in lines)
-                + "\nChoose another folder with --out, or give the options that the store was made with."
+                f"{store} holds what was imported from {source}, and this is not the same; nothing was "
+                f"written. Choose another folder with --out. What differs:\n{listed}"
             )
+        raise StoreRefusedError(
+            f"{store} is the store of another campaign; nothing was written. What differs:\n{listed}\n"
+            "Choose another folder with --out, or give the options that the store was made with."
+        )
 
     def _refuse_what_cannot_be_stored(self) -> None:
         names = [test_set.name for test_set in self.test_sets]

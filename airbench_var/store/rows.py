@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,11 @@ class Predictions:
 
     correct: npt.NDArray[np.uint8]  #: (ceil(n/8),) packed bits, bitorder "little", pad bits zero
     predicted: npt.NDArray[np.uint8] | None  #: (n,) predicted class; None where only correctness is known
+
+    @classmethod
+    def of_classes(cls, predicted_N: npt.NDArray[np.uint8], labels_N: npt.NDArray[np.uint8]) -> Self:
+        """Return the predictions of these classes (n,), judged by the labels (n,)."""
+        return cls(correct=np.packbits(predicted_N == labels_N, bitorder="little"), predicted=predicted_N)
 
 
 @dataclass(frozen=True, kw_only=True)
