@@ -8,7 +8,7 @@ import pytest
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.studies.index import write_index
 from airbench_var.studies.study import SCHEMA
-from tests.test_cli import exit_code
+from tests.cli.running import exit_code
 
 NAMES = ["durations", "pairs", "truth"]
 

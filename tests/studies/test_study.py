@@ -18,9 +18,9 @@ from airbench_var.studies.arms import Workplace
 from airbench_var.studies.findings import Findings
 from airbench_var.studies.scales import SCALES, find_scale
 from airbench_var.studies.study import SCHEMA, Study
+from tests.cli.running import exit_code
 from tests.data.published import write_cifar10_1
 from tests.studies.conftest import QUICK
-from tests.test_cli import exit_code
 
 ROOT = Path(__file__).parents[2]
 LEAST_RUNS = {"durations": 300, "learning-rate": 200, "augmentation": 200, "seeds": 200}

@@ -3,55 +3,22 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from airbench_var import cli
-from airbench_var.analysis import LiveStatistics, follow
 from airbench_var.campaign import Campaign, run_campaign
-from airbench_var.contest import Contest
 from airbench_var.data.dataset import Dataset
-from airbench_var.errors import DeviceError, InterruptedCampaignError, UsageError
-from airbench_var.example import TINY
+from airbench_var.errors import DeviceError
 from airbench_var.kernels import airbench, native
 from airbench_var.recipes import find_recipe
 from airbench_var.store import Store
 from airbench_var.training import RecipeOnData, Settings
+from tests.cli.running import CONTEST, exit_code, flat
 from tests.test_campaign import digest, fake
-
-
-@pytest.fixture
-def store(small_data: Dataset, tmp_path: Path) -> Path:
-    campaign = Campaign(
-        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
-        out=tmp_path / "store",
-        runs=10,
-    )
-    run_campaign(campaign, execute=fake(campaign))
-    return campaign.out
-
-
-def exit_code(arguments: list[str]) -> int:
-    try:
-        return cli.main(arguments)
-    except SystemExit as leaving:  # argparse, after --help and --version
-        return int(leaving.code or 0)
-
-
-def flat(text: str) -> str:
-    """Undo argparse's line breaks."""
-    return " ".join(text.split())
-
-
-CONTEST = ["compare", "--recipe", "tiny", "--data", "synthetic", "--detect", "1%", "--out", "ab"]
 
 
 @pytest.mark.parametrize(
@@ -217,28 +184,6 @@ def test_the_same_command_again_only_prints(
     assert digest(store) == before
 
 
-def test_analyze_prints_a_table(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exit_code(["analyze", str(store)]) == 0
-    shown = capsys.readouterr()
-    assert "10 runs" in shown.out
-    assert "Mean accuracy" in shown.out
-    assert shown.err == ""
-
-
-def test_analyze_looks_at_pairs_when_asked(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(["analyze", str(store), "--pairs"], capsys)
-    assert (code, err) == (0, "")
-    assert "Mean accuracy" in out
-    assert "Pairs that are not independent" in out
-    code, out, _ = run(["analyze", str(store), "--pairs", "--json"], capsys)
-    document = json.loads(out)
-    pairs = document["test_sets"]["small"].pop("pairs")
-    assert (code, pairs["runs"], pairs["examples"]) == (0, 10, 203)
-    assert pairs["joint_frequency"]["by_chance"] > 0
-    code, out, _ = run(["analyze", str(store), "--json"], capsys)
-    assert json.loads(out) == document
-
-
 def test_a_reader_that_left_is_no_error(store: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -298,83 +243,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("airbench_var ")
 
 
-def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code = exit_code(arguments)
-    shown = capsys.readouterr()
-    return code, shown.out, shown.err
-
-
-def test_damage_is_found_repaired_and_trained_again(
-    store: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    small_data: Dataset,
-    tmp_path: Path,
-) -> None:
-    """From the fault to the same bytes as before, by commands alone."""
-    before = digest(store)
-    code, out, err = run(["verify", str(store), "--json"], capsys)
-    assert (code, json.loads(out)["whole"], err) == (0, True, "")
-    with (store / "small" / "predicted.npy").open("r+b") as file:
-        file.seek(512 + 4 * 203)
-        file.write(b"\xff")
-
-    code, out, err = run(["verify", str(store)], capsys)
-    assert code == 4
-    assert "small/predicted.npy" in out
-    assert f"{store} is damaged, 1 fault." in err
-    assert f"`python -m airbench_var repair {store}`" in err
-    code, out, err = run(["verify", str(store), "--json"], capsys)
-    assert (code, [fault["run_id"] for fault in json.loads(out)["faults"]]) == (4, [4])
-
-    code, out, err = run(["repair", str(store), "--json"], capsys)
-    assert (code, json.loads(out)["reopened"], err) == (0, [4], "")
-    code, out, _ = run(["info", str(store), "--json"], capsys)
-    assert (code, json.loads(out)["committed"], json.loads(out)["open"]) == (0, 9, 1)
-
-    campaign = Campaign(
-        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
-        out=store,
-        runs=10,
-    )
-    again = fake(campaign)
-    run_campaign(campaign, execute=again)
-    assert again.ran == [4]
-    changed = {name for name, value in digest(store).items() if before.get(name) != value}
-    assert not {str(store / "small" / f"{name}.npy") for name in ("labels", "correct", "predicted")} & changed
-    assert run(["verify", str(store)], capsys)[0] == 0
-
-
-def test_info_shows_recipe_data_and_progress(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(["info", str(store)], capsys)
-    assert (code, err) == (0, "")
-    assert "10 committed, 0 failed, 0 open, of 10 runs" in out
-    assert "tiny (" in out
-
-
-@pytest.mark.parametrize("command", ["info", "verify", "repair", "analyze"])
-def test_a_newer_format_is_refused_and_nothing_written(
-    command: str, store: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("manifest.json", "manifest.copy.json"):
-        text = (store / name).read_text().replace('"format_version": 1', '"format_version": 2')
-        (store / name).write_text(text)
-    before = digest(store)
-    code, out, err = run([command, str(store)], capsys)
-    assert (code, out) == (5, "")
-    assert "the store has format version 2, this airbench_var knows version 1" in err
-    assert digest(store) == before
-
-
-@pytest.mark.parametrize("command", ["info", "verify", "repair", "analyze"])
-def test_a_circle_of_links_is_named(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a").symlink_to("b")
-    (tmp_path / "b").symlink_to("a")
-    code, out, err = run([command, str(tmp_path / "a")], capsys)
-    assert (code, out) == (6, "")
-    assert "Too many levels of symbolic links" in err
-
-
 def test_a_campaign_across_a_network_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_data: Dataset, tmp_path: Path
 ) -> None:
@@ -388,123 +256,11 @@ def test_a_campaign_across_a_network_says_so(
     assert "warning: " in capsys.readouterr().err
 
 
-@pytest.fixture
-def other_store(small_data: Dataset, tmp_path: Path) -> Path:
-    recipe = find_recipe("tiny").with_values({"epochs": 9})
-    campaign = Campaign(
-        subject=RecipeOnData(recipe=recipe, data=small_data, settings=Settings()),
-        out=tmp_path / "other",
-        runs=12,
-        seed=8,
-    )
-    run_campaign(campaign, execute=fake(campaign))
-    return campaign.out
-
-
-def test_two_stores_are_compared(store: Path, other_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(["compare", str(store), str(other_store)], capsys)
-    assert (code, err) == (0, "")
-    assert "small: A minus B, 10 and 12 runs, 203 test examples" in out
-    assert f"A: tiny on Small, epochs = 3.0, store {store}\nB: tiny on Small, epochs = 9" in out
-    for label in (
-        "Difference on this test set",
-        "Difference on its distribution",
-        "A run of A beats one of B",
-    ):
-        assert label in out
-    code, out, _ = run(["compare", str(store), str(other_store), "--json"], capsys)
-    document = json.loads(out)
-    correct = [np.load(path / "small" / "correct.npy") for path in (store, other_store)]
-    a, b = (np.unpackbits(packed, axis=1, count=203, bitorder="little").mean() for packed in correct)
-    difference = document["test_sets"]["small"]["estimates"]["difference_on_this_test_set"]
-    assert difference["value"] == pytest.approx(a - b)
-
-
-def test_a_store_is_not_compared_with_itself(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(["compare", str(store), str(store)], capsys)
-    assert (code, out) == (5, "")
-    assert "are the same store" in err
-
-
-def test_runs_are_planned(store: Path, other_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(["plan", "--detect", "0.02%", "--std", "0.149%"], capsys)
-    assert (code, err) == (0, "")
-    assert "873 runs of each recipe" in flat(out)
-    assert "give some runs of both recipes" in flat(out)
-    arguments = ["plan", "--detect", "1%", "--store", str(store), "--against", str(other_store), "--json"]
-    code, out, _ = run(arguments, capsys)
-    assert (code, json.loads(out)["distribution_floor"] is not None) == (0, True)
-    code, _, err = run(["plan", "--detect", "1%", "--store", str(store), "--test-set", "large"], capsys)
-    assert code == 2
-    assert "has no test set 'large'; it has small" in err
-
-
-def test_two_comparisons_have_two_folders_where_none_is_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_data: Dataset
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
-    folders = []
-
-    def seen(contest: Contest, _: object) -> None:
-        folders.append(str(contest.out))
-        raise UsageError("seen")
-
-    monkeypatch.setattr("airbench_var.contest.run_contest", seen)
-    for epochs in ("1", "1", "2"):
-        assert cli.main([*CONTEST[:-2], "--b", f"epochs={epochs}"]) == 2
-    assert folders[0] == folders[1] != folders[2]
-    assert all(re.fullmatch(r"runs/compare-tiny-small-\w{6}-\w{6}", folder) for folder in folders)
-
-
-def test_stores_of_other_images_with_the_same_labels_are_not_compared(
-    store: Path, small_data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    test = replace(small_data.test, images_NHWC=255 - small_data.test.images_NHWC)
-    other = RecipeOnData(recipe=find_recipe("tiny"), data=replace(small_data, test=test), settings=Settings())
-    campaign = Campaign(subject=other, out=tmp_path / "negative", runs=10, seed=1)
-    run_campaign(campaign, execute=fake(campaign))
-    code, out, err = run(["compare", str(store), str(campaign.out)], capsys)
-    assert (code, out) == (5, "")
-    assert "were tested on different images" in err
-
-
-def test_a_store_is_not_planned_with_against_itself(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The differences of a store to itself have no spread, which reads as if the test set set no limit."""
-    code, out, err = run(["plan", "--detect", "1%", "--store", str(store), "--against", str(store)], capsys)
-    assert (code, out) == (5, "")
-    assert "are the same store" in err
-
-
-def test_who_follows_runs_that_nobody_trains_is_told_so(
-    small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def leave_after_a_look(store: Store, statistics: LiveStatistics) -> Iterator[LiveStatistics]:
-        yield next(follow(store, statistics))
-        raise KeyboardInterrupt
-
-    campaign = Campaign(
-        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
-        out=tmp_path / "store",
-        runs=10,
-    )
-    with pytest.raises(InterruptedCampaignError):
-        run_campaign(campaign, execute=fake(campaign, signals=[3]))
-    monkeypatch.setattr("airbench_var.analysis.follow", leave_after_a_look)
-    code, out, err = run(["analyze", str(campaign.out), "--follow"], capsys)
-    assert code == 130
-    assert f"nobody is training {campaign.out} now" in err
-    assert "4 of 10 runs, waiting for the next run" in err
-    assert "4 runs, 203 test examples" in out
-    code, _, err = run(["analyze", "--example", "--follow"], capsys)
-    assert (code, "nobody" in err) == (130, False)
-
-
 def test_a_python_without_what_is_needed_is_named() -> None:
     """As that of the system, in whose environment nothing was installed."""
     for command in (["analyze", "--example"], ["--runs", "1", "--recipe", "tiny", "--data", "synthetic"]):
         bare = [sys.executable, "-S", "-m", "airbench_var", *command]  # no site-packages
-        done = subprocess.run(bare, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        done = subprocess.run(bare, capture_output=True, text=True, cwd=Path(__file__).parents[2])
         assert done.returncode == DeviceError.exit_code
         assert re.search(r"airbench_var: \w+ is not installed in this Python, /", done.stderr)
         assert "Traceback" not in done.stderr
@@ -517,34 +273,3 @@ def test_a_module_that_we_should_have_is_no_mistake_of_the_user(monkeypatch: pyt
     monkeypatch.setitem(cli.COMMANDS, "plan", cli.COMMANDS["plan"]._replace(run=broken))  # type: ignore[arg-type]
     with pytest.raises(ModuleNotFoundError):
         cli.main(["plan", "--detect", "1%", "--std", "1%"])
-
-
-def test_the_folder_of_a_contest_names_its_two_stores(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for arm in "ab":
-        (tmp_path / "which" / arm).mkdir(parents=True)
-    code, _, err = run(["compare", str(tmp_path / "which")], capsys)
-    assert code == 2
-    assert f"There are two here: {tmp_path}/which/a {tmp_path}/which/b." in err
-    code, _, err = run(["compare", str(tmp_path)], capsys)
-    assert (code, "There are two here" in err) == (2, False)
-
-
-def test_who_follows_waits_for_a_store_that_is_about_to_be_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("airbench_var.cli.stores.WAIT_FOR_STORE_S", 0.3)
-    late = tmp_path / "late"
-    code, out, err = run(["analyze", str(late), "--follow"], capsys)
-    assert (code, out) == (2, "")
-    assert f"there is no store at {late} yet: waiting 0 s for one" in err
-    assert "there is no such store" in err
-    monkeypatch.setattr("airbench_var.cli.stores.WAIT_FOR_STORE_S", 60.0)
-    shutil.copytree(TINY, tmp_path / "early")
-    making = threading.Timer(0.5, (tmp_path / "early").rename, [late])
-    making.start()
-    code, out, _ = run(["analyze", str(late), "--follow"], capsys)
-    making.join()
-    assert code == 0
-    assert "100 runs, 10,000 test examples" in out
