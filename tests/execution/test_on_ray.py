@@ -112,7 +112,9 @@ def test_two_lanes_of_one_actor_train_at_a_time(ray_nodes: Any, tmp_path: Path) 
     watched.until(lambda: len(held(tmp_path)) == 4)
     assert len({pid for _, pid in held(tmp_path)}) == 2
     (tmp_path / "go").touch()
-    assert {outcome.worker for outcome in watched.rest().values()} == {0, 1, 2, 3}
+    slots = {outcome.worker for outcome in watched.rest().values()}
+    # Which numbers they have is open: Ray may still count the machine that another test took away.
+    assert (len(slots), len({slot // 2 for slot in slots})) == (4, 2)
 
 
 def test_actors_without_room_wait_for_it(ray_nodes: Any, tmp_path: Path) -> None:
