@@ -102,7 +102,7 @@ def _pytorch() -> str:
 def _of_training() -> Iterator[Finding]:
     """Yield the device, and whether each way to train on it does."""
     from airbench_var.data import synthetic
-    from airbench_var.recipes import find_recipe
+    from airbench_var.recipes import images_recipe
     from airbench_var.training import choose_devices, choose_engine
     from airbench_var.training.settings import IN_C
 
@@ -112,7 +112,7 @@ def _of_training() -> Iterator[Finding]:
     except AirbenchVarError:  # GPUs of two kinds, as was just said
         device = "cuda:0"
     yield _tried("augmentation", lambda: _augmentation(device), needed=True)
-    data, recipe = synthetic.load(FEW_IMAGES, FEW_IMAGES), find_recipe("tiny")
+    data, recipe = synthetic.load(FEW_IMAGES, FEW_IMAGES), images_recipe("tiny")
     chosen, why = choose_engine("auto", device, 1, [recipe], data)
     on_cpu = device == "cpu"
     for engine in (*IN_C, "eager") if on_cpu else ("compiled", "eager"):
@@ -180,11 +180,11 @@ def _augmentation(device: str) -> str:
 def _trains(data: "Dataset", device: str, engine: Any, loader: Any = "resident") -> str:
     """Train a network for a few steps."""
     from airbench_var.errors import DeviceError
-    from airbench_var.recipes import find_recipe
+    from airbench_var.recipes import images_recipe
     from airbench_var.seeds import seeds_of_run
     from airbench_var.training import RecipeOnData, Settings, choose_engine
 
-    recipe = find_recipe("tiny").with_values({"batch_size": 64, "epochs": 2})
+    recipe = images_recipe("tiny").with_values({"batch_size": 64, "epochs": 2})
     choose_engine(engine, device, 1, [recipe], data)  # says why not
     if loader == "ffcv":
         import airbench_var.data.ffcv_loader  # noqa: F401 (says what is missing)

@@ -27,6 +27,7 @@ class Hyperparameters:
     """
 
     RANGES: ClassVar[tuple[Range, ...]] = ()
+    DATA: ClassVar[tuple[str, ...]] = ()  #: what it can train on, by name; the first is the default
 
     name: str
 

@@ -2,30 +2,22 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
-from airbench_var import data as data_sets
-from airbench_var import machine
+from airbench_var import machine, subjects
 from airbench_var.campaign import Campaign, run_campaign
-from airbench_var.data import Dataset
-from airbench_var.data.test_sets import named, on_stderr
+from airbench_var.data.test_sets import on_stderr
 from airbench_var.errors import UsageError, nearest
 from airbench_var.execution import Placement, choose_on_ray, choose_placement
-from airbench_var.recipe import Recipe
+from airbench_var.recipe import AnyRecipe
 from airbench_var.recipes import find_recipe
 from airbench_var.report.display import Mode, refuse_unknown_mode
 from airbench_var.seeds import STREAMS
 from airbench_var.store import Store
-from airbench_var.training import (
-    RecipeOnData,
-    Settings,
-    choose_augmentation,
-    choose_devices,
-    choose_engine,
-    visible_gpus,
-)
+from airbench_var.subjects import AnySubject, Data
+from airbench_var.training import Settings, choose_devices, visible_gpus
 from airbench_var.training.settings import Engine
 
 
@@ -48,19 +40,19 @@ class How(TypedDict, total=False):
 class Prepared:
     """Data and settings of the training that is asked for."""
 
-    data: Dataset
+    data: Data
     settings: Settings
     placement: Placement
     reasons: dict[str, str]  #: of what was chosen, for people
 
-    def subject(self, recipe: Recipe) -> RecipeOnData:
+    def subject(self, recipe: AnyRecipe) -> AnySubject:
         """Return a recipe on this data, computed this way."""
-        return RecipeOnData(recipe=recipe, data=self.data, settings=self.settings)
+        return subjects.subject_of(recipe, self.data, self.settings)
 
 
 def prepare(
-    recipes: Sequence[Recipe],
-    data: str = "cifar10",
+    recipes: Sequence[AnyRecipe],
+    data: str | None = None,
     *,
     data_dir: Path | None = None,
     test_sets: Sequence[str] = (),
@@ -69,6 +61,8 @@ def prepare(
     **how: Unpack[How],
 ) -> Prepared:
     """Load the data and choose device, engine and workers for these recipes; this takes seconds.
+
+    data: by default that which the recipes are for.
 
     Raises: UsageError, DataError, DeviceError for what is not there.
     """
@@ -82,20 +76,23 @@ def prepare(
     device, threads, loader = devices[0], how.get("threads", 1), how.get("loader", "resident")
     if loader == "ffcv":
         import airbench_var.data.ffcv_loader  # noqa: F401 (a missing package is named before a store is made)
-    dataset = data_sets.load(data, data_dir)
-    more = named(dataset, test_sets, skip_missing=skip_missing_test_sets, say=say)
-    dataset = replace(dataset, more=more)
-    engine, why_engine = choose_engine(how.get("engine", "auto"), device, threads, recipes, dataset)
-    augmentation, why_augmentation = choose_augmentation(device)
+    loaded = subjects.with_test_sets(
+        subjects.load_data(recipes, data, data_dir), test_sets, skip_missing=skip_missing_test_sets, say=say
+    )
+    engine, why_engine = subjects.engine_for(
+        how.get("engine", "auto"), recipes, loaded, device=device, threads=threads
+    )
+    settings = Settings(device=device, threads=threads, loader=loader, engine=engine)
+    further = subjects.further_choices(loaded, settings)
     return Prepared(
-        data=dataset,
-        settings=Settings(device=device, threads=threads, loader=loader, engine=engine),
+        data=loaded,
+        settings=settings,
         placement=placement,
         reasons={
-            "data": f"{dataset.title}, {dataset.source}",
+            "data": f"{loaded.title}, {loaded.source}",
             "device": f"{', '.join(devices)}: {why_devices}",
             "engine": f"{engine}: {why_engine}",
-            "augment": f"{augmentation}: {why_augmentation}",
+            **further,
             "workers": f"{placement.workers or 'as there is room'} ({placement.executor}): {why_placement}",
         },
     )
@@ -137,11 +134,11 @@ def _places(how: How) -> tuple[list[str], Placement, str, str]:
 
 
 def train_many(
-    recipe: Recipe | str,
+    recipe: AnyRecipe | str,
     *,
     runs: int,
     out: str | os.PathLike[str],
-    data: str = "cifar10",
+    data: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     test_sets: Sequence[str] = (),
     seed: int = 0,

@@ -16,7 +16,7 @@ import torch
 
 from airbench_var.analysis import LiveStatistics
 from airbench_var.campaign import Campaign, Session, run_campaign
-from airbench_var.recipes import find_recipe
+from airbench_var.recipes import images_recipe
 from airbench_var.store import COMMITTED, Store
 from airbench_var.training import RecipeOnData
 from bench.keeping import FakeRuns
@@ -61,7 +61,7 @@ def start(changes: Mapping[str, str], turns: int, limit_s: float) -> Generator[l
             case="start to first network: tiny on synthetic data, without its training",
             key="start",
             variant=name,
-            device=device_name(torch.device("cpu"), chosen(find_recipe("tiny")).placement.workers),
+            device=device_name(torch.device("cpu"), chosen(images_recipe("tiny")).placement.workers),
             times=times,
             first=times[0],
             unit="s",

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from airbench_var.data import Dataset
 from airbench_var.data.loaders import Loader, Pixels, ResidentLoader
 from airbench_var.errors import DeviceError
-from airbench_var.recipes import find_recipe
+from airbench_var.recipes import images_recipe
 from airbench_var.seeds import seeds_of_run
 from bench.kernels import half
 from bench.peers.plain_loop import Images
@@ -30,7 +30,7 @@ from bench.peers.tuned_eager import AirbenchLoader, resident
 from bench.sampling import form, moments, same_moments
 from bench.schema import OURS, Case, Result, Variant, copying
 
-RECIPE = find_recipe("airbench94")
+RECIPE = images_recipe("airbench94")
 SEEDS = seeds_of_run(0, 0)
 WORKERS = 2
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from airbench_var import machine
 from airbench_var.hyperparameters import parse_assignments
 from airbench_var.recipe import Recipe
-from airbench_var.recipes import find_recipe
+from airbench_var.recipes import images_recipe
 from airbench_var.training import Settings
 from airbench_var.training.settings import Engine
 from bench.schema import device_name
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print a table an engine."""
     asked = parser().parse_args(arguments)
     torch.set_num_threads(1)
-    recipe = find_recipe(asked.recipe).with_values(parse_assignments(asked.set))
+    recipe = images_recipe(asked.recipe).with_values(parse_assignments(asked.set))
     console = Console(width=None if sys.stdout.isatty() else 120)
     for engine in asked.engines:
         times_ms = profiled(recipe, engine)

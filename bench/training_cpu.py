@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from scipy import stats
 
-from airbench_var import data, machine
+from airbench_var import machine
 from airbench_var.campaign import Campaign
-from airbench_var.data import Dataset, synthetic
+from airbench_var.data import Dataset, cifar10, synthetic
 from airbench_var.data.cifar10 import find
 from airbench_var.many import Prepared, prepare
 from airbench_var.recipe import Recipe
-from airbench_var.recipes import find_recipe
+from airbench_var.recipes import images_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.training import RecipeOnData, Settings
 from bench.peers.plain_loop import PlainLoop
@@ -62,7 +62,7 @@ def small() -> Sizes:
     splits = (synthetic.sample(name, 0, 240) for name in ("train", "test"))
     images = replace(synthetic.load(), train=next(splits), test=next(splits))
     values = {"epochs": "1", "batch_size": "24", "network.widths": "8,12,16"}
-    recipe = find_recipe("tiny").with_values(values)
+    recipe = images_recipe("tiny").with_values(values)
     return Sizes(recipe=recipe, data=images, cores=2, plain_threads=1, loader_workers=1, all_threads=1)
 
 
@@ -72,12 +72,10 @@ def full(data_dir: Path | None) -> Sizes:
     Raises: DataError when CIFAR-10 is not in the folder that is named, or not what it claims to be.
     """
     missing = data_dir is None and find() is None
-    images = (
-        synthetic.load(train_examples=50_000) if missing else data.load("cifar10", data_dir, progress=False)
-    )
+    images = synthetic.load(train_examples=50_000) if missing else cifar10.load(data_dir, progress=False)
     cores = machine.cores()
     return Sizes(
-        recipe=find_recipe("tiny"), data=images, cores=cores, loader_workers=cores, all_threads=cores
+        recipe=images_recipe("tiny"), data=images, cores=cores, loader_workers=cores, all_threads=cores
     )
 
 

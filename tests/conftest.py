@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from airbench_var.data import PairData
     from airbench_var.data.dataset import Dataset, Split
 
 with suppress(ImportError):  # the analysing half is also tested where there is no torch
@@ -73,3 +74,20 @@ class Nothing:
     """Stands for the parameters of a test that has none."""
 
     id = ""
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small BERT in a folder, which nobody has trained."""
+    pytest.importorskip("transformers")
+    from tests.finetuning.small_bert import write_checkpoint
+
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def pairs() -> "PairData":
+    """Pairs of sentences that it can learn, in the place of MRPC."""
+    from tests.finetuning.small_bert import small_pairs
+
+    return small_pairs()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airbench_var import Recipe, analyze, many, train_many
+from airbench_var import Recipe, analyze, many, subjects, train_many
 from airbench_var.data.dataset import Dataset
 from airbench_var.errors import UsageError
 from airbench_var.execution import Placement
@@ -21,7 +21,7 @@ QUICK = {"epochs": 0.1, "batch_size": 50}
 
 @pytest.fixture(autouse=True)
 def _small_data(small_data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airbench_var.many.data_sets.load", lambda name, folder: small_data)
+    monkeypatch.setattr("airbench_var.subjects.data_sets.load", lambda name, folder: small_data)
 
 
 def test_a_recipe_by_name_or_as_it_is(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_what_is_asked_for_is_what_is_chosen_from(
     small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipes, loads, engines = [find_recipe("tiny"), find_recipe("linear")], [], []
-    monkeypatch.setattr(many.data_sets, "load", remembers(small_data, loads))
-    monkeypatch.setattr(many, "choose_engine", remembers(("native", "wished"), engines))
+    monkeypatch.setattr(subjects.data_sets, "load", remembers(small_data, loads))
+    monkeypatch.setattr(subjects, "choose_engine", remembers(("native", "wished"), engines))
     monkeypatch.setattr(many.machine, "cores", lambda: 7)
     found = prepare(recipes, "synthetic", data_dir=tmp_path, devices="cpu", engine="native", threads=3)
     assert loads == [("synthetic", tmp_path)]
@@ -104,7 +104,7 @@ def test_what_is_asked_for_is_what_is_chosen_from(
 def test_gpus_that_are_chosen_are_those_of_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[Any] = []
     monkeypatch.setattr(many, "choose_devices", remembers((["cuda:1", "cuda:2"], "two of them"), chosen))
-    monkeypatch.setattr(many, "choose_augmentation", lambda device: ("triton", f"{device} is a GPU"))
+    monkeypatch.setattr(subjects, "choose_augmentation", lambda device: ("triton", f"{device} is a GPU"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     found = prepare([find_recipe("tiny")], runs_per_device=3)
     assert chosen == [("auto",)]
@@ -130,7 +130,7 @@ def test_what_is_asked_for_reaches_the_campaign(
     small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads, campaigns = [], []
-    monkeypatch.setattr(many.data_sets, "load", remembers(small_data, loads))
+    monkeypatch.setattr(subjects.data_sets, "load", remembers(small_data, loads))
     monkeypatch.setattr(many, "run_campaign", remembers(None, campaigns))
     monkeypatch.setattr(many, "Store", SimpleNamespace(open=lambda path: path))
     how = {"devices": "cpu", "workers": 3, "show": "plain"}

@@ -14,7 +14,7 @@ from airbench_var.recipes import RECIPES, changes, described, find_recipe
 def test_dict_round_trip_through_json(name: str) -> None:
     recipe = find_recipe(name)
     assert recipe.name == name
-    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert type(recipe).from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
 def test_recipes_differ() -> None:

@@ -16,7 +16,7 @@ from airbench_var.data import Dataset, synthetic
 from airbench_var.errors import RunsFailedError
 from airbench_var.execution import Placement
 from airbench_var.recipe import Recipe
-from airbench_var.recipes import find_recipe
+from airbench_var.recipes import images_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store.rows import Outcome, RunSpec
 from airbench_var.training import RecipeOnData, Settings
@@ -33,7 +33,7 @@ CEILING_S = 1.0  #: each ceiling is measured about so long
 
 def recipe_for(device: str) -> Recipe:
     """Return what is trained by default: a recipe that the device is made for."""
-    return find_recipe("tiny" if device == "cpu" else "airbench94")
+    return images_recipe("tiny" if device == "cpu" else "airbench94")
 
 
 def cifar_sized() -> Dataset:

@@ -45,9 +45,9 @@ def bench(options: argparse.Namespace) -> int:
     if options.executor == "ray":
         raise UsageError("bench measures this machine, not a cluster: leave out --executor ray.")
     from airbench_var.hyperparameters import parse_assignments
-    from airbench_var.recipes import find_recipe
+    from airbench_var.recipes import images_recipe
 
-    recipe = find_recipe(options.recipe) if options.recipe else None
+    recipe = images_recipe(options.recipe) if options.recipe else None
     changes = parse_assignments(options.set)
 
     from airbench_var.benchmark.measure import benchmark, cifar_sized, recipe_for  # seconds: torch

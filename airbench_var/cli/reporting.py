@@ -118,6 +118,8 @@ def pictured(store: "Store", data_dir: Path | None) -> "Pictured":
 
     made_on = store.manifest.identity.get("data") or {}
     name, images_sha256 = made_on.get("name"), made_on.get("test", {}).get("images_sha256")
+    if name == "mrpc":
+        return Pictured(absent="its examples are sentences, no images")
     if name not in data.NAMES or not images_sha256:
         return Pictured(absent="the store does not say which images its runs were tested on")
     how = "Give the folder of these images with --data-dir"
@@ -127,7 +129,7 @@ def pictured(store: "Store", data_dir: Path | None) -> "Pictured":
         if data_dir is not None:
             raise
         return Pictured(absent=f"the images are left out, as they are not at hand. {how}")
-    if found.test.fingerprint["images_sha256"] != images_sha256:
+    if not isinstance(found, data.Dataset) or found.test.fingerprint["images_sha256"] != images_sha256:
         other = f"{found.source} holds other test images than those that the runs were tested on"
         if data_dir is not None:
             raise DataError(

@@ -16,6 +16,7 @@ NAMES = (
     "binary",
     "calibration",
     "linear",
+    "finetune",
     "augmentation",
     "learning-rate",
     "shift",
@@ -42,9 +43,11 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the runs are kept, which studies share (default OUT/stores)",
     )
-    parser.add_argument("--data", metavar="D", help="cifar10 or synthetic (default: what the scale says)")
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
+        "--data", metavar="D", help="cifar10, synthetic or mrpc (default: what study and scale say)"
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 or MRPC lies; otherwise it is looked up"
     )
     parser.add_argument(
         "--test-sets",
@@ -73,6 +76,7 @@ def study(options: argparse.Namespace) -> int:
         raise UsageError("argument --quiet: not allowed with argument --json")
     if options.name == "index":
         return _index(options)
+    from airbench_var.data import Dataset
     from airbench_var.data.test_sets import named
     from airbench_var.studies import find_study, run_study  # seconds: torch
     from airbench_var.studies.arms import Workplace
@@ -88,6 +92,7 @@ def study(options: argparse.Namespace) -> int:
     arms = chosen.arms(scale)
     prepared = prepare(options, [arm.recipe for arm in arms])
     if chosen.published:
+        assert isinstance(prepared.data, Dataset)  # what is published are images
         there = named(prepared.data, scale.published, skip_missing=options.skip_missing_test_sets)
         kept = tuple(text for text in scale.published if text.partition(":")[0] in there)
         scale = replace(scale, published=kept)

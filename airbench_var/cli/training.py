@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airbench_var.many import Prepared
-    from airbench_var.recipe import Recipe
+    from airbench_var.recipe import AnyRecipe
     from airbench_var.report.display import Mode
 
 
@@ -20,7 +20,10 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
     """Add what is trained and how, with a default recipe, and the help of --out."""
     what = parser.add_argument_group("what is trained")
     what.add_argument(
-        "--recipe", default=recipe, metavar="R", help="airbench94, resnet9, tiny, linear, or a .toml file"
+        "--recipe",
+        default=recipe,
+        metavar="R",
+        help="airbench94, resnet9, tiny, linear, bert-mrpc, or a .toml file",
     )
     what.add_argument(
         "--set",
@@ -29,9 +32,13 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
         metavar="KEY=VALUE",
         help="change one value of the recipe; repeatable",
     )
-    what.add_argument("--data", default="cifar10", metavar="D", help="cifar10 (default) or synthetic")
     what.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 lies; otherwise it is looked up"
+        "--data",
+        metavar="D",
+        help="cifar10, synthetic or mrpc (default: what the recipe is for, cifar10 or mrpc)",
+    )
+    what.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 or MRPC lies; otherwise it is looked up"
     )
     what.add_argument(
         "--test-sets",
@@ -124,7 +131,7 @@ def mode_of(options: argparse.Namespace) -> "Mode":
     return "json" if options.json else "quiet" if options.quiet else "auto"
 
 
-def prepare(options: argparse.Namespace, recipes: "Sequence[Recipe]") -> "Prepared":
+def prepare(options: argparse.Namespace, recipes: "Sequence[AnyRecipe]") -> "Prepared":
     """Load the data and choose device, engine and workers for these recipes; this takes seconds: torch.
 
     Raises: as `many.prepare`.

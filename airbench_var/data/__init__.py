@@ -2,22 +2,27 @@
 
 from pathlib import Path
 
-from airbench_var.data import cifar10, synthetic
+from airbench_var.data import cifar10, mrpc, synthetic
 from airbench_var.data.dataset import Dataset, Split
+from airbench_var.data.mrpc import PairData, Pairs
 from airbench_var.errors import UsageError, nearest
 
-__all__ = ["NAMES", "Dataset", "Split", "load"]
+__all__ = ["NAMES", "Dataset", "PairData", "Pairs", "Split", "load"]
 
-NAMES = ("cifar10", "synthetic")
+NAMES = ("cifar10", "synthetic", "mrpc")
 
 
-def load(name: str, data_dir: Path | None = None, *, download: bool = True, progress: bool = True) -> Dataset:
-    """Return the named data set; only cifar10 has files, and only it may be downloaded.
+def load(
+    name: str, data_dir: Path | None = None, *, download: bool = True, progress: bool = True
+) -> Dataset | PairData:
+    """Return the named data set; synthetic has no files, the others are downloaded where they may be.
 
     Raises UsageError for an unknown name or a folder without use, DataError for missing or wrong files.
     """
     if name == "cifar10":
         return cifar10.load(data_dir, download=download, progress=progress)
+    if name == "mrpc":
+        return mrpc.load(data_dir, download=download)
     if name == "synthetic":
         if data_dir is not None:
             raise UsageError("--data synthetic is generated and reads no files: leave out --data-dir.")

@@ -1,7 +1,6 @@
 """Finetuning of pretrained networks on pairs of sentences (paper, section 4.1): a subject of campaigns."""
 
-from airbench_var.finetuning.recipe import AdamW, FinetuningRecipe
 from airbench_var.finetuning.subject import FinetuningOnPairs
 from airbench_var.finetuning.trainer import FinetuningTrainer
 
-__all__ = ["AdamW", "FinetuningOnPairs", "FinetuningRecipe", "FinetuningTrainer"]
+__all__ = ["FinetuningOnPairs", "FinetuningTrainer"]

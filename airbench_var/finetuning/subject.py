@@ -11,8 +11,8 @@ import torch
 
 from airbench_var.data.mrpc import PairData
 from airbench_var.finetuning.checkpoint import Checkpoint
-from airbench_var.finetuning.recipe import FinetuningRecipe
 from airbench_var.finetuning.trainer import FinetuningTrainer
+from airbench_var.recipe import FinetuningRecipe
 from airbench_var.training.subject import OfRecipe
 
 

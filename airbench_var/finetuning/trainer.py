@@ -11,7 +11,7 @@ from torch import Tensor
 
 from airbench_var.data.mrpc import PairData, Pairs
 from airbench_var.finetuning.checkpoint import Checkpoint, Tokens
-from airbench_var.finetuning.recipe import FinetuningRecipe
+from airbench_var.recipe import FinetuningRecipe
 from airbench_var.seeds import Seeds, epoch_order, init_generator
 from airbench_var.store.rows import Predictions, RunResult
 from airbench_var.training.settings import Settings
@@ -72,6 +72,7 @@ class FinetuningTrainer:
             betas=(chosen.beta1, chosen.beta2),
             eps=chosen.eps,
             weight_decay=chosen.weight_decay,
+            fused=True,  # one pass over the weights instead of ten, a fifth of a step on a CPU
         )
         self.model.train()
         losses: list[Tensor] = []

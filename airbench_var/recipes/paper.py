@@ -1,6 +1,6 @@
 """The recipes of the paper, arXiv 2304.01910 v4."""
 
-from airbench_var.recipe import SGD, Augment, LinearNet, Recipe, ResNet9Net
+from airbench_var.recipe import SGD, AdamW, Augment, FinetuningRecipe, LinearNet, Recipe, ResNet9Net
 
 
 def resnet9() -> Recipe:
@@ -33,4 +33,20 @@ def linear() -> Recipe:
         epochs=100,
         batch_size=5000,
         precision="single",
+    )
+
+
+def bert_mrpc() -> FinetuningRecipe:
+    """Return the paper's finetuning of BERT on MRPC: three epochs, batches of 16, lr 2e-5 falling to 0.
+
+    Source: paper, section 4.1. BERT-large is checkpoint = "google-bert/bert-large-uncased". What the paper
+    does not print is as in transformers' example of text classification: 128 tokens, no weight decay,
+    gradients of norm 1 at most.
+    """
+    return FinetuningRecipe(
+        name="bert-mrpc",
+        checkpoint="google-bert/bert-base-uncased",
+        optimizer=AdamW(lr=2e-5),
+        epochs=3,
+        batch_size=16,
     )

@@ -15,17 +15,18 @@ from airbench_var.analysis import TestSetSummary, summarize
 from airbench_var.analysis.live import empty_states
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data.dataset import Dataset
-from airbench_var.data.test_sets import named
+from airbench_var.data.test_sets import on_stderr
 from airbench_var.errors import UsageError
 from airbench_var.execution import HERE, Placement
-from airbench_var.recipe import Recipe
+from airbench_var.recipe import AnyRecipe
 from airbench_var.report.display import Mode
 from airbench_var.seeds import STREAMS
 from airbench_var.stats import CampaignState
 from airbench_var.store import Store
 from airbench_var.store.create import has_manifest
 from airbench_var.studies.scales import Scale
-from airbench_var.training import RecipeOnData, Settings, choose_engine
+from airbench_var.subjects import Data, engine_for, subject_of, with_test_sets
+from airbench_var.training import Settings
 from airbench_var.training.settings import Engine
 
 
@@ -34,7 +35,7 @@ class Arm:
     """One recipe that a study trains many times: its first `runs` runs are what the study is about."""
 
     name: str  #: for people, and in numbers.json: "16 epochs"
-    recipe: Recipe
+    recipe: AnyRecipe
     runs: int
     seed: int = 0
     vary: tuple[str, ...] = STREAMS
@@ -100,15 +101,21 @@ class Evidence:
     """What a study draws its findings from."""
 
     trained: Sequence[Trained]  #: in the order of its arms
-    data: Dataset
+    data: Data
     scale: Scale
+
+    @property
+    def images(self) -> Dataset:
+        """The data of a study that is on images."""
+        assert isinstance(self.data, Dataset)
+        return self.data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workplace:
     """With what a study trains, and where it keeps the stores."""
 
-    data: Dataset
+    data: Data
     settings: Settings
     placement: Placement = HERE
     engine: Literal["auto"] | Engine = "auto"  #: what was asked for; chosen for each arm
@@ -117,15 +124,12 @@ class Workplace:
 
     def campaign(self, arm: Arm) -> Campaign:
         """Return the campaign of an arm; its store's name ends with a hash of all that must match."""
-        engine, _ = choose_engine(
-            self.engine, self.settings.device, self.settings.threads, [arm.recipe], self.data
+        settings = self.settings
+        engine, _ = engine_for(
+            self.engine, [arm.recipe], self.data, device=settings.device, threads=settings.threads
         )
         campaign = Campaign(
-            subject=RecipeOnData(
-                recipe=arm.recipe,
-                data=self._data_for(arm.test_sets),
-                settings=replace(self.settings, engine=engine),
-            ),
+            subject=subject_of(arm.recipe, self._data_for(arm.test_sets), replace(settings, engine=engine)),
             out=Path(),
             runs=arm.runs,
             seed=arm.seed,
@@ -136,13 +140,13 @@ class Workplace:
         return replace(campaign, out=self.stores / name)
 
     @cached_property
-    def _known(self) -> dict[tuple[str, ...], Dataset]:
+    def _known(self) -> dict[tuple[str, ...], Data]:
         return {(): self.data}
 
-    def _data_for(self, test_sets: tuple[str, ...]) -> Dataset:
+    def _data_for(self, test_sets: tuple[str, ...]) -> Data:
         """Return the data with these test sets; the same object again, as fingerprints may take long."""
         if test_sets not in self._known:
-            self._known[test_sets] = replace(self.data, more=named(self.data, test_sets))
+            self._known[test_sets] = with_test_sets(self.data, test_sets, skip_missing=False, say=on_stderr)
         return self._known[test_sets]
 
     def train(self, arm: Arm) -> None:

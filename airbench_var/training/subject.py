@@ -22,8 +22,16 @@ class NamedData(Protocol):
     """What a subject says of its data, whatever the examples are."""
 
     @property
+    def name(self) -> str:
+        """One word."""
+
+    @property
     def title(self) -> str:
         """One line for people."""
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What a store holds fixed of it."""
 
     @property
     def source(self) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from airbench_var import data
 from airbench_var.data import cifar10, synthetic
 from airbench_var.data.dataset import Dataset
 from airbench_var.recipe import Recipe
@@ -109,6 +108,6 @@ def load_data(data_dir: Path | None, sizes: Sizes) -> Dataset:
     Raises: DataError when the folder that was named holds none.
     """
     real = data_dir is not None or (sizes.train_images is None and cifar10.find() is not None)
-    dataset = data.load("cifar10", data_dir, download=False) if real else synthetic.load()
+    dataset = cifar10.load(data_dir, download=False) if real else synthetic.load()
     train = dataset.train.first(sizes.train_images or len(dataset.train))
     return replace(dataset, train=train, test=dataset.test.first(sizes.test_images or len(dataset.test)))

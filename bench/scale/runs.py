@@ -10,7 +10,7 @@ import numpy as np
 from airbench_var.campaign import Campaign
 from airbench_var.data import Dataset
 from airbench_var.data.dataset import Split
-from airbench_var.recipes import find_recipe
+from airbench_var.recipes import images_recipe
 from airbench_var.seeds import Seeds
 from airbench_var.store import Outcome, Predictions, RunResult, RunSpec
 from airbench_var.training import RecipeOnData, Settings
@@ -68,7 +68,7 @@ class DistinctRuns:
     def campaign(self, out: Path, runs: int) -> Campaign:
         """Return the campaign of so many of these runs."""
         return Campaign(
-            subject=RecipeOnData(recipe=find_recipe("tiny"), data=self.data, settings=Settings()),
+            subject=RecipeOnData(recipe=images_recipe("tiny"), data=self.data, settings=Settings()),
             out=out,
             runs=runs,
         )

@@ -209,7 +209,7 @@ def test_a_line_a_run(tmp_path: Path) -> None:
             None if math.isnan(record["loss"]) else record["loss"]
         )
     assert pd.read_csv(path)["init_seed"].astype(np.uint64).tolist() == records["init_seed"].tolist()
-    with pytest.raises(DataError, match="column 'cifar10_accuracy': from accuracies alone nothing can be said"):
+    with pytest.raises(DataError, match="'cifar10_accuracy': from accuracies alone nothing can be said"):
         import_runs(Import(predictions=path, labels=path, out=tmp_path / "back"))
 
 

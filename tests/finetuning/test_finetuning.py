@@ -11,8 +11,9 @@ from airbench_var.analysis import analyze
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data.mrpc import PairData
 from airbench_var.errors import DataError, DeviceError, StoreRefusedError, UsageError
-from airbench_var.finetuning import AdamW, FinetuningOnPairs, FinetuningRecipe, FinetuningTrainer
+from airbench_var.finetuning import FinetuningOnPairs, FinetuningTrainer
 from airbench_var.finetuning.trainer import rate_share
+from airbench_var.recipe import AdamW, FinetuningRecipe
 from airbench_var.seeds import Seeds, epoch_order, init_generator
 from airbench_var.store import RunResult, Store
 from airbench_var.training import Settings
@@ -36,7 +37,7 @@ def short(recipe: FinetuningRecipe, pairs: PairData) -> FinetuningTrainer:
     return FinetuningTrainer(recipe.with_values({"epochs": 1 / 3}), pairs, Settings())
 
 
-def accuracy(result: RunResult, test_set: str = "pairs-test") -> float:
+def accuracy(result: RunResult, test_set: str = "mrpc-test") -> float:
     one = result.predictions[test_set]
     assert one.predicted is not None
     return int(np.unpackbits(one.correct).sum()) / len(one.predicted)
@@ -49,7 +50,7 @@ def bits(result: RunResult) -> tuple[float, dict[str, bytes]]:
 def test_it_learns_and_says_what_it_predicts(trainer: FinetuningTrainer, pairs: PairData) -> None:
     result = trainer(SEEDS)
     assert accuracy(result) > 0.95
-    assert accuracy(result, "pairs-validation") > 0.9
+    assert accuracy(result, "mrpc-validation") > 0.9
     assert (result.diverged, result.loss < 0.4, result.train_s > 0) == (False, True, True)
     for name, one in result.predictions.items():
         assert one.predicted is not None
@@ -100,7 +101,7 @@ def test_predictions_stand_at_their_examples(trainer: FinetuningTrainer) -> None
     """Though pairs of like length go through the network together."""
     import torch
 
-    tokens, _ = trainer.tests["pairs-test"]
+    tokens, _ = trainer.tests["mrpc-test"]
     together_NK = trainer.logits(tokens)
     for row in (0, 1, 77, 202):
         with torch.no_grad():
@@ -147,14 +148,14 @@ def test_a_campaign_goes_on_where_it_was_stopped(
         for runs in steps:
             run_campaign(Campaign(subject=subject, out=tmp_path / name, runs=runs))
         stores[name] = Store.open(tmp_path / name)
-    for test_set in ("pairs-validation", "pairs-test"):
+    for test_set in ("mrpc-validation", "mrpc-test"):
         found = [store.predicted(test_set).tolist() for store in stores.values()]
         assert found[0] == found[1]
         assert len({tuple(row) for row in found[0]}) > 1
     analysis = analyze(tmp_path / "at-once")
     assert [(one.name, one.runs, one.examples) for one in analysis.test_sets] == [
-        ("pairs-validation", 3, 64),
-        ("pairs-test", 3, 203),
+        ("mrpc-validation", 3, 64),
+        ("mrpc-test", 3, 203),
     ]
     identity = stores["at-once"].manifest.identity
     assert set(identity["checkpoint"]) == {"weights_sha256", "tokenizer_sha256"}
@@ -268,8 +269,8 @@ def test_every_epoch_has_an_order_of_its_own(
 def test_a_network_reads_what_the_tokenizer_makes_of_a_pair(
     trainer: FinetuningTrainer, pairs: PairData
 ) -> None:
-    some = pairs.tests["pairs-test"]
-    tokens, _ = trainer.tests["pairs-test"]
+    some = pairs.tests["mrpc-test"]
+    tokens, _ = trainer.tests["mrpc-test"]
     rows_B = np.array([5, 0, 202])
     expected = trainer.checkpoint.tokenizer(
         [some.first[row] for row in rows_B],

@@ -16,19 +16,21 @@ from airbench_var.report.figures import canvas
 from airbench_var.studies import STUDIES, arms, find_study, run_study
 from airbench_var.studies.arms import Workplace
 from airbench_var.studies.findings import Findings
-from airbench_var.studies.scales import SCALES, find_scale
+from airbench_var.studies.scales import SCALES, Scale, find_scale
 from airbench_var.studies.study import SCHEMA, Study
 from tests.cli.running import exit_code
 from tests.data.published import write_cifar10_1
 from tests.studies.conftest import QUICK
 
 ROOT = Path(__file__).parents[2]
-LEAST_RUNS = {"durations": 300, "learning-rate": 200, "augmentation": 200, "seeds": 200}
+LEAST_RUNS = {"finetune": 60, "durations": 300, "learning-rate": 200, "augmentation": 200, "seeds": 200}
 
 
 @dataclass(frozen=True)
 class Done:
     study: Study
+    scale: Scale
+    workplace: Workplace
     findings: Findings
     out: Path
 
@@ -39,12 +41,14 @@ class Done:
 
 
 @pytest.fixture(scope="module", params=STUDIES)
-def done(
-    request: pytest.FixtureRequest, workplace: Workplace, tmp_path_factory: pytest.TempPathFactory
-) -> Done:
+def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     study = STUDIES[request.param]
     out = tmp_path_factory.mktemp("out") / study.name
-    return Done(study, run_study(study, QUICK, workplace, out), out)
+    scale, workplace = QUICK, "workplace"
+    if study.data == "mrpc":
+        scale, workplace = request.getfixturevalue("quick_on_pairs"), "on_pairs"
+    place = request.getfixturevalue(workplace)
+    return Done(study, scale, place, run_study(study, scale, place, out), out)
 
 
 def test_numbers_have_an_interval_or_say_why_not(done: Done) -> None:
@@ -73,7 +77,7 @@ def test_the_document_says_where_its_runs_are_from(done: Done) -> None:
     assert document["schema"] == SCHEMA
     assert document["study"] == done.study.name
     assert document["scale"] == "quick"
-    for arm, planned in zip(document["arms"], done.study.arms(QUICK), strict=True):
+    for arm, planned in zip(document["arms"], done.study.arms(done.scale), strict=True):
         assert arm["recipe_sha256"] == planned.recipe.sha256
         assert arm["runs"] == planned.runs
         assert arm["seconds_of_training"] > 0
@@ -120,9 +124,7 @@ def test_figures_are_whole_and_on_the_page(done: Done) -> None:
         ElementTree.fromstring((done.out / "figures" / f"{name}.svg").read_text())
 
 
-def test_again_trains_nothing_and_finds_the_same(
-    done: Done, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_again_trains_nothing_and_finds_the_same(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("trains again")
 
@@ -131,7 +133,7 @@ def test_again_trains_nothing_and_finds_the_same(
 
     before, numbers = bytes_of(), done.document["numbers"]
     monkeypatch.setattr(arms, "run_campaign", never)
-    run_study(done.study, QUICK, replace(workplace), done.out)
+    run_study(done.study, done.scale, replace(done.workplace), done.out)
     assert done.document["numbers"] == numbers
     assert bytes_of() == before
 

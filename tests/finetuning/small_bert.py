@@ -3,19 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from airbench_var.data.mrpc import CLASSES, PairData, Pairs
 
 WORDS = ("alpha", "beta", "gamma", "delta", "yes", "no")
 
 
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    transformers = pytest.importorskip("transformers")
+def write_checkpoint(folder: Path) -> Path:
+    """Write the network with its tokenizer into a folder."""
     import torch
+    import transformers
 
-    folder = tmp_path_factory.mktemp("checkpoint")
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary))
     transformers.BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
@@ -33,9 +31,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def pairs() -> PairData:
-    """Paraphrases are those whose first sentence says yes; of 203 examples the last byte is ragged."""
+def small_pairs() -> PairData:
+    """Return pairs in the place of MRPC: paraphrases are those whose first sentence says yes.
+
+    Of 203 examples the last byte is ragged.
+    """
     rng = np.random.default_rng(0)
 
     def some(n: int) -> Pairs:
@@ -50,10 +50,10 @@ def pairs() -> PairData:
         return Pairs(first=tuple(first), second=tuple(second), labels_N=labels_N)
 
     return PairData(
-        name="pairs",
+        name="mrpc",
         title="Pairs",
         source="tests",
         classes=CLASSES,
         train=some(320),
-        tests={"pairs-validation": some(64), "pairs-test": some(203)},
+        tests={"mrpc-validation": some(64), "mrpc-test": some(203)},
     )

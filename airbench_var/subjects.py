@@ -1,0 +1,89 @@
+"""Recipes of all kinds: which data each trains on, what computes it, and the subject that both make."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from airbench_var import data as data_sets
+from airbench_var.data.dataset import Dataset
+from airbench_var.data.mrpc import PairData
+from airbench_var.data.test_sets import named
+from airbench_var.errors import UsageError
+from airbench_var.finetuning import FinetuningOnPairs
+from airbench_var.recipe import AnyRecipe, FinetuningRecipe, Recipe
+from airbench_var.training import RecipeOnData, Settings, choose_augmentation, choose_engine
+from airbench_var.training.settings import Engine
+
+Data = Dataset | PairData
+AnySubject = RecipeOnData | FinetuningOnPairs
+
+
+def load_data(recipes: Sequence[AnyRecipe], name: str | None, folder: Path | None) -> Data:
+    """Return the data set that is asked for, by default the one that these recipes are for.
+
+    Raises: UsageError when one of them cannot train on it, and as `data.load`.
+    """
+    chosen = name or recipes[0].DATA[0]
+    for recipe in recipes:
+        if chosen in data_sets.NAMES and chosen not in recipe.DATA:
+            raise UsageError(
+                f"recipe {recipe.name!r} does not train on {chosen}: use --data {' or '.join(recipe.DATA)}."
+            )
+    return data_sets.load(chosen, folder)
+
+
+def with_test_sets(
+    data: Data, texts: Sequence[str], *, skip_missing: bool, say: Callable[[str], None]
+) -> Data:
+    """Return the data with further test sets of every run; raises as `data.test_sets.named`."""
+    if isinstance(data, Dataset):
+        return replace(data, more=named(data, texts, skip_missing=skip_missing, say=say))
+    if texts:
+        raise UsageError(
+            f"--test-sets {','.join(texts)}: {data.title} has its test sets, {', '.join(data.tests)}, and no "
+            "further ones. Leave it out."
+        )
+    return data
+
+
+def engine_for(
+    asked: Literal["auto"] | Engine,
+    recipes: Sequence[AnyRecipe],
+    data: Data,
+    *,
+    device: str,
+    threads: int,
+) -> tuple[Engine, str]:
+    """Return what computes the steps of all these recipes, and the reason; raises as `choose_engine`."""
+    if isinstance(data, Dataset):
+        on_images = [recipe for recipe in recipes if isinstance(recipe, Recipe)]
+        return choose_engine(asked, device, threads, on_images, data)
+    if asked not in ("auto", "eager"):
+        raise UsageError(f"--engine {asked}: finetuning is computed by PyTorch's operators, --engine eager.")
+    return "eager", "networks of transformers are computed by PyTorch's operators"
+
+
+def further_choices(data: Data, settings: Settings) -> dict[str, str]:
+    """Return what else was chosen for training on this data, with the reasons, for people.
+
+    Raises: UsageError for a loader that it does not have.
+    """
+    if isinstance(data, Dataset):
+        augmentation, why = choose_augmentation(settings.device)
+        return {"augment": f"{augmentation}: {why}"}
+    if settings.loader != "resident":
+        raise UsageError(f"--loader {settings.loader} is for images; {data.title} lies in memory.")
+    return {}
+
+
+def subject_of(recipe: AnyRecipe, data: Data, settings: Settings) -> AnySubject:
+    """Return the subject of campaigns that a recipe is, trained on this data and computed so."""
+    match recipe, data:
+        case Recipe(), Dataset():
+            return RecipeOnData(recipe=recipe, data=data, settings=settings)
+        case FinetuningRecipe(), PairData():
+            return FinetuningOnPairs(recipe=recipe, data=data, settings=settings)
+    raise UsageError(
+        f"recipe {recipe.name!r} does not train on {data.title}. Use {' or '.join(recipe.DATA)}."
+    )
