@@ -209,8 +209,8 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
         beyond = writer.committed_ids()[-1:]
         if beyond and beyond[0] >= campaign.runs:
             raise StoreRefusedError(
-                f"{campaign.out} already has committed runs up to number {beyond[0] + 1}, more than --runs "
-                f"{campaign.runs}, which is the total. Ask for at least as many, or choose another --out."
+                f"{campaign.out} already has {beyond[0] + 1:,} runs, more than the {campaign.runs:,} asked "
+                "for, which are the total. Ask for at least as many (--runs), or for another folder (--out)."
             )
         own, there = campaign.run_ids, writer.committed_ids()
         undone = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]
@@ -225,7 +225,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                 execute = execute or campaign.placement.execute
                 specs = map(session.spec, work)  # one by one: a million would take 12 s and 0.4 GB
                 reports = execute([session.make_train], specs, interrupt.requested)
-                for batch in in_batches(listen(reports, [session], view.message), may_grow=True):
+                for batch in in_batches(listen(reports, [session], view.message, view.begins), may_grow=True):
                     session.record(batch, view.message)
                     view.update(statistics.runs, partial(statistics.analysis, thorough=False))
                     tried += len(batch)
@@ -247,13 +247,17 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
     return statistics.analysis()
 
 
-def listen(reports: Iterable[Report], sessions: Sequence[Session], say: Say) -> Iterator[Outcome | None]:
-    """Yield the outcomes; note in the stores, and say, what else an executor tells."""
+def listen(
+    reports: Iterable[Report], sessions: Sequence[Session], say: Say, begins: Callable[[], None]
+) -> Iterator[Outcome | None]:
+    """Yield the outcomes; note in the stores, and say, what else is told; `begins`: a worker is ready."""
     devices = set[object]()
     for report in reports:
         if not isinstance(report, Notice):
             yield report
             continue
+        if report.kind == "ready":
+            begins()
         for session in sessions:
             session.writer.event(report.kind, **report.fields)
         if report.text:

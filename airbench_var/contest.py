@@ -154,7 +154,7 @@ def _train(
             return referee.decision is not None or interrupt.requested()
 
         reports = execute(makes, list(_open_specs(sessions)), stop)
-        for batch in in_batches(listen(reports, sessions, view.message)):
+        for batch in in_batches(listen(reports, sessions, view.message, view.begins)):
             for arm, session in enumerate(sessions):
                 session.record([outcome for outcome in batch if outcome.spec.arm == arm], say[arm])
             referee.look()

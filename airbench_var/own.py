@@ -125,6 +125,8 @@ def _judge(what: str, answer: Answer, labels_N: Bytes, classes: int) -> tuple[Pr
         hint = ""
         if array.ndim == 0:
             hint = " Return what is predicted for each example, not one number for all."
+        elif array.dtype.kind == "f" and array.shape == labels_N.shape:
+            hint = " If these are classes, return array.astype(int)."
         elif array.dtype.kind == "b":
             hint = " Return the predicted classes; what was right alone can be imported (`import --help`)."
         raise UsageError(f"{what} answers {_described(array)}; wanted are {wanted}.{hint}")

@@ -49,11 +49,13 @@ def benchmark(
     placement: Placement,
     limit_s: float,
     clock: Callable[[], float] = time.perf_counter,
+    told: Callable[[int, float], None] = lambda networks, seconds: None,
 ) -> Benchmark:
     """Train for limit_s seconds as a campaign would, and longer until each worker has trained two networks.
 
     The first network of a worker does not count: it comes with imports, compiling and cold caches. The
-    others take from the end of the one before to their own.
+    others take from the end of the one before to their own. `told` hears now and then how many networks
+    there are after how many seconds.
 
     Raises: RunsFailedError when a network fails or diverges: then a speed would mean nothing.
     """
@@ -72,6 +74,7 @@ def benchmark(
             if outcome is not None:
                 ends_s[outcome.worker].append(clock())
                 right.append(_accuracy(outcome, len(data.test)))
+            told(len(right), clock() - start_s)
             all_twice = len(ends_s) >= placement.slots and min(map(len, ends_s.values())) >= 2
             if all_twice and clock() - start_s >= limit_s:
                 break

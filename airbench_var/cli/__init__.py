@@ -13,6 +13,7 @@ from airbench_var.cli import (
     examining,
     exporting,
     importing,
+    listing,
     merging,
     reporting,
     stores,
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = "train"
         if given and not given[0].startswith("-"):
             command = given.pop(0)
+        if command == "help":  # as git has it: `help analyze` is `analyze --help`
+            command, given = (given or ["train"])[0], ["--help"]
         if command == "train":
             return train.run(train.parser().parse_args(given))
         if command not in COMMANDS:
@@ -85,6 +88,7 @@ COMMANDS: Mapping[str, Command] = {
     "bench": Command(benchmarking.bench, benchmarking.add_bench),
     "import": Command(importing.import_, importing.add_import),
     "export": Command(exporting.export, exporting.add_export),
+    "recipes": Command(listing.recipes, listing.add_recipes),
     "study": Command(studying.study, studying.add_study),
     "merge": Command(merging.merge, merging.add_merge),
     "info": Command(stores.info, arguments.add_store),

@@ -9,6 +9,7 @@ from airbench_var.cli.training import add_how, prepare
 from airbench_var.errors import UsageError
 
 SECONDS = 110  #: of training; ceilings and start come before
+TOLD_EVERY_S = 15.0
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +71,19 @@ def bench(options: argparse.Namespace) -> int:
         prepared.settings,
         placement=prepared.placement,
         limit_s=options.seconds,
+        told=(lambda networks, seconds: None) if options.json else _Told(),
     )
     print_found(found, print_benchmark, as_json=options.json)
     return 0
+
+
+class _Told:
+    """Says on stderr now and then how far it is."""
+
+    def __init__(self) -> None:
+        self._next_s = TOLD_EVERY_S
+
+    def __call__(self, networks: int, seconds: float) -> None:
+        if seconds >= self._next_s:
+            self._next_s = seconds + TOLD_EVERY_S
+            print(f"  {networks} networks after {seconds:.0f} s", file=sys.stderr)

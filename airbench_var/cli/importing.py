@@ -112,7 +112,13 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
                 f"{there} classes. Are these the labels of these examples, in this order, and do both count "
                 "classes from 0?"
             )
-        if test_set.kind == "classes" and not asked and test_set.classes > int(labels_N.max()) + 1:
+        predicted_N = store.predicted(test_set.name)[:100] if test_set.kind == "classes" else None
+        if predicted_N is not None and not asked and min(int(labels_N.min()), int(predicted_N.min())) == 1:
+            yield (
+                f"no label and none of the first predictions on {test_set.name} is 0, so that of the "
+                f"{test_set.classes} classes one is empty. If they count from 1, subtract it from both."
+            )
+        elif test_set.kind == "classes" and not asked and test_set.classes > int(labels_N.max()) + 1:
             yield (
                 f"class {test_set.classes - 1} is among the predictions on {test_set.name}; the largest "
                 f"label is {labels_N.max()}. Do both count classes from 0?"

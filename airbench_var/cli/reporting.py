@@ -94,6 +94,8 @@ def refuse_to_replace(path: Path) -> None:
     from airbench_var.report.html import BEGINNING
     from airbench_var.store.disk import storage_errors
 
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--html {path}: a browser opens what ends in .html. Name it so.")
     if path.is_dir():
         raise UsageError(f"--html {path} is a folder. Name a file in it, as {path / 'report.html'}.")
     if not path.parent.is_dir():
@@ -123,8 +125,9 @@ def pictured(store: "Store", data_dir: Path | None) -> "Pictured":
     if name not in data.NAMES or not images_sha256:
         return Pictured(absent="the store does not say which images its runs were tested on")
     how = "Give the folder of these images with --data-dir"
+    where = data_dir or _where_they_were(store)
     try:
-        found = data.load(name, data_dir if name == "cifar10" else None, download=False, progress=False)
+        found = data.load(name, where if name == "cifar10" else None, download=False, progress=False)
     except DataError:
         if data_dir is not None:
             raise
@@ -138,3 +141,10 @@ def pictured(store: "Store", data_dir: Path | None) -> "Pictured":
         return Pictured(absent=f"the images are left out: {other}. {how}")
     of_test_split = {name, f"{name}-tta"} - set(made_on.get("more", {}))
     return Pictured(images={one: found.test.images_NHWC for one in store.test_sets if one in of_test_split})
+
+
+def _where_they_were(store: "Store") -> Path | None:
+    """Return the place that the runs read their images from, if it is still there; it may hold others now."""
+    source = store.manifest.provenance.get("data_source")
+    place = Path(source) if isinstance(source, str) and source else None
+    return place if place and place.exists() else None

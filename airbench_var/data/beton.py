@@ -1,4 +1,4 @@
-"""Write a split as an FFCV data set (.beton, version 2) with the fields `image` (raw RGB) and `label` (int).
+"""FFCV data sets (.beton, version 2) with the fields `image` (RGB) and `label` (int): how they are written.
 
 FFCV's own writer forks processes, which a process that runs torch must not do, and waits for ever when one of
 them meets a full disk. The same file, byte for byte, is a header, two field descriptions, a table and pages.
@@ -6,17 +6,22 @@ them meets a full disk. The same file, byte for byte, is a header, two field des
 Source: FFCV 1.0.2, ffcv/types.py and ffcv/memory_allocator.py.
 """
 
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from airbench_var.cache import arriving_at
 from airbench_var.data.dataset import Split
 from airbench_var.errors import StorageError
 
 VERSION, PAGE_BYTES = 2, 1 << 23
-INT, RGB, RAW = 1, 2, 1  # two type ids, and the mode of an image that is not compressed
+INT, RGB, JPEG, RAW = 1, 2, 0, 1  # two type ids, and the modes of an image
 
 _HEADER = np.dtype(
     [
@@ -44,18 +49,14 @@ def write(split: Split, path: Path) -> None:
     n, height, width, _ = split.images_NHWC.shape
     image_bytes = height * width * 3
     a_page = PAGE_BYTES // image_bytes
-    start = _round_up(_HEADER.itemsize + 2 * _FIELD.itemsize + n * _ROW.itemsize, PAGE_BYTES)
+    start = data_start(n)
     page, place = np.divmod(np.arange(n), a_page)
     ptr = start + page * PAGE_BYTES + place * image_bytes
     table_at = start + -(-n // a_page) * PAGE_BYTES
-    header = _table(_HEADER, 1, version=VERSION, num_fields=2, page_size=PAGE_BYTES, num_samples=n)
-    header["alloc_table_ptr"] = table_at
-    fields = _table(_FIELD, 2, type_id=[RGB, INT], name=[b"image", b"label"])
     rows = _table(_ROW, n, mode=RAW, width=width, height=height, data_ptr=ptr, label=split.labels_N)
     try:
         with arriving_at(path) as file:
-            for part in (header, fields, rows):
-                file.write(part.tobytes())
+            file.write(_beginning(n, table_at) + rows.tobytes())
             for first in range(0, n, a_page):
                 file.seek(start + first // a_page * PAGE_BYTES)  # the gaps read as zeros
                 file.write(split.images_NHWC[first : first + a_page].tobytes())
@@ -63,6 +64,101 @@ def write(split: Split, path: Path) -> None:
             file.write(_table(_ALLOCATION, n, sample_id=np.arange(n), ptr=ptr, size=image_bytes).tobytes())
     except OSError as error:
         raise StorageError(f"Cannot write {path}: {error}. Make room, or use --loader resident.") from error
+
+
+@dataclass
+class Page:
+    """A page of a file of photographs: where it starts, and of each image how it is kept and its bytes."""
+
+    start: int
+    mode_N: list[int] = field(default_factory=list)
+    width_N: list[int] = field(default_factory=list)
+    height_N: list[int] = field(default_factory=list)
+    bytes_N: list[int] = field(default_factory=list)
+    content: bytearray = field(default_factory=bytearray)  #: until it is written
+    written_sha256: str = ""
+
+    @classmethod
+    def at(cls, start: int) -> Self:
+        """Return an empty page."""
+        return cls(start)
+
+    def has_room(self, more: int) -> bool:
+        """Whether so many bytes fit."""
+        return len(self.content) + more <= PAGE_BYTES
+
+    def add(self, mode: int, width: int, height: int, data: bytes) -> None:
+        """Put an image behind the others."""
+        for column, value in (
+            (self.mode_N, mode),
+            (self.width_N, width),
+            (self.height_N, height),
+            (self.bytes_N, len(data)),
+        ):
+            column.append(value)
+        self.content += data
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what is in it: the kind, size and bytes of every image."""
+        if self.written_sha256:
+            return self.written_sha256
+        digest = hashlib.sha256(self.content)
+        for column in (self.mode_N, self.width_N, self.height_N, self.bytes_N):
+            digest.update(np.array(column, "<i8").tobytes())
+        return digest.hexdigest()
+
+    @property
+    def ptr_N(self) -> npt.NDArray[np.int64]:
+        """Where in the file each image begins."""
+        return self.start + np.cumsum([0, *self.bytes_N[:-1]]).astype(np.int64)[: len(self.bytes_N)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the content as JSON values."""
+        columns = {"mode": self.mode_N, "width": self.width_N, "height": self.height_N, "bytes": self.bytes_N}
+        return {"start": self.start, "sha256": self.sha256, **columns}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return a page that is on the disk."""
+        columns = {f"{name}_N": values[name] for name in ("mode", "width", "height", "bytes")}
+        return cls(values["start"], **columns, written_sha256=values["sha256"])
+
+
+def data_start(n: int) -> int:
+    """Return where the pages begin in a file with room for n images."""
+    return _round_up(_HEADER.itemsize + 2 * _FIELD.itemsize + n * _ROW.itemsize, PAGE_BYTES)
+
+
+def finish(file: IO[bytes], pages: Sequence[Page], labels_N: npt.NDArray[np.uint16], start: int) -> None:
+    """Write table, rows and header around pages that are on the disk; the header last, when all else is."""
+    n, table_at = len(labels_N), start + len(pages) * PAGE_BYTES
+    ptr_N = np.concatenate([page.ptr_N for page in pages])
+    columns = {
+        name: np.concatenate([np.array(getattr(page, f"{name}_N"), np.int64) for page in pages])
+        for name in ("mode", "width", "height", "bytes")
+    }
+    size_N = columns.pop("bytes")
+    rows = _table(_ROW, n, data_ptr=ptr_N, label=labels_N, **columns)
+    file.seek(table_at)
+    file.write(_table(_ALLOCATION, n, sample_id=np.arange(n), ptr=ptr_N, size=size_N).tobytes())
+    file.truncate()
+    file.seek(_HEADER.itemsize + 2 * _FIELD.itemsize)
+    file.write(rows.tobytes())
+    file.flush()
+    os.fsync(file.fileno())
+    file.seek(0)
+    file.write(_beginning(n, table_at))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _beginning(n: int, table_at: int) -> bytes:
+    """Return header and field descriptions."""
+    header = _table(_HEADER, 1, version=VERSION, num_fields=2, page_size=PAGE_BYTES, num_samples=n)
+    header["alloc_table_ptr"] = table_at
+    fields = _table(_FIELD, 2, type_id=[RGB, INT], name=[b"image", b"label"])
+    return header.tobytes() + fields.tobytes()
 
 
 def is_complete(path: Path, n: int) -> bool:

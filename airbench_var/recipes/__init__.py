@@ -63,6 +63,11 @@ def images_recipe(text: str) -> Recipe:
     return recipe
 
 
+def values_of(recipe: AnyRecipe) -> dict[str, Any]:
+    """Return every value but the name, by the dotted key that --set takes."""
+    return {key: value for key, value in _leaves("", recipe.to_dict()) if key != "name"}
+
+
 def find_recipe(text: str) -> AnyRecipe:
     """Return the recipe of this name, or of the TOML file at this path; raise UsageError for neither."""
     if text in RECIPES:

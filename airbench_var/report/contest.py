@@ -113,6 +113,10 @@ class ContestView(Display):
         self._rate, self._start_s, self._elapsed_s = Rate(already_done, clock), clock(), 0.0
         super().__init__(mode, stream=stream, clock=clock)
 
+    def begins(self) -> None:
+        """Take note that a worker is ready, see `LiveView.begins`."""
+        self._rate.begins()
+
     def update(self, standing: Standing) -> None:
         """Show this from now on."""
         self._rate.record(sum(standing.runs))

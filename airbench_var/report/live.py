@@ -46,6 +46,10 @@ class LiveView(Display):
         self._look()
         super().__exit__(kind, error, trace)
 
+    def begins(self) -> None:
+        """Take note that a worker is ready: the rate is counted from here until runs come in."""
+        self._rate.begins()
+
     def update(self, runs: int, analysis: Callable[[], Analysis]) -> None:
         """Take note that so many runs are committed; what `analysis` returns of them is shown from now on.
 

@@ -19,6 +19,11 @@ class Rate:
         self._clock, self._begun = clock, begun
         self._points = deque([(clock(), done)])
 
+    def begins(self) -> None:
+        """Take note that a worker is ready: what came before was its start, as long as no run has come in."""
+        if len(self._points) == 1:
+            self._points[0] = (self._clock(), self._points[0][1])
+
     def record(self, done: int) -> None:
         """Take note that so many runs are done by now; calls that bring no new run change nothing."""
         now = self._clock()

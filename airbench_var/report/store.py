@@ -86,7 +86,7 @@ def lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     elif own := identity.get("function"):
         yield "function", f"{own['name']}, settings {json.dumps(own['settings'])}"
     else:
-        yield "recipe", f"{origin.get('recipe_name', 'unknown')} ({str(identity.get('recipe_sha256'))[:8]})"
+        yield "recipe", _recipe(identity, origin)
         yield "data", str(origin.get("data_title", "unknown"))
     for test_set in info.manifest.test_sets:
         yield "test set", f"{test_set.name}: {test_set.n:,} examples, {len(test_set.classes)} classes"
@@ -100,6 +100,14 @@ def lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     yield "commit", str(origin.get("commit") or "unknown")
     yield "made", str(origin.get("created", "unknown"))
     yield "command", str(origin.get("command", "unknown"))
+
+
+def _recipe(identity: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
+    """Return its name and hash, and what was changed of the recipe of that name, as far as the store says."""
+    title = f"{origin.get('recipe_name', 'unknown')} ({str(identity.get('recipe_sha256'))[:8]})"
+    changes = origin.get("recipe_changes")
+    changed = changes.items() if isinstance(changes, dict) else ()
+    return ", ".join([title, *(f"{key} = {json.dumps(value)}" for key, value in changed)])
 
 
 def _array(imported: Mapping[str, Any]) -> str:

@@ -26,16 +26,20 @@ ROWS = (
 #: Below it a drift is worth a note; one campaign in a thousand has it by chance.
 DRIFT_P = 0.001
 
-LEGEND = (
+WORDS = (
     "Spread (std): standard deviation of accuracy over runs; test_set_std and distribution_wise_std in JSON. "
     "Its distribution: all the examples that the test set could have held. Independent errors: every run "
     "fails on every example by a coin flip of its own, so that any spread is noise of a finite test set. "
-    "Equally hard: one chance for all examples, the binomial law. Intervals: Student's t for accuracies, "
+    "Equally hard: one chance for all examples, the binomial law."
+)
+METHODS = (
+    "Intervals: Student's t for accuracies, "
     "independent errors and the binomial law; chi-square, adjusted for kurtosis, for the spread on this test "
     "set; runs and examples combined (MOVER) for its distribution; Student's t and Fisher's z over runs for "
     "halves; chunks of runs left out once each for disagreement and the theorems; Wilson's for the vote. "
     "They assume independent runs, and for the distribution independent examples."
 )
+WHERE = "How each interval is made: analyze --json, a report's end, docs/statistics.md."
 
 
 def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
@@ -54,7 +58,7 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
             console, f"Failed for good, so not in the table: {count_text(analysis.failed, 'run')}."
         )
     if any(estimate.interval for one in analysis.test_sets for estimate in one.estimates.values()):
-        print_paragraph(console, LEGEND, "dim")
+        print_paragraph(console, f"{WORDS} {WHERE}", "dim")
 
 
 def _table(summary: TestSetSummary) -> Table:

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from airbench_var import machine
 from airbench_var.data.dataset import Dataset
-from airbench_var.hyperparameters import Hyperparameters
-from airbench_var.recipe import Recipe
+from airbench_var.recipe import AnyRecipe, Recipe
 from airbench_var.recipes import changes
 from airbench_var.training.evaluation import test_sets_of
 from airbench_var.training.settings import Settings
@@ -46,7 +45,7 @@ class NamedData(Protocol):
 class OfRecipe:
     """What subjects have in common that are a recipe, trained on data, computed in one way."""
 
-    recipe: Hyperparameters
+    recipe: AnyRecipe
     data: NamedData
     settings: Settings
 
@@ -76,6 +75,7 @@ class OfRecipe:
         origin = machine.origin("airbench_var", *packages)
         return {
             "recipe_name": self.recipe.name,
+            "recipe_changes": changes(self.recipe),
             "data_title": self.data.title,
             "data_source": self.data.source,
             "device": self.settings.device_name(),
@@ -121,8 +121,7 @@ class RecipeOnData(OfRecipe):
 
     def provenance(self) -> dict[str, Any]:
         """Return where the runs come from, for people; never compared."""
-        own = {"recipe_changes": changes(self.recipe), "loader": self.settings.loader}
-        return self.origin("torch", "triton", "numpy") | own
+        return self.origin("torch", "triton", "numpy") | {"loader": self.settings.loader}
 
     def make_train(self, *, workers_see_one_gpu: bool) -> Callable[[], Trainer]:
         """Return what prepares the training of runs in a worker; picklable."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,69 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "msr_paraphrase_test.txt").rename(tmp_path / "test.tsv")
     assert len(mrpc.load(tmp_path).tests["mrpc-test"]) == 2
+
+
+def test_it_is_found_where_data_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "data" / "mrpc"
+    folder.mkdir(parents=True)
+    write(folder)
+    assert mrpc.find(folder) == mrpc.find(tmp_path / "data") == folder
+    monkeypatch.setenv("AIRBENCH_VAR_DATA", str(tmp_path / "data"))
+    assert mrpc.load().source == str(folder)
+    with pytest.raises(DataError, match=r"nowhere has no train\.tsv"):
+        mrpc.load(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRBENCH_VAR_DATA", raising=False)
+    monkeypatch.setattr(mrpc, "user_cache", lambda: tmp_path)
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_without_files_it_comes_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the transfer is left out here."""
+    datasets = pytest.importorskip("datasets")
+
+    def split(labels: list[int]) -> object:
+        columns = {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": labels, "idx": [0, 1]}
+        return datasets.Dataset.from_dict(columns)
+
+    splits = {"train": split([0, 1]), "validation": split([1, 1]), "test": split([1, 0])}
+    asked: list[tuple[str, ...]] = []
+
+    def load_dataset(*names: str) -> object:
+        asked.append(names)
+        return splits
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    data = mrpc.load()
+    assert asked == [("nyu-mll/glue", "mrpc")]
+    assert (data.train.first, data.train.second) == (("a", "b"), ("c", "d"))
+    assert {name: one.labels_N.tolist() for name, one in data.tests.items()} == {
+        "mrpc-validation": [1, 1],
+        "mrpc-test": [1, 0],
+    }
+    splits["test"] = split([-1, -1])  # as GLUE has them where labels are hidden
+    with pytest.raises(DataError, match="labels other than 0 and 1"):
+        mrpc.load()
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_without_files_and_without_the_hub_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r"no MRPC in .*Name the folder with --data-dir"):
+        mrpc.load(download=False)
+    datasets = pytest.importorskip("datasets")
+
+    def offline(*_: str) -> object:
+        raise ConnectionError("Couldn't reach the Hub\nTraceback")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(DataError, match=r"the Hugging Face Hub gave none: Couldn't reach the Hub\. Name"):
+        mrpc.load()
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"pip install 'airbench_var\[finetune\]'"):
+        mrpc.load()
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="needs MRPC: its files in $AIRBENCH_VAR_DATA/mrpc")

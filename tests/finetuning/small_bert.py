@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from airbench_var.data.mrpc import CLASSES, PairData, Pairs
+from airbench_var.data.mrpc import CLASSES, COLUMNS, PairData, Pairs
 
 WORDS = ("alpha", "beta", "gamma", "delta", "yes", "no")
 
@@ -57,3 +57,14 @@ def small_pairs() -> PairData:
         train=some(320),
         tests={"mrpc-validation": some(64), "mrpc-test": some(203)},
     )
+
+
+def write_pairs(folder: Path, data: PairData) -> Path:
+    """Write pairs as the three files of MRPC; their test sets are named in the order of those."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("train.tsv", "dev.tsv", "msr_paraphrase_test.txt")
+    for name, pairs in zip(names, (data.train, *data.tests.values()), strict=True):
+        rows = zip(pairs.labels_N, pairs.first, pairs.second, strict=True)
+        lines = [f"{label}\t1\t2\t{first}\t{second}\n" for label, first, second in rows]
+        (folder / name).write_text("\t".join(COLUMNS) + "\n" + "".join(lines), encoding="utf-8")
+    return folder

@@ -14,7 +14,7 @@ from airbench_var.report.html.provenance import provenance, throughput
 from airbench_var.report.html.test_set import test_set_section
 from airbench_var.report.readings import count_text
 from airbench_var.report.reported import Reported
-from airbench_var.report.table import LEGEND
+from airbench_var.report.table import METHODS, WORDS
 
 #: What our pages begin with: by it they are told from other files.
 BEGINNING = '<!doctype html>\n<html lang="en" data-made-by="airbench_var report">'
@@ -145,7 +145,13 @@ def _sections(stores: tuple[Reported, ...], comparison: Mapping[str, Comparison]
         if reported.was_trained:
             yield throughput(reported, prefix)
         yield provenance(reported, prefix)
-    yield tag("section", tag("h2", "Method"), tag("p", LEGEND, class_="legend"), id="method")
+    yield tag(
+        "section",
+        tag("h2", "Method"),
+        tag("p", WORDS, class_="legend"),
+        tag("p", METHODS, class_="legend"),
+        id="method",
+    )
 
 
 def _footer(made_with: str) -> Html:
