@@ -209,8 +209,8 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
         beyond = writer.committed_ids()[-1:]
         if beyond and beyond[0] >= campaign.runs:
             raise StoreRefusedError(
-                f"{campaign.out} already has {beyond[0] + 1:,} runs, more than the {campaign.runs:,} asked "
-                "for, which are the total. Ask for at least as many (--runs), or for another folder (--out)."
+                f"{campaign.out} already has run number {beyond[0] + 1:,}, beyond the {campaign.runs:,} "
+                "asked for, which are the total. Ask for as many at least (--runs), or choose another --out."
             )
         own, there = campaign.run_ids, writer.committed_ids()
         undone = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]

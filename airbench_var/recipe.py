@@ -1,4 +1,4 @@
-"""The kinds of recipes: networks trained from scratch on small images, and finetuning of pretrained ones."""
+"""The kinds of recipes: training on small images or photographs, finetuning on pairs of sentences."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -178,4 +178,48 @@ class FinetuningRecipe(Hyperparameters):
     train_share: float = 1.0  #: the first share of the training set that is used
 
 
-AnyRecipe = Recipe | FinetuningRecipe
+@dataclass(frozen=True, kw_only=True)
+class ResNet18Net:
+    """ResNet-18 (channel counts are multiples of `width`)."""
+
+    width: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoRecipe(Hyperparameters):
+    """Everything that decides a run on photographs except seeds, data and device; lengths in pixels."""
+
+    RANGES = (
+        (("batch_size", "network.width"), lambda v: v >= 1, "1 or more"),
+        (("resolution", "first_resolution", "test_resolution"), lambda v: v >= 32, "32 or more"),
+        (("epochs", "warmup_epochs", "full_resolution_epoch"), lambda v: v >= 0, "0 or more"),
+        (("optimizer.lr",), lambda v: v > 0, "above 0"),
+        (("optimizer.weight_decay",), lambda v: v >= 0, "0 or more"),
+        (("optimizer.momentum", "label_smoothing"), lambda v: 0 <= v < 1, "in [0, 1)"),
+        (
+            ("first_lr_share", "crop_area_from", "crop_ratio_from", "test_crop"),
+            lambda v: 0 < v <= 1,
+            "above 0, at most 1",
+        ),
+    )
+    DATA = ("photos",)
+
+    network: ResNet18Net
+    optimizer: SGD
+    epochs: float  #: passes over the training set; 0 leaves the initial network
+    batch_size: int
+    warmup_epochs: float  #: in which the learning rate rises to lr, linearly; then it falls to 0
+    first_lr_share: float  #: of lr, at the first step
+    resolution: int  #: of the crops that are trained on
+    first_resolution: int  #: the same at the first epoch; between, it grows linearly in steps of 32
+    full_resolution_epoch: float = 0.0  #: from which on it is `resolution`
+    crop_area_from: float = 0.08  #: least share of an image's area in a crop
+    crop_ratio_from: float = 0.75  #: least ratio of a crop's width to its height; the largest is its inverse
+    flip: bool = True  #: mirror by a coin
+    test_resolution: int  #: of the square in the middle that a network is tested on
+    test_crop: float  #: side of that square over the shorter side of the image
+    label_smoothing: float = 0.0
+    precision: Literal["half", "single"] = "half"  #: of activations; half: bfloat16
+
+
+AnyRecipe = Recipe | FinetuningRecipe | PhotoRecipe

@@ -8,15 +8,17 @@ from typing import Literal
 from airbench_var import data as data_sets
 from airbench_var.data.dataset import Dataset
 from airbench_var.data.mrpc import PairData
+from airbench_var.data.photos import PhotoData
 from airbench_var.data.test_sets import named
 from airbench_var.errors import UsageError
 from airbench_var.finetuning import FinetuningOnPairs
-from airbench_var.recipe import AnyRecipe, FinetuningRecipe, Recipe
+from airbench_var.photos import RecipeOnPhotos
+from airbench_var.recipe import AnyRecipe, FinetuningRecipe, PhotoRecipe, Recipe
 from airbench_var.training import RecipeOnData, Settings, choose_augmentation, choose_engine
 from airbench_var.training.settings import Engine
 
-Data = Dataset | PairData
-AnySubject = RecipeOnData | FinetuningOnPairs
+Data = Dataset | PairData | PhotoData
+AnySubject = RecipeOnData | FinetuningOnPairs | RecipeOnPhotos
 
 
 def load_data(recipes: Sequence[AnyRecipe], name: str | None, folder: Path | None) -> Data:
@@ -60,8 +62,8 @@ def engine_for(
         on_images = [recipe for recipe in recipes if isinstance(recipe, Recipe)]
         return choose_engine(asked, device, threads, on_images, data)
     if asked not in ("auto", "eager"):
-        raise UsageError(f"--engine {asked}: finetuning is computed by PyTorch's operators, --engine eager.")
-    return "eager", "networks of transformers are computed by PyTorch's operators"
+        raise UsageError(f"--engine {asked}: {data.title} is for PyTorch's operators, --engine eager.")
+    return "eager", "these networks are computed by PyTorch's operators"
 
 
 def further_choices(data: Data, settings: Settings) -> dict[str, str]:
@@ -73,8 +75,10 @@ def further_choices(data: Data, settings: Settings) -> dict[str, str]:
         augmentation, why = choose_augmentation(settings.device)
         return {"augment": f"{augmentation}: {why}"}
     if settings.loader != "resident":
-        raise UsageError(f"--loader {settings.loader} is for images; {data.title} lies in memory.")
-    return {}
+        raise UsageError(
+            f"--loader {settings.loader} is for CIFAR-10; {data.title} is read in one way. Leave it out."
+        )
+    return {"loader": "ffcv: photographs stay on the disk"} if isinstance(data, PhotoData) else {}
 
 
 def subject_of(recipe: AnyRecipe, data: Data, settings: Settings) -> AnySubject:
@@ -84,6 +88,8 @@ def subject_of(recipe: AnyRecipe, data: Data, settings: Settings) -> AnySubject:
             return RecipeOnData(recipe=recipe, data=data, settings=settings)
         case FinetuningRecipe(), PairData():
             return FinetuningOnPairs(recipe=recipe, data=data, settings=settings)
+        case PhotoRecipe(), PhotoData():
+            return RecipeOnPhotos(recipe=recipe, data=data, settings=settings)
     raise UsageError(
         f"recipe {recipe.name!r} does not train on {data.title}. Use {' or '.join(recipe.DATA)}."
     )

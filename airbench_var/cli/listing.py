@@ -18,7 +18,7 @@ def recipes(options: argparse.Namespace) -> int:
     if options.name:
         recipe = find_recipe(options.name)
         found: dict[str, Any] = {"name": recipe.name, "recipe_sha256": recipe.sha256, **values_of(recipe)}
-        lines = [f"{key} = {value}" for key, value in found.items()]
+        lines = [f"{key} = {_as_set_takes_it(value)}" for key, value in found.items()]
     else:
         found = {name: _first_sentence(make.__doc__) for name, make in RECIPES.items()}
         lines = [f"{name:12} {about}" for name, about in found.items()]
@@ -34,3 +34,7 @@ def _first_sentence(text: str | None) -> str:
     """Return 'The network of ...' for 'Return the network of ....'"""
     sentence = " ".join((text or "").split("\n\n")[0].split()).removeprefix("Return ")
     return sentence[:1].upper() + sentence[1:]
+
+
+def _as_set_takes_it(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -11,6 +11,7 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.example import TINY, TINY_TRANSLATE_2
 
 if TYPE_CHECKING:
+    from airbench_var.data import Dataset, PairData, PhotoData
     from airbench_var.report.reported import Pictured
     from airbench_var.store import Store
 
@@ -94,10 +95,10 @@ def refuse_to_replace(path: Path) -> None:
     from airbench_var.report.html import BEGINNING
     from airbench_var.store.disk import storage_errors
 
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--html {path}: a browser opens what ends in .html. Name it so.")
     if path.is_dir():
         raise UsageError(f"--html {path} is a folder. Name a file in it, as {path / 'report.html'}.")
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--html {path}: a browser opens what ends in .html. Name it so.")
     if not path.parent.is_dir():
         raise UsageError(f"--html {path}: there is no folder {path.parent}. Make it first.")
     if not path.exists():
@@ -120,14 +121,14 @@ def pictured(store: "Store", data_dir: Path | None) -> "Pictured":
 
     made_on = store.manifest.identity.get("data") or {}
     name, images_sha256 = made_on.get("name"), made_on.get("test", {}).get("images_sha256")
-    if name == "mrpc":
-        return Pictured(absent="its examples are sentences, no images")
+    if name in ("mrpc", "photos"):
+        why = {"mrpc": "its examples are sentences", "photos": "they stay on the disk"}[name]
+        return Pictured(absent=f"no images are shown: {why}")
     if name not in data.NAMES or not images_sha256:
         return Pictured(absent="the store does not say which images its runs were tested on")
     how = "Give the folder of these images with --data-dir"
-    where = data_dir or _where_they_were(store)
     try:
-        found = data.load(name, where if name == "cifar10" else None, download=False, progress=False)
+        found = _loaded(name, data_dir or _where_they_were(store), named=data_dir is not None)
     except DataError:
         if data_dir is not None:
             raise
@@ -141,6 +142,20 @@ def pictured(store: "Store", data_dir: Path | None) -> "Pictured":
         return Pictured(absent=f"the images are left out: {other}. {how}")
     of_test_split = {name, f"{name}-tta"} - set(made_on.get("more", {}))
     return Pictured(images={one: found.test.images_NHWC for one in store.test_sets if one in of_test_split})
+
+
+def _loaded(name: str, place: Path | None, *, named: bool) -> "Dataset | PairData | PhotoData":
+    """Return a data set from a place, or where it is looked up otherwise, unless the place was named."""
+    from airbench_var import data
+
+    if name != "cifar10":
+        place = None  # what is made needs no files
+    try:
+        return data.load(name, place, download=False, progress=False)
+    except DataError:
+        if named or place is None:
+            raise
+        return data.load(name, None, download=False, progress=False)
 
 
 def _where_they_were(store: "Store") -> Path | None:

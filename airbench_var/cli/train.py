@@ -25,6 +25,7 @@ Train the same network many times and measure how much the runs differ, and why.
   python -m airbench_var compare --recipe tiny --b epochs=4 --detect 0.1% --out runs/ab
                                                             the same, training until it is decided
   python -m airbench_var plan --detect 0.02% --std 0.15%    how many runs does it take?
+  python -m airbench_var photos imagenet/train --out data/train.beton   photographs, for resnet18-imagenet
   python -m airbench_var recipes                            what can be trained, and every value of it
   python -m airbench_var doctor                             does this machine have all that it takes?
   python -m airbench_var bench                              how fast is this machine? (two minutes, no data)

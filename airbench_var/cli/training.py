@@ -23,7 +23,7 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
         "--recipe",
         default=recipe,
         metavar="R",
-        help="airbench94, resnet9, tiny, linear, bert-mrpc, or a .toml file",
+        help="airbench94, resnet9, tiny, linear, bert-mrpc, resnet18-imagenet, or a .toml file",
     )
     what.add_argument(
         "--set",
@@ -35,10 +35,13 @@ def add_training(parser: argparse.ArgumentParser, *, recipe: str | None, out: st
     what.add_argument(
         "--data",
         metavar="D",
-        help="cifar10, synthetic or mrpc (default: what the recipe is for, cifar10 or mrpc)",
+        help="cifar10, synthetic, mrpc or photos (default: what the recipe is for)",
     )
     what.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 or MRPC lies; otherwise it is looked up"
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where CIFAR-10 or MRPC lies (otherwise looked up), or train.beton and val.beton",
     )
     what.add_argument(
         "--test-sets",

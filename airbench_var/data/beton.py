@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from airbench_var.cache import arriving_at
 from airbench_var.data.dataset import Split
-from airbench_var.errors import StorageError
+from airbench_var.errors import DataError, StorageError
 
 VERSION, PAGE_BYTES = 2, 1 << 23
 INT, RGB, JPEG, RAW = 1, 2, 0, 1  # two type ids, and the modes of an image
@@ -176,6 +176,28 @@ def is_complete(path: Path, n: int) -> bool:
         and header["alloc_table_ptr"] > 0
         and path.stat().st_size == end
     )
+
+
+def read_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[Any]]:
+    """Return of every image mode, width, height, data_ptr and label, from a file that is whole.
+
+    Raises: DataError for a file that is none, of other fields, or cut short.
+    """
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_HEADER.itemsize + 2 * _FIELD.itemsize)
+            header = np.frombuffer(beginning, _HEADER, count=1)[0]
+            fields = np.frombuffer(beginning[_HEADER.itemsize :], _FIELD)
+            n = int(header["num_samples"])
+            rows = np.fromfile(file, _ROW, count=n) if is_complete(path, n) else None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no .beton"
+        raise DataError(f"{path} cannot be read: {reason}.") from error
+    if rows is None or len(rows) < n:
+        raise DataError(f"{path} is no .beton, or was cut short. Copy or write it anew.")
+    if (fields["type_id"] != (RGB, INT)).any() or (fields["name"] != (b"image", b"label")).any():
+        raise DataError(f"{path} has other fields than image (RGB) and label (int), in this order.")
+    return rows
 
 
 def _table(dtype: np.dtype[Any], rows: int, **columns: Any) -> np.ndarray[tuple[int], np.dtype[Any]]:

@@ -28,23 +28,25 @@ try:
     from numba import config as numba_config
 except ImportError as error:
     raise DeviceError(
-        f'--loader ffcv needs FFCV ({error}): pip install "airbench_var[ffcv]", after '
-        "apt-get install libopencv-dev libturbojpeg0-dev pkg-config. Or leave it out: --loader resident."
+        f'--loader ffcv and photographs need FFCV ({error}): pip install "airbench_var[ffcv]", after '
+        "apt-get install libopencv-dev libturbojpeg0-dev pkg-config. CIFAR-10 also has --loader resident."
     ) from error
 finally:
     torch.set_num_threads(_threads)  # importing ffcv sets it to 1
 
 
-class _SeededOrder(TraversalOrder):  # type: ignore[misc]
+class SeededOrder(TraversalOrder):  # type: ignore[misc]
     """The order that was last put into `order_N`; FFCV calls an instance to bind it to a loader."""
 
     def __init__(self, order_N: npt.NDArray[np.int64]) -> None:
         self.order_N = order_N
 
-    def __call__(self, loader: object) -> "_SeededOrder":
+    def __call__(self, loader: object) -> "SeededOrder":
+        """Return this very order, which needs nothing of its loader."""
         return self
 
     def sample_order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the order; FFCV's count of epochs plays no part."""
         return self.order_N
 
 
@@ -66,11 +68,11 @@ class FfcvLoader(Loader):
         self.steps_per_epoch = steps_per_epoch(split, batch_size)
         self._batch_size, self._pixels, self._device = batch_size, pixels, device
         self._rows_B = torch.arange(batch_size, device=device)
-        self._order = _SeededOrder(np.arange(len(split)))
+        self._order = SeededOrder(np.arange(len(split)))
         self._reader = FfcvReader(
             str(written(split, cache_dir or user_cache() / "ffcv")),
             batch_size=batch_size,
-            num_workers=_workers(),
+            num_workers=workers(),
             order=self._order,
             seed=0,  # otherwise FFCV draws one from NumPy's global generator
         )
@@ -81,7 +83,7 @@ class FfcvLoader(Loader):
         The images may lie in a buffer of FFCV's, which it uses again a few batches later.
         """
         order_N = epoch_order(seeds.order, epoch, len(self._order.order_N))
-        self._order.order_N, self._reader.num_workers = order_N, _workers()
+        self._order.order_N, self._reader.num_workers = order_N, workers()
         key = augment_key(seeds, epoch, self._device)
         examples_N = upload(order_N, self._device)
         batches = iter(self._reader)
@@ -91,7 +93,7 @@ class FfcvLoader(Loader):
                 labels_B = labels_B1[:, 0].to(self._device, copy=True)  # for they are yielded as they are
                 yield images_BHWC.to(self._device), labels_B, examples_B, key
         finally:
-            _stop(batches)
+            stop(batches)
 
     def batch(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Augment, see `airbench_var.data.loaders.Loader`."""
@@ -108,7 +110,7 @@ def written(split: Split, cache_dir: Path) -> Path:
     return path
 
 
-def _workers() -> int:
+def workers() -> int:
     """Return torch's number of threads; raises DeviceError when FFCV cannot have as many."""
     threads, most = torch.get_num_threads(), int(vars(numba_config)["NUMBA_NUM_THREADS"])
     if threads > most:
@@ -119,7 +121,7 @@ def _workers() -> int:
     return threads
 
 
-def _stop(batches: Any) -> None:
+def stop(batches: Any) -> None:
     """End the thread behind an FFCV iterator; left alone it would wait for a reader for ever."""
     batches.iter_ixes = iter(())
     batches.close()

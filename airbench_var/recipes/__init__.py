@@ -9,7 +9,7 @@ from airbench_var.errors import UsageError, nearest
 from airbench_var.hyperparameters import load_toml
 from airbench_var.recipe import AnyRecipe, Recipe
 from airbench_var.recipes.airbench import airbench94, tiny
-from airbench_var.recipes.paper import bert_mrpc, linear, resnet9
+from airbench_var.recipes.paper import bert_mrpc, linear, resnet9, resnet18_imagenet
 
 RECIPES: dict[str, Callable[[], AnyRecipe]] = {
     "airbench94": airbench94,
@@ -17,6 +17,7 @@ RECIPES: dict[str, Callable[[], AnyRecipe]] = {
     "tiny": tiny,
     "linear": linear,
     "bert-mrpc": bert_mrpc,
+    "resnet18-imagenet": resnet18_imagenet,
 }
 
 

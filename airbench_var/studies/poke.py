@@ -35,7 +35,7 @@ def arms(scale: Scale) -> list[Arm]:
     """Return runs of the study of durations, and the same runs poked at each place of training."""
     same = durations.arm_of(scale, scale.one_epochs)
     recipe, runs = same.recipe, min(scale.runs["poke"], same.runs)
-    steps = ceil(recipe.epochs * (int(scale.train_images * recipe.train_share) // recipe.batch_size))
+    steps = ceil(recipe.epochs * (int(scale.train_images * scale.recipe.train_share) // recipe.batch_size))
     return [
         Arm(name="not poked", recipe=recipe, runs=runs, seed=same.seed),
         *(

@@ -11,6 +11,7 @@ import pytest
 
 from airbench_var import cli
 from airbench_var.benchmark import measure
+from airbench_var.cli import benchmarking
 from airbench_var.data.dataset import Dataset
 from airbench_var.report.benchmark import duration
 
@@ -50,6 +51,13 @@ def test_json_follows_its_schema_and_nothing_is_stored(
         change(wrong)
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, SCHEMA)
+
+
+def test_it_is_told_now_and_then_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    told = benchmarking._Told()
+    for networks, seconds in ((0, 1.0), (2, 14.9), (3, 15.0), (4, 16.0), (7, 40.0)):
+        told(networks, seconds)
+    assert capsys.readouterr().err.splitlines() == ["  3 networks after 15 s", "  7 networks after 40 s"]
 
 
 def test_the_table_says_what_was_measured_and_how_it_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,6 +81,25 @@ def test_it_waits_until_every_worker_has_trained_two(data: Dataset, monkeypatch:
     assert measured(fake, data, monkeypatch).seconds == {0: [20.0], 1: [20.0]}
 
 
+def test_it_tells_how_far_it_is(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        measure, "measure_ceilings", lambda *_: Ceilings(gemm_tflops=1, gemm_side=2, copy_gb_s=3)
+    )
+    told = list[tuple[int, float]]()
+    fake = Fake([(3.0, outcome(0, 8)), (5.0, None), (11.0, outcome(0, 8))])
+    monkeypatch.setattr(Placement, "execute", fake)
+    benchmark(
+        TINY,
+        data,
+        Settings(),
+        placement=Placement(workers=1),
+        limit_s=10,
+        clock=fake.clock,
+        told=lambda networks, seconds: told.append((networks, seconds)),
+    )
+    assert told == [(1, 3.0), (1, 5.0), (2, 11.0)]
+
+
 @pytest.mark.parametrize(
     ("bad", "why"),
     [

@@ -111,6 +111,13 @@ def test_info_shows_recipe_data_and_progress(store: Path, capsys: pytest.Capture
     assert "tiny (" in out
 
 
+def test_info_shows_what_was_changed_of_the_recipe(
+    other_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(["info", str(other_store)], capsys)
+    assert (code, "), epochs = 9.0" in out) == (0, True)
+
+
 @pytest.mark.parametrize("command", ["info", "verify", "repair", "analyze"])
 def test_a_newer_format_is_refused_and_nothing_written(
     command: str, store: Path, capsys: pytest.CaptureFixture[str]

@@ -210,10 +210,10 @@ def test_several_files(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
         (1, 0, "no better than guessing among 10 classes"),
         (1, 0, "class 10 is among the predictions on test; the largest label is 9"),
         (0, 1, "no better than guessing among 10 classes"),
-        (1, 1, ""),
+        (1, 1, "is 0, so that of the 11 classes one is empty. If they count from 1, subtract it from both"),
     ],
 )
-def test_classes_that_are_counted_from_1_on_one_side_are_doubted(
+def test_classes_that_are_counted_from_1_are_doubted(
     predicted: int, labels: int, warned: str, runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.save("classes.npy", runs.classes_RN.astype(np.int64) + predicted)

@@ -44,6 +44,7 @@ def make_store(
     predicted: bool = True,
     imported: bool = False,
     identity: Mapping[str, Any] | None = None,
+    more_provenance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write runs that are right where `right` says, (R, N) by test set, and some that failed for good."""
     K = len(classes)
@@ -68,7 +69,7 @@ def make_store(
         path,
         identity=of | dict(identity or {}),
         labels=labels,
-        provenance=provenance,
+        provenance=provenance | dict(more_provenance or {}),
         capacity=max(1, runs + failed),
     ) as writer:
         writer.event("start", runs=runs, committed=0, workers=2, device="none")

@@ -46,6 +46,7 @@ def test_what_is_not_ours_stays(store: Path, tmp_path: Path, capsys: pytest.Capt
         (out, "no report of ours, so it is not replaced"),
         (tmp_path, "is a folder. Name a file in it"),
         (tmp_path / "none" / "out.html", "there is no folder"),
+        (tmp_path / "out.pdf", "a browser opens what ends in .html"),
     ):
         assert cli.main(["report", str(store), "--html", str(place)]) == 2
         assert message in capsys.readouterr().err
@@ -113,6 +114,38 @@ def test_other_images_are_left_out_or_refused_when_asked_for(tmp_path: Path, spl
     assert "--data-dir" in pictured.absent
     with pytest.raises(DataError, match="somewhere holds other test images"):
         reporting.pictured(store, tmp_path)
+
+
+def test_images_are_looked_for_where_the_runs_had_them(
+    tmp_path: Path, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that holds others by now, or none, is no place to stop at."""
+    from airbench_var import data
+
+    found, asked = data.load("cifar10", None, download=False, progress=False), []
+
+    def load(name: str, place: Path | None, **_: object) -> object:
+        asked.append(place)
+        if place is not None:
+            raise DataError("holds no CIFAR-10")
+        return found
+
+    monkeypatch.setattr(data, "load", load)
+    sha256 = split.fingerprint["images_sha256"]
+    right = {"cifar10": correct_RN(1)}
+    for there, places in ((True, [tmp_path / "data", None]), (False, [None])):
+        asked.clear()
+        (tmp_path / "data").mkdir() if there else (tmp_path / "data").rmdir()
+        identity = {"data": {"name": "cifar10", "test": {"images_sha256": sha256}}}
+        store = make_store(
+            tmp_path / f"store-{there}",
+            right,
+            predicted=False,
+            identity=identity,
+            more_provenance={"data_source": str(tmp_path / "data")},
+        )
+        assert list(reporting.pictured(Store.open(store), None).images) == ["cifar10"]
+        assert asked == places
 
 
 def test_images_that_are_nowhere_are_left_out_or_refused_when_asked_for(

@@ -34,6 +34,19 @@ def test_who_looks_on_counts_from_the_first_run_that_comes_in() -> None:
     assert rate.per_hour == pytest.approx(360)
 
 
+def test_the_start_of_the_workers_does_not_count() -> None:
+    rate, clock = rate_after(3, [])
+    clock.now_s += 50  # imports and compiling
+    rate.begins()
+    clock.now_s += 10
+    rate.record(4)
+    assert rate.per_hour == pytest.approx(360)
+    rate.begins()  # another worker, later: runs have come in
+    clock.now_s += 10
+    rate.record(5)
+    assert rate.per_hour == pytest.approx(360)
+
+
 def test_nothing_is_known_before_the_first_commit() -> None:
     rate, clock = rate_after(7, [(5, 7)])
     clock.now_s += 60

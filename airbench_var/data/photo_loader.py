@@ -1,0 +1,113 @@
+"""Photographs through FFCV, streamed from its file and cut where we say: a seed decides every pixel.
+
+FFCV draws crops and flips from generators that nobody can seed, one a thread. Here they are a table that is
+made before each epoch (`data.crops`), which its compiled loop reads where it lies.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from ffcv.fields.rgb_image import ResizedCropRGBImageDecoder
+from ffcv.libffcv import imdecode, resize_crop
+from ffcv.loader import Loader as FfcvReader
+from ffcv.pipeline.compiler import Compiler
+from ffcv.transforms import ToTensor
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import intrinsic
+from torch import Tensor
+
+from airbench_var.data.beton import read_rows
+from airbench_var.data.crops import Crops
+from airbench_var.data.ffcv_loader import SeededOrder, stop, workers
+
+JPEG = 0
+
+
+def _pointer_at(typing_context: Any, address: Any) -> Any:
+    """Return an address as a pointer to int64, for `array_at`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+
+    return types.CPointer(types.int64)(types.uintp), generate  # type: ignore[no-untyped-call]
+
+
+#: Functions of compiled code; numba resolves them by these names.
+_pointer: Any = intrinsic(_pointer_at)
+array_at: Any = vars(numba)["carray"]
+
+
+class _GivenCrops(ResizedCropRGBImageDecoder):  # type: ignore[misc]
+    """Decodes an image, takes its rectangle from a table, and resizes that."""
+
+    get_crop_generator = None
+
+    def __init__(self, side: int, crops_N4: Crops) -> None:
+        super().__init__((side, side))
+        self.crops_N4 = crops_N4  # kept, as the loop reads it by its address
+
+    def generate_code(self) -> Callable[..., Any]:
+        read, every = self.memory_read, Compiler.get_iterator()
+        decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+        address, n = np.uintp(self.crops_N4.ctypes.data), len(self.crops_N4)
+
+        def decode(batch_indices: Any, memory: Any, metadata: Any, storage_state: Any) -> Any:
+            target, decoded = memory
+            crops = array_at(_pointer(address), (n, 4))
+            for place in every(len(batch_indices)):
+                example = batch_indices[place]
+                field = metadata[example]
+                height, width = np.uint32(field["height"]), np.uint32(field["width"])
+                pixels = read(field["data_ptr"], storage_state)
+                if field["mode"] == JPEG:
+                    buffer = decoded[place]
+                    decode_jpeg(pixels, buffer, height, width, height, width, 0, 0, 1, 1, False, False)
+                    pixels = buffer[: height * width * 3]
+                row, column = crops[example, 0], crops[example, 1]
+                image = pixels.reshape(height, width, 3)
+                resize(image, row, row + crops[example, 2], column, column + crops[example, 3], target[place])
+            return target[: len(batch_indices)]
+
+        decode.is_parallel = True  # type: ignore[attr-defined]
+        return decode
+
+
+class PhotoLoader:
+    """Reads one file in batches, every image resized to squares of one side."""
+
+    def __init__(self, path: Path, batch_size: int, side: int) -> None:
+        rows = read_rows(path)
+        self.height_N, self.width_N = rows["height"].astype(np.int64), rows["width"].astype(np.int64)
+        self.n, self.batch_size = len(rows), batch_size
+        self._crops_N4: Crops = np.zeros((self.n, 4), np.int64)
+        self._order = SeededOrder(np.arange(self.n))
+        self._reader = FfcvReader(
+            str(path),
+            batch_size=batch_size,
+            num_workers=workers(),
+            order=self._order,
+            seed=0,  # otherwise FFCV draws one from NumPy's global generator
+            drop_last=False,
+            pipelines={"image": [_GivenCrops(side, self._crops_N4), ToTensor()]},
+        )
+
+    def batches(
+        self, order_N: npt.NDArray[np.int64], crops_N4: Crops
+    ) -> Iterator[tuple[Tensor, npt.NDArray[np.int64]]]:
+        """Yield images uint8 (B, side, side, 3) and their numbers (B,), in this order and cut so.
+
+        An image tensor is a buffer of FFCV's, which it uses again a few batches later.
+        """
+        self._crops_N4[:] = crops_N4
+        self._order.order_N, self._reader.num_workers = order_N, workers()
+        batches = iter(self._reader)
+        try:
+            for step, (images_BHWC, _) in enumerate(batches):
+                yield images_BHWC, order_N[step * self.batch_size : (step + 1) * self.batch_size]
+        finally:
+            stop(batches)

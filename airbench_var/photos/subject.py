@@ -1,0 +1,58 @@
+"""What the runs of a campaign on photographs are of: a recipe, the files, the settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from airbench_var.data.photos import PhotoData
+from airbench_var.recipe import PhotoRecipe
+from airbench_var.training.subject import OfRecipe
+
+if TYPE_CHECKING:
+    from airbench_var.photos.trainer import PhotoTrainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOnPhotos(OfRecipe):
+    """A recipe that trains on photographs, computed in one way: a `Subject` of campaigns."""
+
+    recipe: PhotoRecipe
+    data: PhotoData
+
+    @property
+    def labels(self) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """The labels (N,) of every test set, by name."""
+        return {name: photos.labels_N for name, photos in self.data.tests.items()}
+
+    def refuse_misfit(self) -> None:
+        """Raise DeviceError when FFCV is missing."""
+        import airbench_var.data.photo_loader  # noqa: F401 (which raises it)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what changes the bits of a run, as JSON values."""
+        return {
+            **self.hyperparameters(),
+            "data": {"name": self.data.name, **self.data.fingerprint},
+            "numerics": {
+                "device": torch.device(self.settings.device).type,
+                "activations": "bfloat16" if self.recipe.precision == "half" else "float32",
+                "threads": self.settings.threads if self.settings.on_cpu else None,
+                "engine": self.settings.engine,
+            },
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return where the runs come from, for people; never compared."""
+        return self.origin("torch", "ffcv", "numba", "numpy")
+
+    def make_train(self, *, workers_see_one_gpu: bool) -> Callable[[], "PhotoTrainer"]:
+        """Return what prepares the training of runs in a worker; picklable."""
+        from airbench_var.photos.trainer import PhotoTrainer
+
+        settings = self.settings_in_worker(workers_see_one_gpu=workers_see_one_gpu)
+        return partial(PhotoTrainer, self.recipe, self.data, settings)

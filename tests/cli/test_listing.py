@@ -1,0 +1,41 @@
+"""What there is to train, and help under the name that people try."""
+
+import json
+
+import pytest
+
+from airbench_var.recipes import RECIPES, find_recipe
+from tests.cli.running import run
+
+
+def test_all_recipes_are_listed_with_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(["recipes"], capsys)
+    assert code == 0
+    assert [line.split()[0] for line in printed.splitlines()] == list(RECIPES)
+    assert "The paper's finetuning of BERT on MRPC" in printed
+    assert set(json.loads(run(["recipes", "--json"], capsys)[1])) == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_all_values_of_one_can_be_set_as_they_are_printed(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = find_recipe(name)
+    found = json.loads(run(["recipes", name, "--json"], capsys)[1])
+    assert (found.pop("name"), found.pop("recipe_sha256")) == (name, recipe.sha256)
+    values = {key: value for key, value in found.items() if not key.endswith(".kind")}
+    assert recipe.with_values(values) == recipe
+    printed = run(["recipes", name], capsys)[1]
+    assert f"epochs = {float(recipe.epochs)}" in printed.splitlines()
+
+
+def test_an_unknown_recipe_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, told = run(["recipes", "tyni"], capsys)
+    assert (code, "'tiny'" in told) == (2, True)
+
+
+def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for given, same in ((["help"], ["--help"]), (["help", "analyze"], ["analyze", "--help"])):
+        assert run(given, capsys) == run(same, capsys)
+    code, _, told = run(["help", "anlyze"], capsys)
+    assert (code, "did you mean 'analyze'" in told) == (2, True)
