@@ -18,6 +18,7 @@ from airbench_var import cli
 from airbench_var.exporting import Export, export
 from airbench_var.importing import Import, import_runs
 from tests.docs.test_commands import PAGES, ROOT, START, bash, commands
+from tests.data.photos import draw_folder
 from tests.store.test_merging import shard
 
 #: Begin of a command -> why it is not run as it stands. Every entry is needed: see the last test.
@@ -26,7 +27,9 @@ NOT_RUN = {
     r"--runs 200 ": "half an hour; the same with fewer runs is a bash block of the tutorial",
     r"--runs 8 .* --executor ray": "needs the cluster that the lines before it start",
     r"compare --recipe tiny ": "trains until it is decided; the tutorial's is run",
-    r"study durations --scale cpu": "hours",
+    r"study (durations|finetune) --scale cpu": "hours",
+    r"--runs 60 --recipe bert-mrpc": "minutes a run; tests/cli/test_finetuning.py",
+    r"--runs 1000 --recipe resnet18-imagenet": "days; tests/cli/test_photos.py",
     r"report --example ": "tests/test_example.py",
     r"bench": "measures for two minutes; tests/benchmark",
     r"doctor": "tests/test_doctor.py, which knows what to expect of this machine",
@@ -62,6 +65,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{name}.npy", rng.permuted(logits_RNK, axis=0).argmax(axis=2).astype(np.uint8))
         labels, out = folder / "labels.npy", folder / "runs" / name
         import_runs(Import(predictions=folder / f"{name}.npy", labels=labels, out=out, test_set="cifar10"))
+
+    for split in ("train", "val"):
+        draw_folder(folder / "imagenet" / split, (2, 2))
+    (folder / "data").mkdir()
 
     (folder / "logs").mkdir()
     for i, logits_NK in enumerate(logits_RNK):
