@@ -17,8 +17,8 @@ import torch
 from airbench_var import cli
 from airbench_var.exporting import Export, export
 from airbench_var.importing import Import, import_runs
-from tests.docs.test_commands import PAGES, ROOT, START, bash, commands
 from tests.data.photos import draw_folder
+from tests.docs.test_commands import PAGES, ROOT, START, bash, commands
 from tests.store.test_merging import shard
 
 #: Begin of a command -> why it is not run as it stands. Every entry is needed: see the last test.
