@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from airbench_var.analysis import Analysis, LiveStatistics
@@ -20,6 +19,7 @@ from airbench_var.report.live import LiveView
 from airbench_var.seeds import STREAMS, seeds_of_run
 from airbench_var.shard import WHOLE, Shard
 from airbench_var.store import (
+    MOST_CLASSES,
     Outcome,
     RunSpec,
     StoreWriter,
@@ -53,8 +53,8 @@ class Subject(Protocol):
         """One line for people."""
 
     @property
-    def labels(self) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """The labels (N,) of every test set that a run predicts, by name."""
+    def labels(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The labels (N,) of every test set that a run predicts, by name; one or two bytes each."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Campaign:
                 describe_test_set(name, labels_N, self.subject.classes)
                 for name, labels_N in self.subject.labels.items()
             ],
-            "columns": ["correct", "predicted"],
+            "columns": ["correct", "predicted"] if len(self.subject.classes) <= MOST_CLASSES else ["correct"],
         }
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal
 from airbench_var import data as data_sets
 from airbench_var.data.dataset import Dataset
 from airbench_var.data.mrpc import PairData
-from airbench_var.data.photos import PhotoData
+from airbench_var.data.photos import PhotoData, with_further
 from airbench_var.data.test_sets import named
 from airbench_var.errors import UsageError
 from airbench_var.finetuning import FinetuningOnPairs
@@ -41,6 +41,8 @@ def with_test_sets(
     """Return the data with further test sets of every run; raises as `data.test_sets.named`."""
     if isinstance(data, Dataset):
         return replace(data, more=named(data, texts, skip_missing=skip_missing, say=say))
+    if isinstance(data, PhotoData):
+        return with_further(data, texts, skip_missing=skip_missing, say=say)
     if texts:
         raise UsageError(
             f"--test-sets {','.join(texts)}: {data.title} has its test sets, {', '.join(data.tests)}, and no "

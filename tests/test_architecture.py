@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "recipe": {"hyperparameters"},
     "recipes": {"hyperparameters", "recipe"},
     "kernels": {"cache", "philox", "seeds"},
-    "data": {"cache", "recipe", "seeds", "philox", "kernels"},
+    "data": {"cache", "recipe", "seeds", "philox", "kernels", "store.rows"},
     "models": {"recipe", "kernels"},
     "training": {
         "hyperparameters",

@@ -1,7 +1,19 @@
-"""A data set of photographs on the disk: one file to train on, others to test on, each with what it is of."""
+"""A data set of photographs on the disk: one file to train on, others to test on, each with what it is of.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+The classes of a further test set are told in one of three ways, of which the first that fits is taken:
+
+NAME.classes.json     beside it, {"its class": ["training class", ...]}: a prediction of any of these is
+                      right, and images of a class without any are left out (ObjectNet)
+equal names           a part of the training classes (ImageNet-R, Sketch)
+numbers from 0 on     the places of the training classes (ImageNet-V2)
+
+Predicted is the largest among the classes that the test set has, as the authors of ImageNet-R do it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +23,8 @@ import numpy.typing as npt
 
 from airbench_var.data.beton import read_rows
 from airbench_var.data.photo_writer import about_photos
-from airbench_var.errors import DataError
+from airbench_var.errors import DataError, UsageError
+from airbench_var.store.rows import label_dtype
 
 #: The file to train on, and the one that every run is tested on.
 TRAIN, VALIDATION, ENDING = "train", "val", ".beton"
@@ -32,15 +45,48 @@ class Photos:
         """The names of its classes."""
         return tuple(self.about["classes"])
 
+    #: Of each of its classes, the training classes that it means; empty where it has no counterpart.
+    meanings: tuple[tuple[int, ...], ...]
+    trained: int  #: number of training classes
+
     @cached_property
-    def labels_N(self) -> npt.NDArray[np.uint8]:
-        """The labels (N,)."""
-        return read_rows(self.path)["label"].astype(np.uint8)
+    def examples_M(self) -> npt.NDArray[np.int64]:
+        """The numbers in the file of the images whose class has a counterpart."""
+        has_one = np.array([bool(meaning) for meaning in self.meanings])
+        return np.flatnonzero(has_one[self._classes_N])
+
+    @cached_property
+    def labels_M(self) -> npt.NDArray[Any]:
+        """The labels of these, among the training classes: the first of those that are right."""
+        first = np.array([meaning[0] if meaning else 0 for meaning in self.meanings])
+        labels_M: npt.NDArray[Any] = first[self._classes_N[self.examples_M]]
+        return labels_M.astype(label_dtype(self.trained))
+
+    @cached_property
+    def _classes_N(self) -> npt.NDArray[np.int64]:
+        return np.asarray(read_rows(self.path)["label"], np.int64)
+
+    def predicted(self, logits_MK: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Return the largest of the classes that the test set has, (M,); of those that are right, the first.
+
+        NaN counts as the largest.
+        """
+        meant = sorted({k for meaning in self.meanings for k in meaning})
+        same_K = np.arange(self.trained)
+        for meaning in self.meanings:
+            same_K[list(meaning)] = meaning[0] if meaning else 0
+        chosen_M = np.array(meant)[logits_MK[:, meant].argmax(axis=1)]
+        predicted_M: npt.NDArray[Any] = same_K[chosen_M]
+        return predicted_M.astype(label_dtype(self.trained))
 
     @property
     def fingerprint(self) -> dict[str, str | int]:
         """Number of images, and the hashes of their bytes as they are kept and of their labels."""
-        return {name: self.about[name] for name in ("n", "images_sha256", "labels_sha256")}
+        fingerprint = {name: self.about[name] for name in ("n", "images_sha256", "labels_sha256")}
+        if self.meanings == tuple((k,) for k in range(self.trained)):
+            return fingerprint
+        text = json.dumps(self.meanings, separators=(",", ":"))
+        return fingerprint | {"meanings_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +99,7 @@ class PhotoData:
     classes: tuple[str, ...]
     train: Photos
     tests: Mapping[str, Photos]
+    folder: Path
 
     @property
     def fingerprint(self) -> dict[str, dict[str, str | int]]:
@@ -70,22 +117,92 @@ def load(folder: Path | None) -> PhotoData:
             "--data photos needs --data-dir: the folder of train.beton and val.beton, which "
             "`python -m airbench_var photos FOLDER --out FILE` writes from folders of images."
         )
-    train, test = (_photos(folder, name) for name in (TRAIN, VALIDATION))
-    if test.classes != train.classes:
-        raise DataError(
-            f"{test.path} has other classes than {train.path}: {_first_other(train.classes, test.classes)}."
-        )
+    about, path = _about(folder, TRAIN)
+    classes = tuple(about["classes"])
+    same = tuple((k,) for k in range(len(classes)))
+    train = Photos(path=path, about=about, meanings=same, trained=len(classes))
+    test = _test_set(folder, VALIDATION, classes)
+    if test.classes != classes:
+        raise DataError(f"{test.path} has other classes than {path}: {_first_other(classes, test.classes)}.")
     return PhotoData(
         name="photos",
-        title=f"photographs in {len(train.classes):,} classes",
+        title=f"photographs in {len(classes):,} classes",
         source=str(folder),
-        classes=train.classes,
+        classes=classes,
         train=train,
         tests={VALIDATION: test},
+        folder=folder,
     )
 
 
-def _photos(folder: Path, name: str) -> Photos:
+def with_further(
+    data: PhotoData, names: Sequence[str], *, skip_missing: bool, say: Callable[[str], None]
+) -> PhotoData:
+    """Return the data with further test sets, which lie beside the others as NAME.beton.
+
+    Those that are not there are left out with `skip_missing`, and `say` is told.
+
+    Raises: UsageError for a name that is given twice; DataError for what is missing, cut short, or of classes
+    that are none of the training classes.
+    """
+    tests = dict(data.tests)
+    for name in names:
+        if name in tests:
+            raise UsageError(f"test set {name!r} is there already: leave it out.")
+        if skip_missing and not (data.folder / f"{name}{ENDING}").is_file():
+            say(f"skipped test set {name}: {data.folder / name}{ENDING} is not there.")
+            continue
+        tests[name] = _test_set(data.folder, name, data.classes)
+    return replace(data, tests=tests)
+
+
+def _test_set(folder: Path, name: str, trained: tuple[str, ...]) -> Photos:
+    about, path = _about(folder, name)
+    classes = tuple(about["classes"])
+    meanings = _meanings(path.with_name(f"{name}.classes.json"), path, classes, trained)
+    return Photos(path=path, about=about, meanings=meanings, trained=len(trained))
+
+
+def _meanings(
+    told: Path, path: Path, classes: tuple[str, ...], trained: tuple[str, ...]
+) -> tuple[tuple[int, ...], ...]:
+    """Return the training classes that each class means, see above."""
+    place = {name: k for k, name in enumerate(trained)}
+    if told.is_file():
+        return _meanings_told(told, classes, place)
+    if all(name in place for name in classes):
+        return tuple((place[name],) for name in classes)
+    if all(name.isdecimal() and int(name) < len(trained) for name in classes):
+        return tuple((int(name),) for name in classes)
+    other = next(name for name in classes if name not in place)
+    raise DataError(
+        f"{path} has a class {other!r}, which is none of the training classes. What its classes mean goes "
+        f'into {told}: {{"its class": ["training class", ...], ...}}.'
+    )
+
+
+def _meanings_told(
+    told: Path, classes: tuple[str, ...], place: Mapping[str, int]
+) -> tuple[tuple[int, ...], ...]:
+    try:
+        by_name = json.loads(told.read_text(encoding="utf-8"))
+        meanings = tuple(tuple(by_name.get(name, ())) for name in classes)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DataError(f"{told} cannot be read as a mapping of classes: {error}.") from error
+    seen = set[str]()
+    for name, meaning in zip(classes, meanings, strict=True):
+        for one in meaning:
+            if one not in place:
+                raise DataError(f"{told}: {name!r} means {one!r}, which is none of the training classes.")
+            if one in seen:
+                raise DataError(f"{told}: {one!r} is meant twice; a prediction of it would be right on both.")
+            seen.add(one)
+    if not seen:
+        raise DataError(f"{told} gives no class of its file a meaning.")
+    return tuple(tuple(place[one] for one in meaning) for meaning in meanings)
+
+
+def _about(folder: Path, name: str) -> tuple[Mapping[str, Any], Path]:
     path = folder / f"{name}{ENDING}"
     if not path.is_file():
         raise DataError(
@@ -94,7 +211,7 @@ def _photos(folder: Path, name: str) -> Photos:
     about = about_photos(path)
     if len(read_rows(path)) != about["n"]:
         raise DataError(f"{path} is not the file that {path.name}.json is of. Write it anew.")
-    return Photos(path=path, about=about)
+    return about, path
 
 
 def _first_other(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str:

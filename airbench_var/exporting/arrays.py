@@ -9,12 +9,13 @@ from airbench_var.exporting.selected import Selected
 
 
 def write_npy(path: Path, selected: Selected, test_set: str, column: str) -> None:
-    """Write predicted (runs, examples) uint8, correct (runs, examples) bool, or labels (examples,) uint8.
+    """Write predicted (runs, examples) uint8, correct (runs, examples) bool, or labels (examples,) as kept.
 
     Raises: as `new_file` and `Store.blocks`.
     """
     n = selected.test_set(test_set).n
-    dtype = np.dtype(np.bool_ if column == "correct" else np.uint8)
+    kept = selected.store.labels(test_set).dtype if column == "labels" else np.dtype(np.uint8)
+    dtype = np.dtype(np.bool_) if column == "correct" else kept
     shape = (n,) if column == "labels" else (selected.runs, n)
     with new_file(path) as file:
         descr = np.lib.format.dtype_to_descr(dtype)

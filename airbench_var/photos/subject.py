@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
@@ -25,9 +24,9 @@ class RecipeOnPhotos(OfRecipe):
     data: PhotoData
 
     @property
-    def labels(self) -> Mapping[str, npt.NDArray[np.uint8]]:
+    def labels(self) -> Mapping[str, npt.NDArray[Any]]:
         """The labels (N,) of every test set, by name."""
-        return {name: photos.labels_N for name, photos in self.data.tests.items()}
+        return {name: photos.labels_M for name, photos in self.data.tests.items()}
 
     def refuse_misfit(self) -> None:
         """Raise DeviceError when FFCV is missing."""

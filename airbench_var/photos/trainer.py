@@ -2,8 +2,10 @@
 
 import time
 from math import ceil
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +17,9 @@ from airbench_var.recipe import PhotoRecipe
 from airbench_var.seeds import Seeds, epoch_order, init_generator
 from airbench_var.store.rows import Predictions, RunResult
 from airbench_var.training.settings import Settings
+
+if TYPE_CHECKING:
+    from airbench_var.data.photo_loader import PhotoLoader
 
 #: Photographs in a forward pass of the evaluation: a matter of memory and speed, not of the recipe.
 BATCH_SIZE = 250
@@ -33,7 +38,7 @@ class PhotoTrainer:
         self.recipe, self.settings, self.device = recipe, settings, torch.device(settings.device)
         self._make, self._train_path = PhotoLoader, data.train.path
         self._loaders: dict[int, PhotoLoader] = {}
-        self.labels_N = torch.from_numpy(data.train.labels_N.astype(np.int64)).to(self.device)
+        self.labels_N = torch.from_numpy(data.train.labels_M.astype(np.int64)).to(self.device)
         with settings.in_force():
             self.tests: dict[str, tuple[PhotoLoader, Photos]] = {
                 name: (PhotoLoader(photos.path, BATCH_SIZE, recipe.test_resolution), photos)
@@ -48,7 +53,7 @@ class PhotoTrainer:
         )
         self.steps_per_epoch = ceil(len(self.labels_N) / recipe.batch_size)
 
-    def _loader(self, side: int):  # type: ignore[no-untyped-def]
+    def _loader(self, side: int) -> "PhotoLoader":
         if side not in self._loaders:
             self._loaders[side] = self._make(self._train_path, self.recipe.batch_size, side)
         return self._loaders[side]
@@ -61,10 +66,9 @@ class PhotoTrainer:
             losses = self._train(seeds)
             finite, predictions = True, dict[str, Predictions]()
             for name, (loader, photos) in self.tests.items():
-                logits_NK = self.logits(loader)
-                finite &= bool(torch.isfinite(logits_NK).all())
-                predicted_N = logits_NK.argmax(dim=1).numpy().astype(np.uint8)  # NaN counts as the largest
-                predictions[name] = Predictions.of_classes(predicted_N, photos.labels_N)
+                logits_MK = self.logits(loader, photos.examples_M).numpy()
+                finite &= bool(np.isfinite(logits_MK).all())
+                predictions[name] = Predictions.of_classes(photos.predicted(logits_MK), photos.labels_M)
         return RunResult(
             predictions=predictions,
             loss=float(np.mean(losses[-self.steps_per_epoch :])) if losses else float("nan"),
@@ -114,13 +118,12 @@ class PhotoTrainer:
         return torch.stack(losses).tolist() if losses else []
 
     @torch.no_grad()
-    def logits(self, loader) -> Tensor:  # type: ignore[no-untyped-def]
-        """Return the logits (N, K) of the squares in the middle of all images of a loader."""
+    def logits(self, loader: "PhotoLoader", examples_M: npt.NDArray[np.int64]) -> Tensor:
+        """Return the logits (M, K) of the squares in the middle of these images."""
         self.model.eval()
         crops_N4 = centre_crops(loader.height_N, loader.width_N, self.recipe.test_crop)
         parts = [
-            self._forward(images_BHWC, None).cpu()
-            for images_BHWC, _ in loader.batches(np.arange(loader.n), crops_N4)
+            self._forward(images_BHWC, None).cpu() for images_BHWC, _ in loader.batches(examples_M, crops_N4)
         ]
         return torch.cat(parts)
 

@@ -71,7 +71,7 @@ def refuse_impossible(manifest: Manifest, labels: Mapping[str, Bytes], capacity:
         raise UsageError(f"a store has room for 1 to {MOST_RUNS:,} runs, not {capacity}.")
     _ = manifest.record_dtype  # raises when it does not fit a sector
     for test_set in manifest.test_sets:
-        given = describe_test_set(test_set.name, labels[test_set.name], ())
+        given = describe_test_set(test_set.name, labels[test_set.name], test_set.classes)
         if (given["n"], given["labels_sha256"]) != (test_set.n, test_set.labels_sha256):
             raise StoreRefusedError(f"the labels of test set {test_set.name!r} do not match its description.")
 
@@ -161,7 +161,7 @@ def write_open_records(runs: RowFile, manifest: Manifest, first: int, last: int)
 
 def encode_labels(test_set: TestSet, labels_N: Bytes) -> bytes:
     """Return the bytes of the file of a test set's labels."""
-    layout = RowLayout(test_set.labels_file, np.dtype(np.uint8))
+    layout = RowLayout(test_set.labels_file, test_set.label_dtype)
     return layout.header(test_set.n) + np.ascontiguousarray(labels_N, layout.dtype).tobytes()
 
 

@@ -18,6 +18,7 @@ from airbench_var.store.damage import MISSING, Fault, FaultError, damaged
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
 from airbench_var.store.npy import HEADER_BYTES
+from airbench_var.store.rows import MOST_CLASSES, MOST_LABELS, label_dtype
 
 MANIFEST = "manifest.json"
 #: The same bytes once more: without a manifest no checksum means anything.
@@ -47,12 +48,17 @@ class TestSet:
     name: str
     n: int  #: examples
     classes: tuple[str, ...]  #: names, in label order
-    labels_sha256: str  #: of the label bytes, uint8 (n,)
+    labels_sha256: str  #: of the label bytes (n,)
 
     @property
     def labels_file(self) -> str:
         """The path inside the store."""
         return f"{self.name}/labels.npy"
+
+    @property
+    def label_dtype(self) -> np.dtype[Any]:
+        """uint8, or uint16 where there are more than 256 classes."""
+        return label_dtype(len(self.classes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +80,10 @@ class Matrix:
         return RowLayout(self.file, np.dtype(np.uint8), (self.width,))
 
 
-def describe_test_set(name: str, labels_N: npt.NDArray[np.uint8], classes: tuple[str, ...]) -> dict[str, Any]:
+def describe_test_set(name: str, labels_N: npt.NDArray[Any], classes: tuple[str, ...]) -> dict[str, Any]:
     """Return the entry of a test set for `identity["test_sets"]`."""
-    labels_sha256 = hashlib.sha256(np.ascontiguousarray(labels_N, np.uint8).data).hexdigest()
+    kept_N = np.ascontiguousarray(labels_N, label_dtype(len(classes)))
+    labels_sha256 = hashlib.sha256(kept_N.data).hexdigest()
     return {"name": name, "n": len(labels_N), "classes": list(classes), "labels_sha256": labels_sha256}
 
 
@@ -235,16 +242,22 @@ class Manifest:
                     f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, -, _, "
                     f"a dot between digits, and not {', '.join(TAKEN)}."
                 )
-            if not 1 <= test_set.n <= MOST_EXAMPLES or not 1 <= len(test_set.classes) <= 256:
+            if not 1 <= test_set.n <= MOST_EXAMPLES or not 1 <= len(test_set.classes) <= MOST_LABELS:
                 raise StoreRefusedError(
                     f"test set {test_set.name!r}: {test_set.n} examples, {len(test_set.classes)} classes; "
-                    "a store takes at least one example, and classes that fit one byte."
+                    f"a store takes at least one example, and 1 to {MOST_LABELS:,} classes."
                 )
         columns = self.identity["columns"]
         if "correct" not in columns or len(set(columns)) < len(columns) or set(columns) - set(COLUMNS):
             raise StoreRefusedError(
                 f"columns {columns}: a store has 'correct' and may have 'predicted', nothing else."
             )
+        for test_set in self.test_sets:
+            if "predicted" in columns and len(test_set.classes) > MOST_CLASSES:
+                raise StoreRefusedError(
+                    f"test set {test_set.name!r} has {len(test_set.classes):,} classes: predicted classes "
+                    f"are kept where {MOST_CLASSES} at most fit a byte. Leave the column 'predicted' out."
+                )
 
 
 def lost_its_manifest(names: set[str]) -> bool:

@@ -236,7 +236,7 @@ def read_labels(store: Path, test_set: TestSet) -> Bytes:
 
     Raises: StoreDamagedError when they are not those of the manifest.
     """
-    layout = RowLayout(test_set.labels_file, np.dtype(np.uint8))
+    layout = RowLayout(test_set.labels_file, test_set.label_dtype)
     path = store / layout.file
     with storage_errors(path, "reading"):
         try:
@@ -244,10 +244,13 @@ def read_labels(store: Path, test_set: TestSet) -> Bytes:
         except FileNotFoundError as error:
             what = f"{MISSING}; training goes on with the labels of the data, and writes it again"
             raise damaged(store, Fault(layout.file, None, what)) from error
-    labels_N = np.frombuffer(data[layout.offset(0) :], np.uint8)
+    labels_N = np.frombuffer(data[layout.offset(0) :], layout.dtype)
     if data[: layout.offset(0)] != layout.header(test_set.n):
         raise damaged(store, Fault(layout.file, None, f"its header does not say {test_set.n} labels"))
-    if describe_test_set(test_set.name, labels_N, ())["labels_sha256"] != test_set.labels_sha256:
+    if (
+        describe_test_set(test_set.name, labels_N, test_set.classes)["labels_sha256"]
+        != test_set.labels_sha256
+    ):
         what = "the labels are not those of the manifest: their sha256 differs"
         raise damaged(store, Fault(layout.file, None, what))
     return labels_N

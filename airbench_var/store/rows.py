@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from airbench_var.seeds import Seeds
 
-#: A class is one byte in a store.
+#: A predicted class is one byte in a store; of more classes it keeps what was right alone.
 MOST_CLASSES = 256
+#: A label is one byte, or two where there are more classes.
+MOST_LABELS = 1 << 16
+
+
+def label_dtype(classes: int) -> np.dtype[Any]:
+    """Return the type of the labels of so many classes."""
+    return np.dtype(np.uint8 if classes <= MOST_CLASSES else "<u2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +38,13 @@ class Predictions:
     predicted: npt.NDArray[np.uint8] | None  #: (n,) predicted class; None where only correctness is known
 
     @classmethod
-    def of_classes(cls, predicted_N: npt.NDArray[np.uint8], labels_N: npt.NDArray[np.uint8]) -> Self:
-        """Return the predictions of these classes (n,), judged by the labels (n,)."""
-        return cls(correct=np.packbits(predicted_N == labels_N, bitorder="little"), predicted=predicted_N)
+    def of_classes(cls, predicted_N: npt.NDArray[Any], labels_N: npt.NDArray[Any]) -> Self:
+        """Return the predictions of these classes (n,), judged by the labels (n,).
+
+        Classes of more than one byte are judged and not kept.
+        """
+        correct = np.packbits(predicted_N == labels_N, bitorder="little")
+        return cls(correct=correct, predicted=predicted_N if predicted_N.dtype == np.uint8 else None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ def test_it_learns_and_says_what_it_predicts(trainer: PhotoTrainer, data: PhotoD
     result = trainer(SEEDS)
     [predictions] = result.predictions.values()
     assert predictions.predicted is not None
-    labels_N = data.tests["val"].labels_N
+    labels_N = data.tests["val"].labels_M
     right_N = np.unpackbits(predictions.correct, bitorder="little")[: len(labels_N)]
     assert (right_N == (predictions.predicted == labels_N)).all()
     assert right_N.mean() > 0.6  # of three classes
@@ -90,7 +90,7 @@ def test_a_campaign_goes_on_where_it_was_stopped(
     found = [store.predicted("val").tolist() for store in stores.values()]
     assert found[0] == found[1]
     [summary] = analyze(tmp_path / "at-once").test_sets
-    assert (summary.name, summary.runs, summary.examples) == ("val", 3, len(data.tests["val"].labels_N))
+    assert (summary.name, summary.runs, summary.examples) == ("val", 3, len(data.tests["val"].labels_M))
     other = replace(subject, recipe=recipe.with_values({"flip": False}))
     with pytest.raises(StoreRefusedError, match=r"recipe\.flip: true in the store, false now"):
         run_campaign(Campaign(subject=other, out=tmp_path / "at-once", runs=3))
