@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bench import campaigns, deaths, kernels, loaders, scaling, statistics, step, store, training_cpu
+from bench import campaigns, deaths, kernels, loaders, photos, scaling, statistics, step, store, training_cpu
 from bench.schema import Case, CheckFailedError, Row, measure, ratios
 
 
@@ -50,6 +50,14 @@ CASES: Mapping[str, Run] = MappingProxyType(
                 else loaders.cases(training_cpu.full(o.data_dir).data, loaders.RECIPE.batch_size, o.device)
             ),
             warm_up=0,  # the check has taken two epochs of each
+        ),
+        "photos": timed(
+            lambda o: (
+                photos.cases(training_cpu.small().data, 24, (40, 60), 12)
+                if o.small
+                else photos.cases(training_cpu.full(o.data_dir).data, 512, (300, 400), 64)
+            ),
+            warm_up=0,
         ),
         "augment": timed(lambda o: kernels.augment_cases(o.device)),
         "correctness": timed(lambda o: kernels.correctness_cases(o.device)),

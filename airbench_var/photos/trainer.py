@@ -128,13 +128,21 @@ class PhotoTrainer:
         return torch.cat(parts)
 
     def _forward(self, images_BHWC: Tensor, flipped_B: Tensor | None) -> Tensor:
-        images_BCHW = images_BHWC.to(self.device).permute(0, 3, 1, 2)
-        if flipped_B is not None:
-            images_BCHW = torch.where(flipped_B[:, None, None, None], images_BCHW.flip(3), images_BCHW)
         dtype = torch.bfloat16 if self.recipe.precision == "half" else torch.float32
-        normalised = ((images_BCHW.float() - self.mean) / self.std).to(dtype)
-        logits_BK: Tensor = self.model(normalised.contiguous(memory_format=torch.channels_last))
+        inputs = to_input(images_BHWC.to(self.device), flipped_B, self.mean, self.std, dtype)
+        logits_BK: Tensor = self.model(inputs)
         return logits_BK.float()
+
+
+def to_input(
+    images_BHWC: Tensor, flipped_B: Tensor | None, mean: Tensor, std: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Return images (B, C, H, W) as a network takes them: mirrored where told, normalised, channels last."""
+    images_BCHW = images_BHWC.permute(0, 3, 1, 2)
+    if flipped_B is not None:
+        images_BCHW = torch.where(flipped_B[:, None, None, None], images_BCHW.flip(3), images_BCHW)
+    normalised_BCHW = ((images_BCHW.float() - mean) / std).to(dtype)
+    return normalised_BCHW.contiguous(memory_format=torch.channels_last)
 
 
 def resolution_at(recipe: PhotoRecipe, epoch: int) -> int:

@@ -56,6 +56,12 @@ PROMISED = {
         "loaders_vs_airbench",
         "loaders_share_of_copy",
     },
+    "photos": {
+        "photos_vs_dataloader",
+        "photos_vs_dataloader_2_workers",
+        "photos_vs_ours_all_jpeg",
+        "photos_share_of_copy",
+    },
     "augment": {
         "augment_vs_masked_copies",
         "augment_vs_per_image",
