@@ -48,7 +48,7 @@ def cases(images: Dataset, n: int, sides: tuple[int, int], batch_size: int) -> I
         }
         moved = n * SIDE * SIDE * 3 * 5
         yield Case(
-            name=f"photographs of shorter sides {sides[0]} to {sides[1]} to {SIDE}, batches of {batch_size}",
+            name=f"photos, shorter sides {sides[0]} to {sides[1]} made {SIDE}, batches of {batch_size}",
             variants={name: variant(epoch) for name, epoch in (ours | drawn).items()},
             bytes_moved=moved,
             ceiling=copying(moved, torch.device("cpu")),
