@@ -31,8 +31,8 @@ def within(counts: CorrectnessCounts, diverged: Diverged) -> str:
     copies, (first, second) = sum(len(ids) - 1 for ids in repeated), repeated[0][:2]
     return (
         f"{copies} {'run equals' if copies == 1 else 'runs equal'} an earlier run bit for bit (run {second} "
-        f"equals run {first}): unless nothing random differed between them, runs were counted twice, and no "
-        "variance can be trusted"
+        f"equals run {first}): either nothing was learned, as where all answer one class; or nothing random "
+        "differed between them; or runs were counted twice. No variance can be trusted"
     )
 
 
@@ -53,7 +53,7 @@ def between(a: CorrectnessCounts, b: CorrectnessCounts, diverged: tuple[Diverged
     row = min(shared, key=lambda row: mine[row])
     return (
         f"{len(shared)} {'run is' if len(shared) == 1 else 'runs are'} equal in both, bit for bit (run "
-        f"{mine[row]} of A, run {theirs[row]} of B): they are not independent, and no interval can be trusted"
+        f"{mine[row]} of A, run {theirs[row]} of B): they are not independent, so there are no intervals"
     )
 
 

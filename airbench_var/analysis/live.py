@@ -277,21 +277,9 @@ def compare_counted(
     stopped = tuple(_stopped_by_looking(first, second))
     compared = (compare_counts(name, counts_a[name], counts_b[name], level, diverged) for name in shared)
     if stopped:
-        compared = (_without_intervals(one, stopped) for one in compared)
+        why = "the number of runs was not fixed beforehand"
+        compared = (replace(one.without_intervals(why), warnings=one.warnings + stopped) for one in compared)
     return {one.test_set: one for one in compared}
-
-
-def _without_intervals(comparison: Comparison, stopped: tuple[str, ...]) -> Comparison:
-    """Return the values alone: runs that were stopped by what they showed make no fixed number."""
-    why = "the number of runs was not fixed beforehand"
-    return replace(
-        comparison,
-        estimates={
-            name: replace(one, interval=None, absent=why) for name, one in comparison.estimates.items()
-        },
-        p_values={},
-        warnings=comparison.warnings + stopped,
-    )
 
 
 def refuse_to_compare(a: Store, b: Store) -> None:

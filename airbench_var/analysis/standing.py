@@ -190,7 +190,7 @@ def compare_stopped(test_set: str, a: CorrectnessCounts, b: CorrectnessCounts, c
             "interval": half and (half[0] - reach, half[1] + reach),
             "method": f"half of the error to {interval}, half to the examples (normal)",
             "assumption": f"{_PAIRS}; {EXAMPLES}",
-            "absent": "" if half else absent or STOPPED,
+            "absent": "" if half else absent or "after so few pairs half of the error leaves none",
         },
     }
     estimates = {

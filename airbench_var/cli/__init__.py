@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DeviceError.exit_code
     except KeyboardInterrupt:
         print(
-            "airbench_var: stopped at once. What was committed is kept; the same command goes on.",
+            "\nairbench_var: stopped at once. What was done is kept; the same command goes on.",
             file=sys.stderr,
         )
         return InterruptedCampaignError.exit_code

@@ -11,7 +11,9 @@ from airbench_var.shard import Shard
 def add_store(parser: argparse.ArgumentParser) -> None:
     """Add STORE, and --example, which stands in its place."""
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("store", type=Path, nargs="?", metavar="STORE", action=_IfGiven)
+    which.add_argument(
+        "store", type=Path, nargs="?", metavar="STORE", action=_IfGiven, help="a folder of runs, as runs/tiny"
+    )
     add_example(which)
 
 

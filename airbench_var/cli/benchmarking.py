@@ -10,6 +10,7 @@ from airbench_var.errors import UsageError
 
 SECONDS = 110  #: of training; ceilings and start come before
 TOLD_EVERY_S = 15.0
+FEW_NETWORKS = 10
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +75,12 @@ def bench(options: argparse.Namespace) -> int:
         told=(lambda networks, seconds: None) if options.json else _Told(),
     )
     print_found(found, print_benchmark, as_json=options.json)
+    counted = sum(map(len, found.seconds.values()))
+    if counted < FEW_NETWORKS and not options.json:
+        print(
+            f"note: too few networks to quote a speed, {counted}: give it longer with --seconds",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -86,4 +93,5 @@ class _Told:
     def __call__(self, networks: int, seconds: float) -> None:
         if seconds >= self._next_s:
             self._next_s = seconds + TOLD_EVERY_S
-            print(f"  {networks} networks after {seconds:.0f} s", file=sys.stderr)
+            s = "" if networks == 1 else "s"
+            print(f"  {networks} network{s} after {seconds:.0f} s", file=sys.stderr)

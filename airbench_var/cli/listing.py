@@ -21,7 +21,7 @@ def recipes(options: argparse.Namespace) -> int:
         lines = [f"{key} = {_as_set_takes_it(value)}" for key, value in found.items()]
     else:
         found = {name: _first_sentence(make.__doc__) for name, make in RECIPES.items()}
-        lines = [f"{name:12} {about}" for name, about in found.items()]
+        lines = [f"{name:18} {about}" for name, about in found.items()]
     with reader_may_leave():
         if options.json:
             print_json(found)

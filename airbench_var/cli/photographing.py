@@ -67,24 +67,34 @@ def photos(options: argparse.Namespace) -> int:
         settings,
         threads=options.threads or machine.cores(),
         skip_corrupt=options.skip_corrupt,
-        told=(lambda done, of, skipped: None) if options.json else _told,
+        told=(lambda done, of, skipped: None) if options.json else _Told(),
     )
     with reader_may_leave():
         if options.json:
             print_json(about)
         else:
             size = options.out.stat().st_size / 1e6
-            skipped = f", {len(about['skipped']):,} files left out" if about["skipped"] else ""
+            left_out = len(about["skipped"])
+            skipped = f", {left_out:,} file{'s' if left_out > 1 else ''} left out" if left_out else ""
             what = f"{about['n']:,} images in {len(about['classes']):,} classes, {size:,.0f} MB"
             print(f"{options.out}: {what}{skipped}")
     return 0
 
 
-def _told(done: int, of: int, skipped: int) -> None:
-    """Show on stderr how far it is: a line that is written over on a terminal, else one every tenth."""
-    broken = f", {skipped:,} no whole images" if skipped else ""
-    line = f"{done:,} of {of:,} images{broken}"
-    if sys.stderr.isatty():
-        print(f"\r{line}", end="\n" if done == of else "", file=sys.stderr, flush=True)
-    elif done == of or not done:
-        print(line, file=sys.stderr)
+class _Told:
+    """Shows on stderr how far it is: a line that is written over on a terminal, else one every tenth."""
+
+    def __init__(self) -> None:
+        self._tenths = -1
+
+    def __call__(self, done: int, of: int, skipped: int) -> None:
+        first = self._tenths < 0
+        if first and done:
+            print(f"going on after {done:,} of {of:,} images", file=sys.stderr)
+        tenths, self._tenths = self._tenths, 10 * done // of
+        broken = f", of which {skipped:,} cannot be read" if skipped else ""
+        line = f"{done:,} of {of:,} images{broken}"
+        if sys.stderr.isatty():
+            print(f"\r{line}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+        elif not first and self._tenths > tenths:
+            print(line, file=sys.stderr)

@@ -93,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
     prepared = prepare(options, [recipe])  # from here on it takes seconds: torch
     from airbench_var.campaign import Campaign, run_campaign
     from airbench_var.store import Store
+    from airbench_var.store.create import has_manifest
 
     name = f"{recipe.name}-{prepared.data.name}{part.suffix if options.shard else ''}"
     out = options.out or Path("runs") / name
@@ -106,6 +107,10 @@ def run(options: argparse.Namespace) -> int:
         vary=vary,
         placement=prepared.placement,
     )
+    there = len(Store.open(out).committed_ids()) if has_manifest(out) else 0
+    if there:
+        what = "nothing to train" if there >= len(campaign.run_ids) else "going on"
+        tell(options, {"runs": f"{there:,} of {len(campaign.run_ids):,} are there: {what}"})
     try:
         analysis = run_campaign(campaign, mode_of(options))
     except (InterruptedCampaignError, RunsFailedError):

@@ -50,7 +50,10 @@ def scan(root: Path) -> ImageFolder:
     for label, name in enumerate(classes):
         own = sorted(_images_below(root, name))
         if not own:
-            raise DataError(f"{root / name} has no image ({', '.join(ENDINGS)}). Remove it, or fill it.")
+            raise DataError(
+                f"{root / name} has no image ({', '.join(ENDINGS)}). In {root} every folder is taken for a "
+                "class: is it the right one? Otherwise give that folder images, or move it elsewhere."
+            )
         files += own
         labels += [label] * len(own)
     return ImageFolder(

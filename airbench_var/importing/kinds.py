@@ -171,7 +171,10 @@ def _limit(rows: Rows, kind: Kind, classes: int | None) -> Limit:
     if kind is LOGITS:
         k = rows.shape[2]
         if k > MOST_CLASSES:
-            raise DataError(f"{rows.name} has logits of {k} classes; a store takes {MOST_CLASSES} at most.")
+            raise DataError(
+                f"{rows.name} has logits of {k} classes; a store takes {MOST_CLASSES} at most. The last "
+                "axis is taken for classes: if it is examples, exchange the two by array.swapaxes(1, 2)."
+            )
         if classes is None:
             return Limit(k, "the classes that have a logit")
         if classes < k:

@@ -48,6 +48,11 @@ def notes(comparison: Comparison) -> Iterator[str]:
             f"{count_text(a, 'run')} of A and {b:,} of B diverged; they are part of the recipes "
             f"and of every number here{value}"
         )
+    here, fresh = (
+        comparison.estimates[f"difference_on_{where}"] for where in ("this_test_set", "the_distribution")
+    )
+    if here.interval and not fresh.interval and fresh.absent:
+        yield f"there is no interval of the difference on the distribution: {fresh.absent}"
     yield from comparison.warnings
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from airbench_var.analysis import TestSetSummary
+from airbench_var.analysis import Estimate, TestSetSummary
 from airbench_var.report.paragraph import p_text
 from airbench_var.report.percent import interval_text, percent, upper_text, value_text
+
+#: No accuracy, a share of 1, has a larger one.
+LARGEST_STD = 0.5
 
 Question = Literal["spread", "independence", "luck", "calibration", "theorems"]
 
@@ -60,8 +63,8 @@ def _spread(summary: TestSetSummary) -> str:
     if excess and excess[0] > 0:
         return (
             f"On this test set of {examples} runs differ by more ({spread}) than chance would make them "
-            f"({by_chance}). Too few examples show it to say so of the distribution: on unlimited fresh "
-            f"examples the std of runs is at most {upper_text(real)}."
+            f"({by_chance}). Too few runs or examples show it to say so of the distribution: on unlimited "
+            f"fresh examples {_at_most(real)}."
         )
     if high > 0:
         tested = summary.tests.get("variance_ratio")
@@ -70,9 +73,16 @@ def _spread(summary: TestSetSummary) -> str:
         return (
             f"The spread of {spread} is within the error of the {by_chance} that a test set of {examples} "
             f"gives by chance alone, so no real difference between runs is {shown}: on unlimited fresh "
-            f"examples their std is at most {upper_text(real)}, as far as these runs can tell."
+            f"examples {_at_most(real)}, as far as these runs can tell."
         )
     return f"Runs differ less ({spread}) than chance on {examples} would make them differ ({by_chance})."
+
+
+def _at_most(real: Estimate) -> str:
+    """Return the bound on the std of accuracies, or that there is none: none can be above one half."""
+    if real.interval and real.interval[1] >= LARGEST_STD:
+        return "the std of runs may be anything: train more"
+    return f"the std of runs is at most {upper_text(real)}"
 
 
 def _luck(summary: TestSetSummary) -> str:

@@ -228,7 +228,9 @@ def refuse_what_is_no_store(store: Path) -> None:
                 f"{store}: there is no such store. Check the path, or train one with --out."
             ) from error
     if MANIFEST not in names and not lost_its_manifest(names):
-        raise StoreRefusedError(f"{store} is no store, or one never finished: it has no {MANIFEST}.")
+        within = sorted(name for name in names if (store / name / MANIFEST).exists())
+        which = f" Stores in it: {', '.join(within[:10])}." if within else ""
+        raise StoreRefusedError(f"{store} is no store, or one never finished: it has no {MANIFEST}.{which}")
 
 
 def read_labels(store: Path, test_set: TestSet) -> Bytes:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from airbench_var.analysis import compare_counts
 from airbench_var.errors import StoreRefusedError, UsageError
-from airbench_var.report.comparison import notes
+from airbench_var.report.comparison import notes, reading
 from airbench_var.stats import CorrectnessCounts
 from tests.statistical.generator import count
 
@@ -90,6 +90,32 @@ def test_equal_runs_are_a_warning(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
     b_RN[4] = a_RN[7]
     [warning] = compare_counts("cifar10", count(a_RN), count(b_RN)).warnings
     assert warning.startswith("1 run is equal in both, bit for bit (run 7 of A, run 4 of B)")
+
+
+def test_of_equal_runs_nothing_but_the_values_is_given(a_RN: np.ndarray, b_RN: np.ndarray) -> None:
+    plain = compare_counts("cifar10", count(a_RN), count(b_RN))
+    b_RN[4] = a_RN[7]
+    found = compare_counts("cifar10", count(a_RN), count(b_RN))
+    assert all(one.interval for one in plain.estimates.values())
+    for one in found.estimates.values():
+        assert (one.interval, one.absent) == (None, "equal runs are in both")
+        assert one.value is not None
+    assert (dict(found.p_values), len(plain.p_values)) == ({}, 2)
+    assert "cannot be said from these stores alone: equal runs are in both" in reading(found)
+
+
+def test_of_few_runs_the_distribution_is_known_no_better_than_this_test_set() -> None:
+    rng = np.random.default_rng(5)
+    a_RN, b_RN = (rng.random((2, N)) < np.array(means)[:, None] for means in ((0.5, 0.7), (0.4, 0.65)))
+    found = compare_counts("cifar10", count(a_RN), count(b_RN))
+    here, fresh = (
+        found.estimates[f"difference_on_{where}"].interval for where in ("this_test_set", "the_distribution")
+    )
+    assert here is not None
+    assert fresh is not None
+    assert fresh[0] <= here[0] < here[1] <= fresh[1]
+    p_here, p_fresh = found.p_values.values()
+    assert p_fresh >= p_here
 
 
 @pytest.mark.parametrize(

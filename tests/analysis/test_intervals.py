@@ -129,6 +129,18 @@ def test_independent_errors_interval_follows_the_influence_of_each_run() -> None
     assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 11) * math.sqrt(variance_of_sum) / n**2)
 
 
+def test_of_few_runs_the_distribution_is_known_no_better_than_this_test_set() -> None:
+    """Satterthwaite alone takes the many examples for freedom, and gives the narrower interval."""
+    chance_RN = np.clip(np.linspace(0.3, 1.2, 300) + np.array([[-0.02], [0.02]]), 0, 1)
+    state = count(np.random.default_rng(2).random((2, 300)) < chance_RN)
+    here, fresh = intervals.accuracy_standard_errors(state)
+    parts = {1: here**2, 299: fresh**2 - here**2}
+    freedom = sum(parts.values()) ** 2 / sum(part**2 / f for f, part in parts.items())
+    low, high = intervals.accuracy_interval(state, LEVEL)
+    assert 2 * stats.t.ppf(0.975, freedom) * fresh < high - low
+    assert intervals.distribution_wise_accuracy_interval(state, LEVEL) == (low, high)
+
+
 def test_accuracies_stay_between_0_and_1() -> None:
     """Two runs of 95 and 90 right of 100: Student's t with one degree of freedom reaches far beyond 1."""
     counts = count(np.arange(100) < np.array([[95], [90]]))

@@ -52,7 +52,7 @@ def test_broken_images_are_named_and_left_out_as_asked(
     code, printed, _ = run([*command, "--skip-corrupt", "--json"], capsys)
     assert (code, json.loads(printed)["skipped"]) == (0, ["b/1.jpg"])
     code, printed, _ = run([*command, "--skip-corrupt"], capsys)
-    assert (code, "1 files left out" in printed) == (0, True)
+    assert (code, "1 file left out" in printed) == (0, True)
 
 
 def test_mistakes_are_told_before_anything_is_written(
@@ -62,7 +62,11 @@ def test_mistakes_are_told_before_anything_is_written(
     for command, exit_code, message in (
         ([images, "--out", "a.ffcv"], UsageError.exit_code, "ends in .beton"),
         ([images, "--out", str(tmp_path / "a.beton"), "--jpeg-quality", "0"], 2, "from 1 to 100"),
-        ([str(tmp_path), "--out", str(tmp_path / "a.beton")], DataError.exit_code, "has no image"),
+        (
+            [str(tmp_path), "--out", str(tmp_path / "a.beton")],
+            DataError.exit_code,
+            "every folder is taken for a class",
+        ),
     ):
         (tmp_path / "empty").mkdir(exist_ok=True)
         code, _, told = run(["photos", *command], capsys)
