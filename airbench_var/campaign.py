@@ -270,7 +270,9 @@ def listen(
 
 def _changes_of_origin(made: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield what differs between the session that made the store and this one and may change bits."""
-    for key in ("device", "driver", "versions", "commit", "source_sha256"):
+    if made.get("source_sha256") != now.get("source_sha256"):
+        yield "note: the source of your function is another than when the store was made; runs may differ"
+    for key in ("device", "driver", "versions", "commit"):
         if made.get(key) != now.get(key):
             yield f"note: {key} of the store is {made.get(key)}, of this session {now.get(key)}"
 
