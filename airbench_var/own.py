@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from airbench_var import machine
 from airbench_var.campaign import Campaign, run_campaign
-from airbench_var.errors import UsageError
+from airbench_var.errors import AirbenchVarError, UsageError
 from airbench_var.execution import HERE, Placement
 from airbench_var.report.display import Mode, refuse_unknown_mode
 from airbench_var.seeds import STREAMS, Seeds
@@ -255,5 +255,8 @@ def run_many(
             "Put it into a module and import it, or leave out `placement`."
         )
     campaign = Campaign(subject=subject, out=Path(out), runs=runs, seed=seed, vary=vary, placement=placement)
-    run_campaign(campaign, show)
+    try:
+        run_campaign(campaign, show)
+    except AirbenchVarError as error:  # it says all; the way that it took through here says nothing more
+        raise error.with_traceback(None) from None
     return Store.open(campaign.out)

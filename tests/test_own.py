@@ -176,6 +176,14 @@ def test_an_exception_keeps_what_was_finished(tmp_path: Path) -> None:
     assert Store.open(tmp_path / "own").committed_ids().tolist() == [0, 1]
 
 
+def test_an_answer_that_is_refused_is_told_without_the_way_through_here(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        run_many(lambda _: None, LABELS, runs=1, out=tmp_path / "own", name="own", show="quiet")  # type: ignore[arg-type,return-value]
+    files = [Path(frame.path).name for frame in raised.traceback]
+    assert files == ["test_own.py", "own.py"]
+    assert raised.value.__suppress_context__
+
+
 def test_an_exception_in_a_process_says_which_run_it_was(tmp_path: Path) -> None:
     with pytest.raises(WorkerError) as raised:
         run_many(fails, LABELS, runs=5, out=tmp_path / "own", placement=POOL, show="quiet")

@@ -5,7 +5,7 @@ import os
 import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from airbench_var.errors import DataError
-from airbench_var.importing.rows import Array, Contents, Rows, reading, refuse_empty
+from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
 
 _READ_HEADER = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+#: Up to this size an array in Fortran order is turned in memory, twice of which it takes.
+MOST_TURNED_BYTES = 1 << 29
 #: What NumPy's header reader raises for bytes that are no header.
 _NO_HEADER = (ValueError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
@@ -60,7 +62,7 @@ def open_npy(path: Path) -> Iterator[Contents]:
     """Yield the array of a .npy file after a look at its header; nothing in it is ever unpickled.
 
     Raises: DataError when it cannot be read, is no .npy file, holds objects, is not as long as its header
-    says, is empty, or has columns instead of rows one after the other (Fortran order).
+    says, is empty, or is large and has columns in place of rows one after the other (Fortran order).
     """
     with reading(path):
         file = path.open("rb")
@@ -70,7 +72,7 @@ def open_npy(path: Path) -> Iterator[Contents]:
         yield Contents(arrays={"": look_at(str(path), file, size)})
 
 
-def look_at(name: str, file: BufferedIOBase, size: int) -> NpyFile:
+def look_at(name: str, file: BufferedIOBase, size: int) -> Rows:
     """Return the .npy file that begins where `file` is, `size` bytes long; raises as `open_npy`."""
     with reading(name):
         try:
@@ -91,10 +93,11 @@ def look_at(name: str, file: BufferedIOBase, size: int) -> NpyFile:
             "numbers of them, and write it with numpy.save."
         )
     refuse_empty(name, dtype, shape)
-    if is_fortran and len(shape) > 1:
+    turned = is_fortran and len(shape) > 1
+    if turned and size > MOST_TURNED_BYTES:
         raise DataError(
-            f"{name} is in Fortran order, where a run is spread over the whole file. Write it once more: "
-            "numpy.save(PATH, numpy.ascontiguousarray(numpy.load(PATH)))."
+            f"{name} is in Fortran order, where a run is spread over the whole file, and too large to be "
+            "turned in memory. Write it once more: numpy.save(PATH, numpy.ascontiguousarray(numpy.load(PATH)))."
         )
     expected = length + math.prod(shape) * dtype.itemsize
     if size != expected:
@@ -103,4 +106,8 @@ def look_at(name: str, file: BufferedIOBase, size: int) -> NpyFile:
             f"{name} {what}: {dtype} {shape} takes {expected:,} bytes, the file has {size:,}. Copy it, or "
             "write it, once more."
         )
-    return NpyFile(name=name, file=file, dtype=dtype, shape=shape, own_header=header)
+    found = NpyFile(name=name, file=file, dtype=dtype, shape=shape, own_header=header)
+    if not turned:
+        return found
+    columns = replace(found, shape=shape[::-1]).read(range(shape[-1]))
+    return Held(name, columns.T)
