@@ -76,24 +76,30 @@ def study(options: argparse.Namespace) -> int:
         raise UsageError("argument --quiet: not allowed with argument --json")
     if options.name == "index":
         return _index(options)
-    from airbench_var.data import Dataset
-    from airbench_var.data.test_sets import named
+    from airbench_var.data.test_sets import on_stderr
     from airbench_var.studies import find_study, run_study  # seconds: torch
     from airbench_var.studies.arms import Workplace
     from airbench_var.studies.scales import find_scale
+    from airbench_var.subjects import with_test_sets
 
     chosen, scale = find_study(options.name), find_scale(options.scale)
     if options.test_sets is not None:
         if not chosen.published:
             raise UsageError(f"--test-sets is for the study shift; {chosen.name} has its own.")
         scale = replace(scale, published=tuple(options.test_sets))
+    if options.data == "photos" and chosen.published:
+        if options.test_sets is None:
+            raise UsageError(
+                f"study {chosen.name} on photographs needs --test-sets: names of other .beton files."
+            )
+        scale = replace(scale, on_photos=True)
     options.test_sets = []  # of every arm; the study has its own
     options.data = options.data or chosen.data or scale.data
     arms = chosen.arms(scale)
     prepared = prepare(options, [arm.recipe for arm in arms])
     if chosen.published:
-        assert isinstance(prepared.data, Dataset)  # what is published are images
-        there = named(prepared.data, scale.published, skip_missing=options.skip_missing_test_sets)
+        skip, say = options.skip_missing_test_sets, on_stderr
+        there = with_test_sets(prepared.data, scale.published, skip_missing=skip, say=say).test_set_names
         kept = tuple(text for text in scale.published if text.partition(":")[0] in there)
         scale = replace(scale, published=kept)
         arms = chosen.arms(scale)

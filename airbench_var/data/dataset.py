@@ -75,6 +75,11 @@ class Dataset:
     folder: Path | None = None  #: in which its files lie, and those of further test sets
 
     @property
+    def test_set_names(self) -> tuple[str, ...]:
+        """The names of the test sets that any recipe predicts."""
+        return (self.name, *self.more)
+
+    @property
     def fingerprint(self) -> dict[str, dict[str, str | int]]:
         """The fingerprints of both splits: what a store holds fixed besides those of `more`."""
         return {"train": self.train.fingerprint, "test": self.test.fingerprint}

@@ -102,6 +102,11 @@ class PhotoData:
     folder: Path
 
     @property
+    def test_set_names(self) -> tuple[str, ...]:
+        """The names of the test sets."""
+        return tuple(self.tests)
+
+    @property
     def fingerprint(self) -> dict[str, dict[str, str | int]]:
         """What a store holds fixed of the data, by split."""
         return {"train": self.train.fingerprint} | {n: one.fingerprint for n, one in self.tests.items()}

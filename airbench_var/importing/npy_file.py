@@ -97,7 +97,7 @@ def look_at(name: str, file: BufferedIOBase, size: int) -> Rows:
     if turned and size > MOST_TURNED_BYTES:
         raise DataError(
             f"{name} is in Fortran order, where a run is spread over the whole file, and too large to be "
-            "turned in memory. Write it once more: numpy.save(PATH, numpy.ascontiguousarray(numpy.load(PATH)))."
+            "turned in memory. Write it anew: numpy.save(PATH, numpy.ascontiguousarray(numpy.load(PATH)))."
         )
     expected = length + math.prod(shape) * dtype.itemsize
     if size != expected:

@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import Any
 
 from airbench_var.errors import UsageError, nearest
-from airbench_var.recipe import AdamW, FinetuningRecipe, Recipe
+from airbench_var.recipe import AdamW, FinetuningRecipe, PhotoRecipe, Recipe
 from airbench_var.recipes import images_recipe
-from airbench_var.recipes.paper import bert_mrpc
+from airbench_var.recipes.paper import bert_mrpc, resnet18_imagenet
 
 #: The paper's four training lengths, in epochs (section 2).
 PAPER_EPOCHS = (0, 4, 16, 64)
@@ -42,6 +42,8 @@ class Scale:
     few_images: float  #: share of its images that a recipe with augmentation needs to be as good as without
     severities: tuple[int, ...]  #: of the corruptions that the study of shift evaluates
     published: tuple[str, ...] = ()  #: further test sets there, from files beside CIFAR-10, see data.shifted
+    photos: PhotoRecipe  #: of the study of shift where it is on photographs
+    on_photos: bool = False
     poked_at: tuple[float, ...]  #: of training, where the study of the poke pokes, as shares of its steps
     augmented: Mapping[str, Any]  #: values that give the recipe its augmentation in that study
     linear: Recipe  #: of the study of the linear model
@@ -87,6 +89,13 @@ def _minilm(lr: float, unstable_lr: float, **values: Any) -> dict[str, Finetunin
     return {"stable": stable, "unstable": stable.with_values({"optimizer.lr": unstable_lr})}
 
 
+def _photos(side: int, **values: Any) -> PhotoRecipe:
+    """Return ResNet-18 made small: an eighth or a quarter of the channels, on squares of this side."""
+    sides = dict.fromkeys(("resolution", "first_resolution", "test_resolution"), side)
+    changes = {"batch_size": 128, "warmup_epochs": 1.0, "optimizer.lr": 0.2, "test_crop": 1.0}
+    return resnet18_imagenet().with_values({"name": "resnet18-small", **sides, **changes, **values})
+
+
 def _bert() -> dict[str, FinetuningRecipe]:
     """Return the paper's two settings: BERT-base and BERT-large."""
     base = bert_mrpc()
@@ -111,6 +120,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             linear=images_recipe("linear").with_values({"train_share": 0.05, "epochs": 5, "batch_size": 250}),
             finetuning=_minilm(1e-4, 5e-4, train_share=0.02, tokens=16),
             severities=(3,),
+            photos=_photos(32, **{"network.width": 8, "epochs": 1, "batch_size": 32}),
             poked_at=(0, 0.5),
             synthetic=_small(2, 0.05),
             synthetic_epochs=(1, 2),
@@ -146,6 +156,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             linear=images_recipe("linear").with_values({"train_share": 0.1}),
             finetuning=_minilm(1e-4, 5e-4),
             severities=(1, 3, 5),
+            photos=_photos(64, **{"network.width": 16, "epochs": 8}),
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=images_recipe("tiny"),
             synthetic_epochs=(0.5, 1, 3, 8),
@@ -178,6 +189,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             linear=images_recipe("linear"),
             finetuning=_bert(),
             severities=(1, 2, 3, 4, 5),
+            photos=resnet18_imagenet(),
             published=("cifar10.1-v6", "cifar10.2", "cinic10"),
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=images_recipe("airbench94").with_values({"tta": False}),
