@@ -92,8 +92,8 @@ def findings(evidence: Evidence) -> Findings:
             Figure(
                 name="correlations",
                 caption="R^2 over runs of the accuracies on two test sets. Left: whole test sets, of which "
-                "corrupted ones show the same images; right: between even examples of one and odd examples of "
-                "the other, which share none (paper, Fig 10).",
+                "the corrupted ones show the same images; right: between even examples of one and odd "
+                "examples of the other, which share none (paper, Fig 10).",
                 draw=partial(_correlations, names, whole, halves),
                 inches=(7, 4.7),
             ),
