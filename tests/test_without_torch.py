@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.photos import draw_folder
+
 pytest.importorskip("matplotlib")
 pytest.importorskip("pyarrow")
 
@@ -36,6 +38,8 @@ COMMANDS = (
     ["import", "predictions.npy", "--labels", "labels.npy", "--out", "mine"],
     ["repair", "mine"],
     ["analyze", "mine"],
+    ["recipes", "resnet18-imagenet"],
+    ["photos", "images", "--out", "photos.beton"],
 )
 
 
@@ -43,6 +47,7 @@ def test_every_command_that_trains_nothing_needs_no_torch(tmp_path: Path) -> Non
     rng = np.random.default_rng(0)
     np.save(tmp_path / "labels.npy", rng.integers(0, 10, 203))
     np.save(tmp_path / "predictions.npy", rng.integers(0, 10, (8, 203)))
+    draw_folder(tmp_path / "images", (2, 2))
     ran = without_torch(SCRIPT, tmp_path, json.dumps(COMMANDS))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.count("$ ") == len(COMMANDS)
