@@ -5,6 +5,7 @@ made before each epoch (`data.crops`), which its compiled loop reads where it li
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ _pointer: Any = intrinsic(_pointer_at)
 array_at: Any = vars(numba)["carray"]
 
 
+@cache
+def _compiled() -> tuple[Any, Any]:
+    """Return FFCV's decoder and its resizing for compiled code, for all loaders.
+
+    They stay: numba 0.68 complains on stderr when a function goes that was called with literal arguments.
+    """
+    return Compiler.compile(imdecode), Compiler.compile(resize_crop)
+
+
 class _GivenCrops(ResizedCropRGBImageDecoder):  # type: ignore[misc]
     """Decodes an image, takes its rectangle from a table, and resizes that."""
 
@@ -53,7 +63,7 @@ class _GivenCrops(ResizedCropRGBImageDecoder):  # type: ignore[misc]
 
     def generate_code(self) -> Callable[..., Any]:
         read, every = self.memory_read, Compiler.get_iterator()
-        decode_jpeg, resize = Compiler.compile(imdecode), Compiler.compile(resize_crop)
+        decode_jpeg, resize = _compiled()
         address, n = np.uintp(self.crops_N4.ctypes.data), len(self.crops_N4)
 
         def decode(batch_indices: Any, memory: Any, metadata: Any, storage_state: Any) -> Any:

@@ -19,6 +19,8 @@ import cv2
 from airbench_var.data.photo_loader import PhotoLoader
 
 SIDE, BATCH = 40, 16
+#: What FFCV compiled of its own: numba complains when it goes, see `photo_loader`.
+KEPT: list[object] = []
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,7 @@ def test_what_ffcv_draws_itself_cannot_be_repeated(written: Path) -> None:
         seed=0,
         pipelines={"image": [RandomResizedCropRGBImageDecoder((SIDE, SIDE)), ToTensor()]},
     )
+    KEPT.append(reader)
     found = []
     for _ in range(2):
         np.random.seed(0)  # noqa: NPY002 (the one that FFCV's code names)

@@ -81,7 +81,7 @@ def test_one_pair_in_a_million_is_few_where_chance_makes_fewer(pairs_off, by_cha
     assert claim.because.startswith(f"{pairs_off:,} of 49,995,000 pairs")
 
 
-def test_the_pairs_of_a_store_have_the_classes_of_its_labels() -> None:
+def test_the_pairs_of_a_store_have_the_classes_of_its_labels(workplace: Workplace) -> None:
     generator = np.random.default_rng(0)
     correct_RN = generator.random((400, 40)) < 0.6
     correct_RN[:, 7] = correct_RN[:, 3]
@@ -94,8 +94,7 @@ def test_the_pairs_of_a_store_have_the_classes_of_its_labels() -> None:
         labels=lambda name: np.arange(40) % 10,
         blocks=lambda name, ids: (SimpleNamespace(rows_Rb=packed_RB[some]) for some in (ids[:99], ids[99:])),
     )
-    data: Any = None
-    found = pairs.findings(Evidence(trained=[one], data=data, scale=QUICK))
+    found = pairs.findings(Evidence(trained=[one], data=workplace.data, scale=QUICK))
     analysis = pairs._analysis(one)
     assert analysis.findings is not None
     assert analysis.findings.deviating[0].classes == ("class 3", "class 7")
