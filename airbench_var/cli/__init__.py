@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command = given.pop(0)
         if command == "help":  # as git has it: `help analyze` is `analyze --help`
             command, given = (given or ["train"])[0], ["--help"]
+        if not given and command == "train":
+            print(train.DESCRIPTION, file=sys.stderr)  # who types nothing does not know what there is
         if command == "train":
             return train.run(train.parser().parse_args(given))
         if command not in COMMANDS:

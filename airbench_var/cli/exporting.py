@@ -59,6 +59,8 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _print(done: "Exported") -> None:
+    from airbench_var.report.percent import size_text
+
     size = sum(path.stat().st_size for path in done.files)
     what = ", ".join(done.columns) or "accuracies"
-    print(f"{done.out}: {what} of {done.runs:,} runs on {', '.join(done.test_sets)}, {size / 1e6:,.2f} MB")
+    print(f"{done.out}: {what} of {done.runs:,} runs on {', '.join(done.test_sets)}, {size_text(size)}")

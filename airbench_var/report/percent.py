@@ -52,3 +52,8 @@ def decimals(interval: Interval | None) -> int:
     while digits < 5 and any(end and not round(100 * end, digits) for end in interval):
         digits += 1
     return digits
+
+
+def size_text(size_bytes: int) -> str:
+    """Return '12 kB' or '1.2 MB': two digits at least of what is there."""
+    return f"{size_bytes / 1e3:,.0f} kB" if size_bytes < 1e6 else f"{size_bytes / 1e6:,.1f} MB"

@@ -140,11 +140,12 @@ def _theorems(summary: TestSetSummary) -> str:
     predicted = float(tasks.predicted_T.mean())
     by_calibration = float(tasks.calibration_T.mean()) / predicted
     real = (1 - 1 / summary.examples) * float(tasks.distribution_wise_variance_T.mean()) / predicted
+    fit = _r_squared(tasks.fit["r_squared_variance"])
     return (
         "Is the variance what the error says? For two classes the paper's Theorem 3 predicts it as err / 2n. "
         f"Over the {len(tasks.error_T)} ways to make two classes of all, it is {ratio.value:.2f} times "
         f"({low:.2f} to {high:.2f}) that: {100 * by_calibration:+.0f} % because the votes miss calibration, "
-        f"{100 * real:+.0f} % because runs really differ (R² {tasks.fit['r_squared_variance']:.3f}). The "
+        f"{100 * real:+.0f} % because runs really differ (R² {fit}). The "
         "mean squared distance of the binomial law from the variances is "
         f"{_times(tasks.fit['times_closer_variance'])} times that of err / 2n. For all classes, independent "
         f"errors would give a std of {value_text(free)} by the votes alone, without labels."
@@ -164,3 +165,8 @@ def _p(p_value: float | None) -> str:
 def count_text(number: int, noun: str) -> str:
     """Return '1 run', '10,000 runs'."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _r_squared(value: float) -> str:
+    """Return it in three digits; below 0 a constant would fit better, and how much better says nothing."""
+    return f"{value:.3f}" if value >= 0 else "below 0: a constant fits better"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from airbench_var.report.percent import size_text
 from airbench_var.store import Fault, Repair, StoreInfo, Verification
 
 #: Faults that are listed; --json lists all.
@@ -63,7 +64,7 @@ def print_info(info: StoreInfo, console: Console | None = None) -> None:
 
 def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
     yield from lines(info)
-    yield "disk", f"{info.disk_bytes / 1e6:,.1f} MB on {info.filesystem or 'an unknown filesystem'}"
+    yield "disk", f"{size_text(info.disk_bytes)} on {info.filesystem or 'an unknown filesystem'}"
     yield "writer", "none on this machine" if info.writer is None else f"process {info.writer}"
     if info.last_event:
         yield "last event", f"{info.last_event.get('kind')} at {info.last_event.get('time')}"

@@ -34,6 +34,13 @@ def test_an_unknown_recipe_is_told_the_nearest(capsys: pytest.CaptureFixture[str
     assert (code, "'tiny'" in told) == (2, True)
 
 
+def test_who_types_nothing_sees_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, told = run([], capsys)
+    assert (code, printed) == (2, "")
+    assert "analyze --example" in told
+    assert told.splitlines()[-1].startswith("airbench_var: the following arguments are required: --runs")
+
+
 def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
     for given, same in ((["help"], ["--help"]), (["help", "analyze"], ["analyze", "--help"])):
         assert run(given, capsys) == run(same, capsys)

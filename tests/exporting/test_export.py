@@ -305,7 +305,7 @@ def test_the_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture
     path = tmp_path / "new" / "a.npy"
     assert cli.main(["export", str(store.path), "--out", str(path)]) == 0
     shown = capsys.readouterr()
-    assert (shown.out, shown.err) == (f"{path}: predicted of 7 runs on cifar10, 0.00 MB\n", "")
+    assert (shown.out, shown.err) == (f"{path}: predicted of 7 runs on cifar10, 2 kB\n", "")
     assert (
         cli.main(["export", str(store.path), "--out", str(tmp_path / "hub"), "--format", "hf", "--json"]) == 0
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from airbench_var.analysis import Estimate
-from airbench_var.report.percent import interval_text, percent, upper_text, value_text
+from airbench_var.report.percent import interval_text, percent, size_text, upper_text, value_text
 
 
 def estimate(value: float | None, interval: tuple[float, float] | None) -> Estimate:
@@ -48,3 +48,11 @@ def test_the_std_of_a_negative_variance_is_0() -> None:
 def test_percent() -> None:
     assert percent(0.93271) == "93.27 %"
     assert percent(0.93271, 3) == "93.271 %"
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 kB"), (1_499, "1 kB"), (999_499, "999 kB"), (1_250_000, "1.2 MB")],
+)
+def test_sizes_have_the_unit_that_shows_them(size_bytes: int, text: str) -> None:
+    assert size_text(size_bytes) == text
