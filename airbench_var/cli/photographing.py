@@ -52,6 +52,7 @@ def photos(options: argparse.Namespace) -> int:
     from airbench_var.data.image_folder import scan
     from airbench_var.data.photo_writer import PhotoSettings, write_photos
     from airbench_var.errors import UsageError
+    from airbench_var.report.percent import size_text
 
     if options.out.suffix != ENDING:
         raise UsageError(f"--out {options.out}: the name of such a file ends in {ENDING}.")
@@ -73,11 +74,10 @@ def photos(options: argparse.Namespace) -> int:
         if options.json:
             print_json(about)
         else:
-            size = options.out.stat().st_size / 1e6
             left_out = len(about["skipped"])
             skipped = f", {left_out:,} file{'s' if left_out > 1 else ''} left out" if left_out else ""
-            what = f"{about['n']:,} images in {len(about['classes']):,} classes, {size:,.0f} MB"
-            print(f"{options.out}: {what}{skipped}")
+            what = f"{about['n']:,} images in {len(about['classes']):,} classes"
+            print(f"{options.out}: {what}, {size_text(options.out.stat().st_size)}{skipped}")
     return 0
 
 

@@ -44,7 +44,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         help="where the runs are kept, which studies share (default OUT/stores)",
     )
     parser.add_argument(
-        "--data", metavar="D", help="cifar10, synthetic or mrpc (default: what study and scale say)"
+        "--data", metavar="D", help="cifar10, synthetic, mrpc or photos (default: what study and scale say)"
     )
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="where CIFAR-10 or MRPC lies; otherwise it is looked up"
@@ -76,11 +76,9 @@ def study(options: argparse.Namespace) -> int:
         raise UsageError("argument --quiet: not allowed with argument --json")
     if options.name == "index":
         return _index(options)
-    from airbench_var.data.test_sets import on_stderr
     from airbench_var.studies import find_study, run_study  # seconds: torch
-    from airbench_var.studies.arms import Workplace
+    from airbench_var.studies.arms import Workplace, with_published
     from airbench_var.studies.scales import find_scale
-    from airbench_var.subjects import with_test_sets
 
     chosen, scale = find_study(options.name), find_scale(options.scale)
     if options.test_sets is not None:
@@ -98,10 +96,7 @@ def study(options: argparse.Namespace) -> int:
     arms = chosen.arms(scale)
     prepared = prepare(options, [arm.recipe for arm in arms])
     if chosen.published:
-        skip, say = options.skip_missing_test_sets, on_stderr
-        there = with_test_sets(prepared.data, scale.published, skip_missing=skip, say=say).test_set_names
-        kept = tuple(text for text in scale.published if text.partition(":")[0] in there)
-        scale = replace(scale, published=kept)
+        scale = with_published(scale, prepared.data, skip_missing=options.skip_missing_test_sets)
         arms = chosen.arms(scale)
     told = {"study": f"{chosen.name} at scale {scale.name}: {scale.about}"}
     runs = {"runs": f"{sum(arm.runs for arm in arms):,} in {len(arms)} arms"}

@@ -107,7 +107,8 @@ def run(options: argparse.Namespace) -> int:
         vary=vary,
         placement=prepared.placement,
     )
-    there = len(Store.open(out).committed_ids()) if has_manifest(out) else 0
+    ids = Store.open(out).committed_ids().tolist() if has_manifest(out) else []
+    there = sum(run_id in campaign.run_ids for run_id in ids)
     if there:
         what = "nothing to train" if there >= len(campaign.run_ids) else "going on"
         tell(options, {"runs": f"{there:,} of {len(campaign.run_ids):,} are there: {what}"})

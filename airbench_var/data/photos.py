@@ -39,15 +39,14 @@ class Photos:
 
     path: Path
     about: Mapping[str, Any]  #: what `photo_writer` wrote beside it
+    #: Of each of its classes, the training classes that it means; empty where it has no counterpart.
+    meanings: tuple[tuple[int, ...], ...]
+    trained: int  #: number of training classes
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of its classes."""
         return tuple(self.about["classes"])
-
-    #: Of each of its classes, the training classes that it means; empty where it has no counterpart.
-    meanings: tuple[tuple[int, ...], ...]
-    trained: int  #: number of training classes
 
     @cached_property
     def examples_M(self) -> npt.NDArray[np.int64]:

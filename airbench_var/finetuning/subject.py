@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from airbench_var.data.mrpc import PairData
 from airbench_var.finetuning.checkpoint import Checkpoint
@@ -38,17 +37,11 @@ class FinetuningOnPairs(OfRecipe):
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the bits of a run, as JSON values."""
-        half = self.recipe.precision == "half"
         return {
             **self.hyperparameters(),
             "checkpoint": self._fingerprint,
             "data": {"name": self.data.name, **self.data.fingerprint},
-            "numerics": {
-                "device": torch.device(self.settings.device).type,
-                "activations": "bfloat16" if half else "float32",
-                "threads": self.settings.threads if self.settings.on_cpu else None,
-                "engine": self.settings.engine,
-            },
+            "numerics": self.settings.numerics_of_operators(self.recipe.precision),
         }
 
     def provenance(self) -> dict[str, Any]:

@@ -55,11 +55,9 @@ class FinetuningTrainer:
                 finite &= bool(np.isfinite(logits_NK).all())
                 predicted_N = logits_NK.argmax(axis=1).astype(np.uint8)  # NaN counts as the largest
                 predictions[name] = Predictions.of_classes(predicted_N, labels_N)
-        return RunResult(
-            predictions=predictions,
-            loss=float(np.mean(losses[-self.steps_per_epoch :])) if losses else float("nan"),
-            diverged=not (finite and bool(np.isfinite(losses).all())),
-            train_s=time.perf_counter() - start_s,
+        train_s = time.perf_counter() - start_s
+        return RunResult.of_losses(
+            losses, self.steps_per_epoch, predictions, logits_are_finite=finite, train_s=train_s
         )
 
     def _train(self, seeds: Seeds) -> list[float]:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import torch
 
 from airbench_var.data.photos import PhotoData
 from airbench_var.recipe import PhotoRecipe
@@ -37,12 +36,7 @@ class RecipeOnPhotos(OfRecipe):
         return {
             **self.hyperparameters(),
             "data": {"name": self.data.name, **self.data.fingerprint},
-            "numerics": {
-                "device": torch.device(self.settings.device).type,
-                "activations": "bfloat16" if self.recipe.precision == "half" else "float32",
-                "threads": self.settings.threads if self.settings.on_cpu else None,
-                "engine": self.settings.engine,
-            },
+            "numerics": self.settings.numerics_of_operators(self.recipe.precision),
         }
 
     def provenance(self) -> dict[str, Any]:

@@ -69,11 +69,9 @@ class PhotoTrainer:
                 logits_MK = self.logits(loader, photos.examples_M).numpy()
                 finite &= bool(np.isfinite(logits_MK).all())
                 predictions[name] = Predictions.of_classes(photos.predicted(logits_MK), photos.labels_M)
-        return RunResult(
-            predictions=predictions,
-            loss=float(np.mean(losses[-self.steps_per_epoch :])) if losses else float("nan"),
-            diverged=not (finite and bool(np.isfinite(losses).all())),
-            train_s=time.perf_counter() - start_s,
+        train_s = time.perf_counter() - start_s
+        return RunResult.of_losses(
+            losses, self.steps_per_epoch, predictions, logits_are_finite=finite, train_s=train_s
         )
 
     def _train(self, seeds: Seeds) -> list[float]:

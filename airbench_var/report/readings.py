@@ -81,7 +81,7 @@ def _spread(summary: TestSetSummary) -> str:
 def _at_most(real: Estimate) -> str:
     """Return the bound on the std of accuracies, or that there is none: none can be above one half."""
     if real.interval and real.interval[1] >= LARGEST_STD:
-        return "the std of runs may be anything: train more"
+        return "the std of runs may be anything (train more)"
     return f"the std of runs is at most {upper_text(real)}"
 
 

@@ -1,6 +1,6 @@
 """What a run is asked for and what it hands back: the only types the two halves share."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -55,6 +55,24 @@ class RunResult:
     loss: float  #: mean training loss per example over the last epoch; nan for 0 epochs
     diverged: bool  #: a loss or a logit was not finite
     train_s: float  #: seconds from the first step to the end of the evaluation; without compiling
+
+    @classmethod
+    def of_losses(
+        cls,
+        losses: Sequence[float],
+        steps_per_epoch: int,
+        predictions: Mapping[str, Predictions],
+        *,
+        logits_are_finite: bool,
+        train_s: float,
+    ) -> Self:
+        """Return the result of a run with these losses, one a step."""
+        return cls(
+            predictions=predictions,
+            loss=float(np.mean(losses[-steps_per_epoch:])) if losses else float("nan"),
+            diverged=not (logits_are_finite and bool(np.isfinite(losses).all())),
+            train_s=train_s,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

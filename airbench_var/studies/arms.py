@@ -180,3 +180,11 @@ def identity_sha256(campaign: Campaign) -> str:
     """Return the hash of all that must match when runs are added to the campaign's store."""
     text = json.dumps(campaign.identity(), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def with_published(scale: Scale, data: Data, *, skip_missing: bool) -> Scale:
+    """Return the scale with those of its published test sets that are there; raises as `with_test_sets`."""
+    there = with_test_sets(data, scale.published, skip_missing=skip_missing, say=on_stderr).test_set_names
+    return replace(
+        scale, published=tuple(text for text in scale.published if text.partition(":")[0] in there)
+    )

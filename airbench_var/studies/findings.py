@@ -8,7 +8,9 @@ from typing import Any, Literal, Self
 from scipy.special import ndtri
 
 from airbench_var.analysis import Estimate
+from airbench_var.analysis.correlation import Correlation
 from airbench_var.analysis.independence import HypothesisTest
+from airbench_var.analysis.summary import LEVEL
 from airbench_var.report.figures.canvas import Figure
 from airbench_var.report.percent import interval_text, value_text
 from airbench_var.stats import CorrectnessCounts
@@ -88,6 +90,26 @@ class Number:
             method=method,
             absent=absent,
             paper=paper,
+        )
+
+    @classmethod
+    def of_correlation(
+        cls, pair: Correlation, name: str, arm: str, *, counts: CorrectnessCounts, method: str
+    ) -> Self:
+        """Return a correlation over runs between two test sets as a number of a study."""
+        return cls(
+            name=name,
+            arm=arm,
+            unit="plain",
+            value=pair.r,
+            low=pair.low,
+            high=pair.high,
+            level=LEVEL,
+            target="these test sets",
+            runs=counts.R,
+            examples=counts.n,
+            method=method,
+            assumption="runs are independent, accuracies normal",
         )
 
     def to_json(self) -> dict[str, Any]:

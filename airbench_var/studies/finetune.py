@@ -104,19 +104,12 @@ def _numbers(one: Trained, paper: dict[str, float]) -> Iterator[Number]:
     share = _real_share(one)
     yield Number.of(share, f"{one.arm.name}, {TEST}", "plain")
     for pair in _correlated(one):
-        yield Number(
-            name="validation_test_correlation",
-            arm=one.arm.name,
-            unit="plain",
-            value=pair.r,
-            low=pair.low,
-            high=pair.high,
-            level=LEVEL,
-            target="these test sets",
-            runs=counts.R,
-            examples=counts.n,
+        yield Number.of_correlation(
+            pair,
+            "validation_test_correlation",
+            one.arm.name,
+            counts=counts,
             method=f"Pearson, Fisher's z; p = {pair.p_value:.2g} (Student's t) for no correlation",
-            assumption="runs are independent, accuracies normal",
         )
     gain = _gain(one)
     yield Number.of(gain, one.arm.name, "share", paper=PAPER_GAIN if paper is PAPER[0] else None)

@@ -119,19 +119,12 @@ def _numbers(one: Trained) -> Iterator[Number]:
 def _correlated(one: Trained, how: str, found: Sequence[Correlation]) -> Iterator[Number]:
     for pair in found:
         counts = min((one.state_of(name).correct for name in pair.names), key=lambda of: of.n)
-        yield Number(
-            name=f"correlation_of_{how}",
-            arm=" and ".join(pair.names),
-            unit="plain",
-            value=pair.r,
-            low=pair.low,
-            high=pair.high,
-            level=LEVEL,
-            target="these test sets",
-            runs=counts.R,
-            examples=counts.n,
+        yield Number.of_correlation(
+            pair,
+            f"correlation_of_{how}",
+            " and ".join(pair.names),
+            counts=counts,
             method="Pearson, Fisher's z for all pairs together (Bonferroni)",
-            assumption="runs are independent, accuracies normal",
         )
         yield Number.bare(
             f"p_value_of_{how}",

@@ -71,6 +71,15 @@ class Settings:
         options: dict[str, Any] = {"deterministic": True} if "deterministic" in list_options() else {}
         return torch.compile(function, fullgraph=True, dynamic=False, options=options)
 
+    def numerics_of_operators(self, precision: Literal["half", "single"]) -> dict[str, Any]:
+        """Return what changes the bits where PyTorch's operators compute all, bfloat16 for half precision."""
+        return {
+            "device": torch.device(self.device).type,
+            "activations": "bfloat16" if precision == "half" else "float32",
+            "threads": self.threads if self.on_cpu else None,
+            "engine": self.engine,
+        }
+
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """Within this context torch computes as the settings say; afterwards it is as it was."""
