@@ -105,8 +105,12 @@ def test_of_equal_runs_nothing_but_the_values_is_given(a_RN: np.ndarray, b_RN: n
 
 
 def test_of_few_runs_the_distribution_is_known_no_better_than_this_test_set() -> None:
-    rng = np.random.default_rng(5)
-    a_RN, b_RN = (rng.random((2, N)) < np.array(means)[:, None] for means in ((0.5, 0.7), (0.4, 0.65)))
+    """Satterthwaite alone would give p < 0.0001 on the distribution, and 0.014 on this test set."""
+    rng, chance_N = np.random.default_rng(8), np.linspace(0.2, 1.2, N)
+    a_RN, b_RN = (
+        rng.random((2, N)) < np.clip(chance_N + np.array(shifts)[:, None], 0, 1)
+        for shifts in ((-0.02, 0.04), (-0.28, -0.22))
+    )
     found = compare_counts("cifar10", count(a_RN), count(b_RN))
     here, fresh = (
         found.estimates[f"difference_on_{where}"].interval for where in ("this_test_set", "the_distribution")
@@ -115,7 +119,7 @@ def test_of_few_runs_the_distribution_is_known_no_better_than_this_test_set() ->
     assert fresh is not None
     assert fresh[0] <= here[0] < here[1] <= fresh[1]
     p_here, p_fresh = found.p_values.values()
-    assert p_fresh >= p_here
+    assert p_fresh >= p_here > 0.01
 
 
 @pytest.mark.parametrize(
