@@ -65,15 +65,9 @@ def ray_nodes() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _cluster_for_its_executor(request: pytest.FixtureRequest) -> None:
-    """Start the cluster for the tests of every executor that have come to this one."""
-    if "ray" in getattr(request.node, "callspec", Nothing).id.split("-"):
+    """Start the cluster for the tests that say so: a parameter cannot ask for a fixture by itself."""
+    if request.node.get_closest_marker("ray"):
         request.getfixturevalue("ray_nodes")
-
-
-class Nothing:
-    """Stands for the parameters of a test that has none."""
-
-    id = ""
 
 
 @pytest.fixture(scope="session")

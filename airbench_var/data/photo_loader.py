@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from ffcv.fields.rgb_image import ResizedCropRGBImageDecoder
 from ffcv.libffcv import imdecode, resize_crop
-from ffcv.loader import Loader as FfcvReader
 from ffcv.pipeline.compiler import Compiler
 from ffcv.transforms import ToTensor
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from airbench_var.data.beton import read_rows
 from airbench_var.data.crops import Crops
-from airbench_var.data.ffcv_loader import SeededOrder, stop, workers
+from airbench_var.data.ffcv_loader import Reader
 
 JPEG = 0
 
@@ -45,10 +44,7 @@ array_at: Any = vars(numba)["carray"]
 
 @cache
 def _compiled() -> tuple[Any, Any]:
-    """Return FFCV's decoder and its resizing for compiled code, for all loaders.
-
-    They stay: numba 0.68 complains on stderr when a function goes that was called with literal arguments.
-    """
+    """Return FFCV's decoder and its resizing for compiled code, once for all loaders."""
     return Compiler.compile(imdecode), Compiler.compile(resize_crop)
 
 
@@ -95,16 +91,8 @@ class PhotoLoader:
         self.height_N, self.width_N = rows["height"].astype(np.int64), rows["width"].astype(np.int64)
         self.n, self.batch_size = len(rows), batch_size
         self._crops_N4: Crops = np.zeros((self.n, 4), np.int64)
-        self._order = SeededOrder(np.arange(self.n))
-        self._reader = FfcvReader(
-            str(path),
-            batch_size=batch_size,
-            num_workers=workers(),
-            order=self._order,
-            seed=0,  # otherwise FFCV draws one from NumPy's global generator
-            drop_last=False,
-            pipelines={"image": [_GivenCrops(side, self._crops_N4), ToTensor()]},
-        )
+        pipelines = {"image": [_GivenCrops(side, self._crops_N4), ToTensor()]}
+        self._reader = Reader(path, batch_size, drop_last=False, pipelines=pipelines)
 
     def batches(
         self, order_N: npt.NDArray[np.int64], crops_N4: Crops
@@ -114,10 +102,5 @@ class PhotoLoader:
         An image tensor is a buffer of FFCV's, which it uses again a few batches later.
         """
         self._crops_N4[:] = crops_N4
-        self._order.order_N, self._reader.num_workers = order_N, workers()
-        batches = iter(self._reader)
-        try:
-            for step, (images_BHWC, _) in enumerate(batches):
-                yield images_BHWC, order_N[step * self.batch_size : (step + 1) * self.batch_size]
-        finally:
-            stop(batches)
+        for step, (images_BHWC, _) in enumerate(self._reader.epoch(order_N)):
+            yield images_BHWC, order_N[step * self.batch_size : (step + 1) * self.batch_size]

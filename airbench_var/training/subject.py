@@ -102,7 +102,7 @@ class RecipeOnData(OfRecipe):
         return test_sets_of(self.recipe, self.data)
 
     def refuse_misfit(self) -> None:
-        """Raise UsageError when the recipe cannot train on the data; allocates and computes nothing."""
+        """Raise UsageError when the recipe cannot train on the data, before anything is written."""
         refuse_misfit(self.recipe, self.data)
 
     def identity(self) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def train(recipe: Recipe, seeds: Seeds, data: Dataset, device: str = "cpu") -> R
 
 
 def refuse_misfit(recipe: Recipe, data: Dataset) -> None:
-    """Raise UsageError when this recipe cannot train on this data; allocates and computes nothing."""
+    """Raise UsageError when this recipe cannot train on this data; costs two images through its network."""
     train = training_split(recipe, data)
     refuse_late(recipe, steps_in_all(recipe, steps_per_epoch(train, recipe.batch_size)))
     height, width, channels = train.images_NHWC.shape[1:]
@@ -229,9 +229,10 @@ def refuse_misfit(recipe: Recipe, data: Dataset) -> None:
                 f"recipe key 'augment.{key}' is {pixels}; images of {height} x {width} allow at most {most}."
             )
     try:
-        with torch.device("meta"):
+        # Not on the meta device, whose operations import torch._dynamo: 2 s of every campaign's start.
+        with torch.inference_mode(), torch.random.fork_rng(devices=()):
             model = build(recipe.network, classes=len(data.classes), pixels=height * width * channels)
-            model(torch.empty(2, channels, height, width))
+            model(torch.zeros(2, channels, height, width))
     except RuntimeError as error:
         raise UsageError(
             f"recipe {recipe.name!r}: its network is too deep for images of {height} x {width} ({error}). "

@@ -93,12 +93,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)  # half a minute a step
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_every_case_runs_and_says_what_it_promises(
-    name: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if name == "executors":
-        request.getfixturevalue("ray_nodes")  # so that it starts no cluster of its own
+@pytest.mark.parametrize(
+    "name",
+    # With it, the case starts no cluster of its own.
+    [pytest.param(name, marks=[pytest.mark.ray] if name == "executors" else []) for name in CASES],
+)
+def test_every_case_runs_and_says_what_it_promises(name: str, tmp_path: Path) -> None:
     shown: list[list[Row]] = []
     found = run_cases([name], Options(device=CPU, repeats=1, small=True), shown.append)
     assert found.failures == []

@@ -183,3 +183,29 @@ import airbench_var.data.ffcv_loader
 assert torch.get_num_threads() == 2
 """
     subprocess.run([sys.executable, "-c", check], check=True, timeout=60)
+
+
+def test_what_ends_its_thread_is_raised_and_not_waited_for(
+    loader: FfcvLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FFCV alone would wait for ever: nobody tells its queue."""
+
+    def fail(*_: object) -> None:
+        raise MemoryError("no room for a batch")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("ffcv.loader.epoch_iterator.EpochIterator.run_pipeline", fail)
+        with pytest.raises(MemoryError, match="no room for a batch"):
+            list(loader.epoch(0, SEEDS))
+    assert len(list(loader.epoch(0, SEEDS))) == 23
+
+
+def test_what_was_compiled_before_a_loader_is_found_after_it(split: Split, cache: Path) -> None:
+    """FFCV's own memory manager changes a type that all compiled functions share."""
+    import numba
+
+    function = numba.njit(lambda array: array.size)
+    function(np.zeros(3, np.uint8))
+    FfcvLoader(split, 128, PIXELS, CPU, cache_dir=cache)
+    (signature,) = dict.keys(function.overloads)
+    assert signature in function.overloads

@@ -169,7 +169,9 @@ def test_recipes_that_do_not_fit_the_data_are_refused(
 
 @pytest.mark.parametrize("name", ["airbench94", "resnet9", "tiny", "linear"])
 def test_named_recipes_fit(name: str, small_data: Dataset) -> None:
+    before = torch.get_rng_state()
     refuse_misfit(quick(name), small_data)
+    assert torch.equal(torch.get_rng_state(), before)  # whoever drew from it goes on as if nobody had asked
 
 
 @pytest.mark.parametrize(
