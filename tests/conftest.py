@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+HERE = Path(__file__).parent
+
 if TYPE_CHECKING:
     from airbench_var.data import PairData
     from airbench_var.data.dataset import Dataset, Split
@@ -17,6 +19,28 @@ with suppress(ImportError):  # the analysing half is also tested where there is 
     import torch
 
     torch.set_num_threads(1)
+
+
+#: Files that take a minute or more, and the tests on Ray: begun first, so that none of them is left for last.
+LONG = (
+    "ray",
+    "end_to_end/test_main_job.py",
+    "studies/test_study.py",
+    "bench/test_cases.py",
+    "docs/test_commands.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those on Ray in one, which starts a single cluster."""
+
+    def group(item: pytest.Item) -> str:
+        on_ray = item.get_closest_marker("ray") or "ray_nodes" in getattr(item, "fixturenames", ())
+        return "ray" if on_ray else item.path.relative_to(HERE).as_posix()
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    items.sort(key=lambda item: LONG.index(name) if (name := group(item)) in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")
