@@ -36,6 +36,13 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--jpeg-quality", type=int, default=90, metavar="Q", help="of those (default 90)")
     parser.add_argument(
+        "--border",
+        type=int,
+        default=0,
+        metavar="P",
+        help="cut so many pixels from every side first: 2 for the red frame of ObjectNet (default 0)",
+    )
+    parser.add_argument(
         "--skip-corrupt", action="store_true", help="leave out files that are no whole images, and list them"
     )
     parser.add_argument(
@@ -60,6 +67,7 @@ def photos(options: argparse.Namespace) -> int:
         max_resolution=options.max_resolution,
         compress_probability=options.compress_probability,
         jpeg_quality=options.jpeg_quality,
+        border=options.border,
     )
     folder = scan(options.folder)
     about = write_photos(

@@ -44,6 +44,7 @@ class PhotoSettings:
     max_resolution: int = 500  #: a longer side is reduced to it; 0 keeps all sizes
     compress_probability: float = 0.5  #: share of the images that are kept as JPEG, the others as raw pixels
     jpeg_quality: int = 90
+    border: int = 0  #: pixels that are cut from every side first, such as ObjectNet's frame
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value out of its range."""
@@ -51,6 +52,7 @@ class PhotoSettings:
             ("max_resolution", 0, 65_535),
             ("compress_probability", 0, 1),
             ("jpeg_quality", 1, 100),
+            ("border", 0, 65_535),
         ):
             if not low <= getattr(self, name) <= high:
                 option = name.replace("_", "-")
@@ -151,7 +153,8 @@ def _beside(path: Path) -> Path:
 
 def _finished(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     about = about_photos(path)
-    other = [key for key, value in asked.items() if about.get(key) != value]
+    before = {"border": 0, **about}  # which files from before there was one do not say
+    other = [key for key, value in asked.items() if before.get(key) != value]
     if other:
         raise UsageError(
             f"{path} is there, and was made with other {', '.join(other)}. Name another --out, or remove it."
@@ -275,6 +278,14 @@ def _encode(folder: ImageFolder, settings: PhotoSettings, number: int) -> _Encod
         ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # as Pillow tells of files that are cut short, broken, or no images
+    if cut := settings.border:
+        width, height = image.size
+        if min(width, height) <= 2 * cut:
+            raise DataError(
+                f"{folder.root / folder.files[number]} is of {height} x {width} pixels: nothing would be "
+                f"left of it by --border {cut}."
+            )
+        image = image.crop((cut, cut, width - cut, height - cut))
     longest = max(image.size)
     if settings.max_resolution and longest > settings.max_resolution:
         share = settings.max_resolution / longest

@@ -1,9 +1,10 @@
 """A data set of photographs on the disk: one file to train on, others to test on, each with what it is of.
 
-The classes of a further test set are told in one of three ways, of which the first that fits is taken:
+The classes of a further test set are told in one of four ways, of which the first that fits is taken:
 
 NAME.classes.json     beside it, {"its class": ["training class", ...]}: a prediction of any of these is
-                      right, and images of a class without any are left out (ObjectNet)
+                      right, and images of a class without any are left out
+NAME.mappings         beside it, the folder that is published with ObjectNet, which says the same
 equal names           a part of the training classes (ImageNet-R, Sketch)
 numbers from 0 on     the places of the training classes (ImageNet-V2)
 
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.data.beton import read_rows
+from airbench_var.data.objectnet import read_meanings
 from airbench_var.data.photo_writer import about_photos
 from airbench_var.errors import DataError, UsageError
 from airbench_var.store.rows import label_dtype
@@ -172,8 +174,11 @@ def _meanings(
 ) -> tuple[tuple[int, ...], ...]:
     """Return the training classes that each class means, see above."""
     place = {name: k for k, name in enumerate(trained)}
+    mappings = told.with_name(told.name.replace(".classes.json", ".mappings"))
     if told.is_file():
-        return _meanings_told(told, classes, place)
+        return _meanings_told(told, _told(told), classes, place)
+    if mappings.is_dir():
+        return _meanings_told(mappings, read_meanings(mappings, trained), classes, place)
     if all(name in place for name in classes):
         return tuple((place[name],) for name in classes)
     if all(name.isdecimal() and int(name) < len(trained) for name in classes):
@@ -185,14 +190,18 @@ def _meanings(
     )
 
 
-def _meanings_told(
-    told: Path, classes: tuple[str, ...], place: Mapping[str, int]
-) -> tuple[tuple[int, ...], ...]:
+def _told(told: Path) -> dict[str, tuple[str, ...]]:
     try:
         by_name = json.loads(told.read_text(encoding="utf-8"))
-        meanings = tuple(tuple(by_name.get(name, ())) for name in classes)
+        return {name: tuple(meaning) for name, meaning in by_name.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DataError(f"{told} cannot be read as a mapping of classes: {error}.") from error
+
+
+def _meanings_told(
+    told: Path, by_name: Mapping[str, tuple[str, ...]], classes: tuple[str, ...], place: Mapping[str, int]
+) -> tuple[tuple[int, ...], ...]:
+    meanings = tuple(by_name.get(name, ()) for name in classes)
     seen = set[str]()
     for name, meaning in zip(classes, meanings, strict=True):
         for one in meaning:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,27 @@ def test_long_sides_are_reduced_and_a_share_is_kept_as_jpeg(folder: ImageFolder,
     assert abs(numbers.mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 10_000)
     assert not any(is_jpeg(number, 0.0) for number in range(1000))
     assert all(is_jpeg(number, 1.0) for number in range(1000))
+
+
+def test_a_border_is_cut_off_before_anything_else(folder: ImageFolder, tmp_path: Path) -> None:
+    pytest.importorskip("ffcv")
+    path = tmp_path / "a.beton"
+    write_photos(folder, path, replace(RAW, border=2))
+    for number, (image, _) in enumerate(read(path, 12)):
+        assert (image == pixels(folder, number)[2:-2, 2:-2]).all()
+    with pytest.raises(UsageError, match="made with other border"):
+        write_photos(folder, path, RAW)
+    with pytest.raises(DataError, match="left of it by --border 40"):
+        write_photos(folder, tmp_path / "b.beton", replace(RAW, border=40))
+
+
+def test_a_file_from_before_there_was_a_border_has_none(folder: ImageFolder, tmp_path: Path) -> None:
+    path = tmp_path / "a.beton"
+    write_photos(folder, path, RAW)
+    beside = path.with_name("a.beton.json")
+    before = {key: value for key, value in json.loads(beside.read_text()).items() if key != "border"}
+    beside.write_text(json.dumps(before))
+    assert write_photos(folder, path, RAW) == before
 
 
 def digest(path: Path) -> str:
@@ -219,6 +240,7 @@ def test_a_full_disk_is_told_and_what_was_done_is_kept(
         ({"compress_probability": 1.5}, "--compress-probability 1.5: it must be from 0 to 1"),
         ({"jpeg_quality": 0}, "--jpeg-quality 0: it must be from 1 to 100"),
         ({"max_resolution": -1}, "--max-resolution -1"),
+        ({"border": -1}, "--border -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:

@@ -1,6 +1,8 @@
 """Further test sets of photographs: what their classes mean, and what is predicted on them."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,3 +107,15 @@ def test_labels_of_many_classes_take_two_bytes(data: PhotoData) -> None:
     logits = np.zeros((1, 1000), np.float32)
     logits[0, [5, 999]] = 2, 1
     assert wide.predicted(logits).tolist() == [999]  # 5 is no class of it
+
+
+def test_the_published_folder_says_it_too(data: PhotoData, monkeypatch: pytest.MonkeyPatch) -> None:
+    def meanings(mappings: Path, trained: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        assert (mappings, tuple(trained)) == (data.folder / "object.mappings", data.classes)
+        return {"x": ("c", "a")}
+
+    monkeypatch.setattr(photos, "read_meanings", meanings)
+    (data.folder / "object.mappings").mkdir()
+    found = add(data, "object", ("w", "x"))
+    assert found.examples_M.tolist() == [2, 3]
+    assert found.predicted(LOGITS).tolist() == [2, 2, 2, 2]
