@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from airbench_var.analysis.estimate import EXAMPLES, RUNS, Estimate, Interval, too_few
+from airbench_var.analysis.estimate import EXAMPLES, RUNS, Estimate, too_few
+from airbench_var.analysis.intervals import wilson
 from airbench_var.analysis.jackknife import (
     LEAST_EXAMPLES,
     chunk_standard_error,
@@ -111,7 +112,7 @@ def ensemble_accuracy(counts: PredictionCounts, level: float) -> Estimate:
     value = interval = None
     if R >= 1:
         value = float(ensemble_correct(counts).mean())
-        interval = _wilson(value, n, level)
+        interval = wilson(value, n, level)
     return Estimate(
         name="ensemble_accuracy",
         target="the distribution",
@@ -128,11 +129,3 @@ def ensemble_accuracy(counts: PredictionCounts, level: float) -> Estimate:
 
 def _mean_gap(counts: PredictionCounts) -> float:
     return float((disagreements(counts) - errors(counts)).mean())
-
-
-def _wilson(share: float, n: int, level: float) -> Interval:
-    """Return Wilson's score interval of a share of n. Source: Wilson, JASA 1927."""
-    z2 = float(ndtri((1 + level) / 2)) ** 2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    reach = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
-    return max(0.0, centre - reach), min(1.0, centre + reach)

@@ -137,6 +137,14 @@ def _mean(counts: CorrectnessCounts) -> float:
     return counts.S1 / (counts.n * counts.R)
 
 
+def wilson(share: float, n: int, level: float) -> Interval:
+    """Return Wilson's score interval of a share of n. Source: Wilson, JASA 1927."""
+    z2 = float(ndtri((1 + level) / 2)) ** 2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    reach = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
 def hull(a: Interval, b: Interval) -> Interval:
     """Return the smallest interval that holds both."""
     return min(a[0], b[0]), max(a[1], b[1])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.correlation import Correlation, correlations
-from airbench_var.analysis.intervals import around
+from airbench_var.analysis.intervals import around, wilson
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.data.mrpc import TEST_SETS
 from airbench_var.recipes import differences
@@ -78,8 +78,8 @@ def findings(evidence: Evidence) -> Findings:
         figures=[
             Figure(
                 name="validation-and-test",
-                caption="Each run's accuracy on the validation and on the test set; dashed: their means "
-                "(paper, Fig 7).",
+                caption="Each run's accuracy on the validation and on the test set, larger where several "
+                "runs have the same two; dashed: their means (paper, Fig 7).",
                 draw=partial(_scatter, trained),
                 inches=(7, 3.4),
             )
@@ -111,6 +111,7 @@ def _numbers(one: Trained, paper: dict[str, float]) -> Iterator[Number]:
             counts=counts,
             method=f"Pearson, Fisher's z; p = {pair.p_value:.2g} (Student's t) for no correlation",
         )
+    yield Number.of(collapsed_share(one), one.arm.name, "share")
     gain = _gain(one)
     yield Number.of(gain, one.arm.name, "share", paper=PAPER_GAIN if paper is PAPER[0] else None)
 
@@ -179,6 +180,30 @@ def _gain(one: Trained) -> Estimate:
     return gain_of_choosing(by, on, CHOSEN_SHARE, LEVEL)
 
 
+def collapsed_share(one: Trained) -> Estimate:
+    """Return the share of runs that call every example of the test set the same class: they learned nothing.
+
+    The interval is Wilson's. Assumption: the runs are independent. Of BERT's unstable finetuning it is known
+    that such runs make most of its spread (Mosbach et al., ICLR 2021).
+    """
+    counts = one.state_of(TEST).correct
+    blocks = one.store.blocks(TEST, one.run_ids_R, column="predicted")
+    collapsed = sum(int((block.rows_Rb == block.rows_Rb[:, :1]).all(axis=1).sum()) for block in blocks)
+    value = collapsed / counts.R
+    return Estimate(
+        name="share_of_runs_that_learned_nothing",
+        target="this test set",
+        value=value,
+        interval=wilson(value, counts.R, LEVEL),
+        level=LEVEL,
+        absent="",
+        method=f"{collapsed} of {counts.R} runs call all examples the same class; Wilson's interval",
+        assumption="runs are independent",
+        runs=counts.R,
+        examples=counts.n,
+    )
+
+
 def gain_of_choosing(by: CorrectnessCounts, on: CorrectnessCounts, share: float, level: float) -> Estimate:
     """Return by how much the best runs on one test set are above the mean of all runs on another.
 
@@ -227,7 +252,8 @@ def _scatter(trained: Sequence[Trained], canvas: "Canvas") -> None:
         x_R, y_R = (
             100 * one.state_of(name).correct.k_R / one.state_of(name).correct.n for name in (VALIDATION, TEST)
         )
-        axis.scatter(x_R, y_R, s=12, alpha=0.6, color=colour, linewidths=0)
+        at_P2, runs_P = np.unique(np.stack((x_R, y_R), axis=1), axis=0, return_counts=True)
+        axis.scatter(*at_P2.T, s=12 * runs_P, alpha=0.6, color=colour, linewidths=0)
         axis.axvline(float(x_R.mean()), color="grey", linestyle="--", linewidth=0.8)
         axis.axhline(float(y_R.mean()), color="grey", linestyle="--", linewidth=0.8)
         found = [f"r = {pair.r:.2f} ({pair.low:.2f} to {pair.high:.2f})" for pair in _correlated(one)]

@@ -102,3 +102,17 @@ def test_settings_differ_in_one_value_and_start_from_other_seeds(scale: str) -> 
     stable, unstable = finetune.arms(SCALES[scale])
     assert len(finetune.differences(stable.recipe, unstable.recipe)) == 1
     assert stable.seed != unstable.seed
+
+
+def test_runs_that_call_everything_one_class_are_counted() -> None:
+    """A run that is wrong everywhere, or as good as the larger class by chance, is none of them."""
+    classes_RN = np.zeros((5, 1725), np.uint8)
+    classes_RN[1], classes_RN[2, 7], classes_RN[3] = 1, 1, np.arange(1725) % 2
+    blocks = [SimpleNamespace(rows_Rb=classes_RN[:2]), SimpleNamespace(rows_Rb=classes_RN[2:])]
+    one = trained("calm", 0.001, runs=5)
+    one.run_ids_R = np.arange(5)
+    one.store.blocks = lambda test_set, run_ids, column: {(TEST, "predicted"): blocks}[test_set, column]
+    found = finetune.collapsed_share(one)
+    assert found.value == 3 / 5
+    assert found.method.startswith("3 of 5 runs")
+    assert found.interval == pytest.approx((0.2307, 0.8824), abs=1e-4)  # Wilson's, by SciPy
