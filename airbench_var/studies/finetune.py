@@ -254,6 +254,7 @@ def _scatter(trained: Sequence[Trained], canvas: "Canvas") -> None:
         )
         at_P2, runs_P = np.unique(np.stack((x_R, y_R), axis=1), axis=0, return_counts=True)
         axis.scatter(*at_P2.T, s=12 * runs_P, alpha=0.6, color=colour, linewidths=0)
+        axis.margins(0.12)  # for the largest
         axis.axvline(float(x_R.mean()), color="grey", linestyle="--", linewidth=0.8)
         axis.axhline(float(y_R.mean()), color="grey", linestyle="--", linewidth=0.8)
         found = [f"r = {pair.r:.2f} ({pair.low:.2f} to {pair.high:.2f})" for pair in _correlated(one)]
