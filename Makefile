@@ -17,7 +17,7 @@ demo: .venv/installed
 	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
 
 test: .venv/installed-dev check data/cifar-10-batches-py data/mrpc
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "not statistics" -n 2 --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "not statistics" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

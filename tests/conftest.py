@@ -1,8 +1,8 @@
 """Fixtures that many parts share: small data, and real CIFAR-10 when it is there."""
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+import re
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,26 +21,47 @@ with suppress(ImportError):  # the analysing half is also tested where there is 
     torch.set_num_threads(1)
 
 
-#: Files that take a minute or more, and the tests on Ray: begun first, so that none of them is left for last.
+#: Files whose every test needs the Ray cluster.
+ON_RAY = ("execution/test_on_ray.py", "end_to_end/test_on_a_cluster.py", "bench/scale/test_command.py")
+#: Files of which those tests need it that have ray among the words of their parameters.
+PARTLY_ON_RAY = (
+    "bench/test_cases.py",
+    "contracts/test_same_store.py",
+    "execution/test_executors.py",
+)
+#: Files that take a minute or more: begun first, so that none of them is left for last.
 LONG = (
-    "ray",
+    "bench/test_cases.py",
     "end_to_end/test_main_job.py",
     "studies/test_study.py",
-    "bench/test_cases.py",
+    "contracts/test_same_store.py",
+    "execution/test_executors.py",
+    "faults/test_short.py",
     "docs/test_commands.py",
 )
 
 
+def is_on_ray(nodeid: str) -> bool:
+    """Whether a test needs the cluster, by its name alone: what divides the tests has nothing else."""
+    path, _, name = nodeid.removeprefix("tests/").partition("::")
+    return path in ON_RAY or (path in PARTLY_ON_RAY and "ray" in re.split(r"[][ -]", name))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those on Ray in one, which starts a single cluster."""
+    """Put those on Ray first, then long files."""
+    place = {HERE / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: -1 if is_on_ray(item.nodeid) else place.get(item.path, len(place)))
 
-    def group(item: pytest.Item) -> str:
-        on_ray = item.get_closest_marker("ray") or "ray_nodes" in getattr(item, "fixturenames", ())
-        return "ray" if on_ray else item.path.relative_to(HERE).as_posix()
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: LONG.index(name) if (name := group(item)) in LONG else len(LONG))
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give every file to one process, and all tests on Ray to one, so that there is a single cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "ray" if is_on_ray(nodeid) else super()._split_scope(nodeid)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -78,20 +99,33 @@ def cifar10_dir() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def ray_nodes() -> Iterator[Any]:
+#: The cluster while there is one, and what ends it.
+CLUSTER: list[tuple[Any, ExitStack]] = []
+
+
+@pytest.fixture
+def ray_nodes() -> Any:
     """A Ray cluster of two nodes with two CPUs and a GPU each, for all tests; they leave as many behind."""
     from tests.execution.ray_cluster import cluster
 
-    with cluster(2, num_cpus=2, num_gpus=1) as nodes:
-        yield nodes
+    if not CLUSTER:
+        opened = ExitStack()
+        CLUSTER.append((opened.enter_context(cluster(2, num_cpus=2, num_gpus=1)), opened))
+    return CLUSTER[0][0]
 
 
 @pytest.fixture(autouse=True)
 def _cluster_for_its_executor(request: pytest.FixtureRequest) -> None:
-    """Start the cluster for the tests that say so: a parameter cannot ask for a fixture by itself."""
-    if request.node.get_closest_marker("ray"):
+    """Start the cluster for the tests that need it, or join it."""
+    if is_on_ray(request.node.nodeid):
         request.getfixturevalue("ray_nodes")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the cluster after the last test that needs it: its processes are busy even when nobody asks."""
+    if CLUSTER and (nextitem is None or not is_on_ray(nextitem.nodeid)):
+        CLUSTER.pop()[1].close()
 
 
 @pytest.fixture(scope="session")

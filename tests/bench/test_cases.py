@@ -95,8 +95,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    # With it, the case starts no cluster of its own.
-    [pytest.param(name, marks=[pytest.mark.ray] if name == "executors" else []) for name in CASES],
+    # On it, the case starts no cluster of its own.
+    [pytest.param(name, id=f"{name} on ray" if name == "executors" else name) for name in CASES],
 )
 def test_every_case_runs_and_says_what_it_promises(name: str, tmp_path: Path) -> None:
     shown: list[list[Row]] = []

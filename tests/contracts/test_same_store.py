@@ -14,7 +14,7 @@ from airbench_var.recipes import find_recipe
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import Store, verify
 from airbench_var.training import RecipeOnData, Settings
-from tests.execution.every_executor import EVERY_EXECUTOR, ROBUST, each, instead
+from tests.execution.every_executor import EVERY_EXECUTOR, ROBUST, instead
 from tests.execution.fake_runs import FakeRun, TakesItsTime
 
 RUNS = 200
@@ -25,7 +25,6 @@ EXECUTORS = EVERY_EXECUTOR | {
     "pool of 1": partial(process_pool, workers=1),
     "pool of 3": partial(process_pool, workers=3),
 }
-EACH = each("execute", EXECUTORS)
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +53,15 @@ def kinds_of_events(store: Path) -> list[str]:
     return [json.loads(line)["kind"] for line in (store / "events.jsonl").read_text().splitlines()]
 
 
-@EACH
-@pytest.mark.ray  # the last of the others
+@pytest.mark.parametrize("execute", EXECUTORS.values(), ids=[f"{name} and ray" for name in EXECUTORS])
 def test_any_executor_and_any_order(execute: Executor, campaign: Campaign, tmp_path: Path) -> None:
     """Begun as a smaller campaign by one executor, and finished by another."""
     fake = partial(TakesItsTime, campaign.subject.labels["small"], {}, tmp_path)
     half = replace(campaign, out=tmp_path / "store", runs=RUNS // 2)
     run_campaign(half, execute=partial(instead, execute, fake))
-    others = [other for other in EVERY_EXECUTOR.values() if other is not execute]
-    run_campaign(replace(half, runs=RUNS), execute=partial(instead, others[-1], fake))
+    others = [EVERY_EXECUTOR[name] for name in ("ray", "pool")]
+    other = next(other for other in others if other is not execute)
+    run_campaign(replace(half, runs=RUNS), execute=partial(instead, other, fake))
     assert_same(tmp_path / "store", campaign.out)
 
 
@@ -91,9 +90,9 @@ def trained(small_data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Ca
     return campaign
 
 
-@each("execute", {name: one for name, one in EVERY_EXECUTOR.items() if name != "in_process"})
-def test_real_networks(execute: Executor, trained: Campaign, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in EVERY_EXECUTOR if name != "in_process"])
+def test_real_networks(name: str, trained: Campaign, tmp_path: Path) -> None:
     out = tmp_path / "store"
-    run_campaign(replace(trained, out=out), execute=execute)
+    run_campaign(replace(trained, out=out), execute=EVERY_EXECUTOR[name])
     assert len(set(Store.open(out).correct_RN("small").sum(axis=1).tolist())) > 1  # they are not all alike
     assert_same(out, trained.out)

@@ -17,10 +17,12 @@ from airbench_var.data.loaders import Pixels, ResidentLoader
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.recipe import Augment
 from airbench_var.seeds import Seeds
+from tests.cli.running import exit_code
 
 pytest.importorskip("ffcv", reason="FFCV is not installed: pip install 'airbench_var[ffcv]'")
 from airbench_var.data.ffcv_loader import FfcvLoader, written
 
+FILES = ("correct.npy", "predicted.npy", "labels.npy")
 SEEDS = Seeds(init=0, order=2**63 + 1, aug=2**64 - 1)
 CPU = torch.device("cpu")
 PIXELS = Pixels(
@@ -173,6 +175,20 @@ assert torch.get_num_threads() == 2
         "resident",
     ):
         assert words in run.stdout
+
+
+def test_the_tool_gives_the_same_bits_through_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = []
+    for name in ("ffcv", "resident"):
+        command = ["--runs", "2", "--recipe", "tiny", "--data", "synthetic", "--out", str(tmp_path / name)]
+        command += ["--set", "epochs=0.1", "--set", "network.widths=16,16", "--workers", "1", "--quiet"]
+        assert exit_code([*command, "--loader", name]) == 0
+        found.append([(tmp_path / name / "synthetic" / file).read_bytes() for file in FILES])
+    assert found[0] == found[1]
+    assert list((tmp_path / "cache" / "airbench_var" / "ffcv").glob("*.beton"))
 
 
 def test_importing_it_leaves_the_threads_of_torch() -> None:

@@ -68,7 +68,13 @@ def bash(page: Path) -> str:
 
 
 #: What a page's blocks are run with instead, since fewer runs take the same way through every command.
-FEWER = {"--runs 20": "--runs 4", "--detect 1%": "--detect 30%", "train_share = 0.25": "train_share = 0.02"}
+FEWER = {
+    "--runs 20": "--runs 4",
+    "--detect 1%": "--detect 30%",
+    "train_share = 0.25": "train_share = 0.02",
+    "--set epochs=0.5": "--set epochs=0.05",
+    "epochs = 0.5": "epochs = 0.05",
+}
 
 
 def shortened(script: str) -> str:

@@ -135,21 +135,6 @@ def test_a_signal_to_the_whole_process_group_leaves_nobody(
         assert "stopped at once" in messages
 
 
-def test_ffcv_gives_the_same_bits(whole: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ffcv")
-    out = tmp_path / "store"
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    subprocess.run(
-        command(out, "--workers", "1", "--loader", "ffcv", "--quiet", runs=2),
-        check=True,
-        capture_output=True,
-        env=environment,
-    )
-    for column in ("correct", "predicted"):
-        ours, theirs = (np.load(store / "synthetic" / f"{column}.npy")[:2] for store in (out, whole))
-        assert np.array_equal(ours, theirs)
-
-
 def test_numpy_alone_reproduces_every_estimate(whole: Path) -> None:
     ours, printed = estimates_by_numpy(whole, "synthetic"), printed_estimates(whole, "synthetic")
     assert printed == pytest.approx(ours, rel=1e-9, nan_ok=True)  # sums of 10,000 float64: far below

@@ -1,8 +1,7 @@
 """The executors that keep one contract, by name; whoever adds one adds a line here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -25,26 +24,14 @@ EVERY_EXECUTOR: dict[str, Executor] = {
     "threads": partial(in_threads, threads=2),
     "pool": partial(process_pool, workers=2),
     "lanes": partial(process_pool, workers=1, lanes=2),
-    "ray": partial(on_ray, share=Share(), workers=2),
+    "ray": partial(on_ray, share=Share(), workers=2),  # by this name conftest starts a cluster
 }
 
 #: Those that survive the death of a worker.
 ROBUST_EXECUTORS = {name: EVERY_EXECUTOR[name] for name in ("pool", "lanes", "ray")}
 
-
-def each(name: str, executors: Mapping[str, Any]) -> pytest.MarkDecorator:
-    """Return a test's parameter of this name; with the one called ray, it gets a cluster."""
-    return pytest.mark.parametrize(
-        name,
-        [
-            pytest.param(one, id=key, marks=[pytest.mark.ray] if key == "ray" else [])
-            for key, one in executors.items()
-        ],
-    )
-
-
-EXECUTORS = each("execute", EVERY_EXECUTOR)
-ROBUST = each("execute", ROBUST_EXECUTORS)
+EXECUTORS = pytest.mark.parametrize("execute", EVERY_EXECUTOR.values(), ids=EVERY_EXECUTOR)
+ROBUST = pytest.mark.parametrize("execute", ROBUST_EXECUTORS.values(), ids=ROBUST_EXECUTORS)
 
 
 def instead(

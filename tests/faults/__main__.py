@@ -34,15 +34,15 @@ def campaigns(*, short: bool) -> Iterator[Campaign]:
     if not short:  # a second each
         yield kills.kill_by_strace
     yield partial(kills.kill_at_random, campaigns=8 if short else 400)
-    yield partial(power.cut_anywhere, mixtures=0 if short else 60, every=3 if short else 1)
+    yield partial(power.cut_anywhere, mixtures=0 if short else 60, every=5 if short else 1)
     yield partial(power.cut_in_a_repair, mixtures=0 if short else 60, every=3 if short else 1)
-    every, step, mixtures = (9, 11, 0) if short else (2, 1, 1)
+    every, step, mixtures = (17, 19, 0) if short else (2, 1, 1)
     yield partial(power.cut_after_a_failed_sync, mixtures=mixtures, every=every, step=step)
     yield partial(
         power.cut_after_a_kill,
         mixtures=0 if short else 1,
-        every=23 if short else 4,
-        step=17 if short else 1,
+        every=41 if short else 4,
+        step=29 if short else 1,
     )
     yield partial(failing.fail_calls, name="ENOSPC", fault=inject.no_space, step=5 if short else 1)
     yield partial(failing.fail_calls, name="EIO", fault=inject.input_output_error, step=5 if short else 1)

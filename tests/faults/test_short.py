@@ -29,10 +29,8 @@ def name_of(campaign: faults.Campaign) -> str:
 
 @pytest.mark.parametrize(
     "campaign",
-    [
-        pytest.param(one, id=name_of(one), marks=[pytest.mark.ray] if name_of(one) == "kill_actors" else [])
-        for one in faults.campaigns(short=True)
-    ],
+    list(faults.campaigns(short=True)),
+    ids=name_of,
 )
 def test_nothing_is_lost(campaign: faults.Campaign) -> None:
     tally = faults.in_a_folder(campaign)

@@ -15,7 +15,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.ray  # so that it starts no cluster of its own
 def test_all_of_it_at_small_sizes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["scale", "--small", "--json", "--out", "numbers.json"]) == 0
     printed, shown = capsys.readouterr()
