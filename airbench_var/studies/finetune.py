@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,6 @@ from airbench_var.studies.findings import (
     above,
     larger,
     numbers_of,
-    over,
     p_value_of,
     percent_of,
     ratio_of,
@@ -52,6 +52,8 @@ PAPER = (
     {"test_set_std": 0.0080, "distribution_wise_std": 0.0021},
     {"test_set_std": 0.0224, "distribution_wise_std": 0.0208},
 )
+#: Why there is no interval that supposes accuracies to be about normal.
+TWO_KINDS = "no interval: some runs learned nothing and others something, so accuracies are far from normal"
 #: Of the runs, those of the best validation accuracy whose gain on the test set is measured.
 CHOSEN_SHARE, PAPER_GAIN = 0.15, 0.0009
 SEED = 1100
@@ -103,15 +105,27 @@ def _numbers(one: Trained, paper: dict[str, float]) -> Iterator[Number]:
     counts = one.state_of(VALIDATION).correct
     share = _real_share(one)
     yield Number.of(share, f"{one.arm.name}, {TEST}", "plain")
+    collapsed = collapsed_share(one)
     for pair in _correlated(one):
-        yield Number.of_correlation(
-            pair,
-            "validation_test_correlation",
-            one.arm.name,
-            counts=counts,
-            method=f"Pearson, Fisher's z; p = {pair.p_value:.2g} (Student's t) for no correlation",
-        )
-    yield Number.of(collapsed_share(one), one.arm.name, "share")
+        if two_kinds(collapsed):
+            yield Number.bare(
+                "validation_test_correlation",
+                one.arm.name,
+                "plain",
+                pair.r,
+                counts=counts,
+                method="Pearson",
+                absent=TWO_KINDS,
+            )
+        else:
+            yield Number.of_correlation(
+                pair,
+                "validation_test_correlation",
+                one.arm.name,
+                counts=counts,
+                method=f"Pearson, Fisher's z; p = {pair.p_value:.2g} (Student's t) for no correlation",
+            )
+    yield Number.of(collapsed, one.arm.name, "share")
     gain = _gain(one)
     yield Number.of(gain, one.arm.name, "share", paper=PAPER_GAIN if paper is PAPER[0] else None)
 
@@ -143,16 +157,16 @@ def _claims(stable: Trained, unstable: Trained) -> Iterator[Claim]:
         because=f"{percent_of(stds[0])} against {percent_of(stds[1])}",
     )
     gain = _gain(stable)
-    std = stable.summary_of(TEST).estimates["test_set_std"].value
+    std = stable.summary_of(TEST).estimates["test_set_std"]
     text = (
         "In the stable setting, the best 15 % of runs by validation accuracy gain less than half a standard "
         "deviation on the test set (0.09 of 0.80 % in the paper)"
     )
-    if not std:
+    if not std.value:
         yield Claim(text=text, source=source, verdict="cannot be told", because="runs do not differ")
         return
-    share = over(std, gain, "gain_over_std")
-    shown = f"{percent_of(gain)} of {100 * std:.2f} %, {text_of(share)} times"
+    share = ratio_of(gain, std, "gain_over_std")
+    shown = f"{percent_of(gain)} of {percent_of(std)}, {text_of(share)} times"
     yield above(share, 0.5, below=True, text=text, source=source, shown=shown)
 
 
@@ -177,7 +191,13 @@ def _correlated(one: Trained) -> list[Correlation]:
 
 def _gain(one: Trained) -> Estimate:
     by, on = (one.state_of(name).correct for name in (VALIDATION, TEST))
-    return gain_of_choosing(by, on, CHOSEN_SHARE, LEVEL)
+    gain = gain_of_choosing(by, on, CHOSEN_SHARE, LEVEL)
+    return replace(gain, interval=None, absent=TWO_KINDS) if two_kinds(collapsed_share(one)) else gain
+
+
+def two_kinds(collapsed: Estimate) -> bool:
+    """Return whether some runs learned nothing and others something: accuracies are far from normal."""
+    return collapsed.value is not None and 0 < collapsed.value < 1
 
 
 def collapsed_share(one: Trained) -> Estimate:
@@ -257,8 +277,12 @@ def _scatter(trained: Sequence[Trained], canvas: "Canvas") -> None:
         axis.margins(0.12)  # for the largest
         axis.axvline(float(x_R.mean()), color="grey", linestyle="--", linewidth=0.8)
         axis.axhline(float(y_R.mean()), color="grey", linestyle="--", linewidth=0.8)
-        found = [f"r = {pair.r:.2f} ({pair.low:.2f} to {pair.high:.2f})" for pair in _correlated(one)]
-        together = found[0] if found else "no spread"
+        collapsed = collapsed_share(one)
+        together = "no spread"
+        for pair in _correlated(one):
+            together = f"r = {pair.r:.2f}"
+            if not two_kinds(collapsed):
+                together += f" ({pair.low:.2f} to {pair.high:.2f})"
         std = one.summary_of(TEST).estimates["test_set_std"]
         axis.set_title(f"{one.arm.name}: test std {value_text(std)}\n{together}", fontsize=9)
         axis.set_xlabel("validation accuracy, %")

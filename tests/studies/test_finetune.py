@@ -70,7 +70,16 @@ def trained(name: str, real_std: float, runs: int = 200) -> Any:
         p_RN = np.clip(p_N + real_std * z_R[:, None] * 6 * p_N * (1 - p_N), 0, 1)
         return np.asarray(generator.random((runs, n)) < p_RN)
 
-    return of_bits(name, {VALIDATION: bits_RN(408), TEST: bits_RN(1725)})
+    one = of_bits(name, {VALIDATION: bits_RN(408), TEST: bits_RN(1725)}, thorough=True)
+    return calling(one, np.tile(np.arange(1725) % 2, (runs, 1)))
+
+
+def calling(one: Any, classes_RN: npt.NDArray[Any]) -> Any:
+    """Let runs have called the examples of the test set these classes, in two blocks of rows."""
+    blocks = [SimpleNamespace(rows_Rb=classes_RN[:2]), SimpleNamespace(rows_Rb=classes_RN[2:])]
+    one.run_ids_R = np.arange(len(classes_RN))
+    one.store.blocks = lambda test_set, run_ids, column: {(TEST, "predicted"): blocks}[test_set, column]
+    return one
 
 
 def test_verdicts_are_those_of_the_spread_that_is_there() -> None:
@@ -93,7 +102,7 @@ def test_choosing_gains_where_runs_really_differ() -> None:
 
 def test_runs_that_do_not_differ_have_no_verdict() -> None:
     bits_RN = np.tile(np.arange(408) % 3 > 0, (8, 1))
-    same = of_bits("same", {VALIDATION: bits_RN, TEST: bits_RN})
+    same = calling(of_bits("same", {VALIDATION: bits_RN, TEST: bits_RN}), bits_RN)
     assert {claim.verdict for claim in finetune._claims(same, same)} == {"cannot be told"}
 
 
@@ -108,11 +117,27 @@ def test_runs_that_call_everything_one_class_are_counted() -> None:
     """A run that is wrong everywhere, or as good as the larger class by chance, is none of them."""
     classes_RN = np.zeros((5, 1725), np.uint8)
     classes_RN[1], classes_RN[2, 7], classes_RN[3] = 1, 1, np.arange(1725) % 2
-    blocks = [SimpleNamespace(rows_Rb=classes_RN[:2]), SimpleNamespace(rows_Rb=classes_RN[2:])]
-    one = trained("calm", 0.001, runs=5)
-    one.run_ids_R = np.arange(5)
-    one.store.blocks = lambda test_set, run_ids, column: {(TEST, "predicted"): blocks}[test_set, column]
+    one = calling(trained("calm", 0.001, runs=5), classes_RN)
     found = finetune.collapsed_share(one)
     assert found.value == 3 / 5
     assert found.method.startswith("3 of 5 runs")
     assert found.interval == pytest.approx((0.2307, 0.8824), abs=1e-4)  # Wilson's, by SciPy
+
+
+def test_where_some_learned_nothing_nothing_is_said_that_needs_normal_accuracies() -> None:
+    """A cloud and a point far from it: Fisher's z and Welch's t promise nothing there."""
+    classes_RN = np.tile(np.arange(1725) % 2, (200, 1)).astype(np.uint8)
+    one = trained("calm", 0.0)
+    numbers = {number.name: number for number in finetune._numbers(one, {})}
+    assert numbers["validation_test_correlation"].low is not None
+    assert numbers["gain_of_the_best_by_validation"].low is not None
+    classes_RN[:20] = 1
+    mixed = calling(one, classes_RN)
+    numbers = {number.name: number for number in finetune._numbers(mixed, {})}
+    for name in ("validation_test_correlation", "gain_of_the_best_by_validation"):
+        assert numbers[name].value is not None
+        assert (numbers[name].low, numbers[name].absent) == (None, finetune.TWO_KINDS)
+    *_, of_gain = finetune._claims(mixed, mixed)
+    assert of_gain.verdict == "cannot be told"
+    classes_RN[:] = 1
+    assert not finetune.two_kinds(finetune.collapsed_share(calling(one, classes_RN)))
