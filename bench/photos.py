@@ -18,7 +18,8 @@ from torch.utils.data import DataLoader
 from airbench_var.data.crops import flips, random_crops
 from airbench_var.data.dataset import Dataset
 from airbench_var.data.image_folder import ImageFolder, scan
-from airbench_var.data.photo_writer import PhotoSettings, write_photos
+from airbench_var.data.photo_encoder import PhotoSettings
+from airbench_var.data.photo_writer import write_photos
 from airbench_var.data.photos import MEAN, STD, Photos
 from airbench_var.photos.trainer import to_input
 from airbench_var.seeds import epoch_order, seeds_of_run

@@ -57,7 +57,8 @@ def photos(options: argparse.Namespace) -> int:
     """
     from airbench_var import machine
     from airbench_var.data.image_folder import scan
-    from airbench_var.data.photo_writer import PhotoSettings, write_photos
+    from airbench_var.data.photo_encoder import PhotoSettings
+    from airbench_var.data.photo_writer import write_photos
     from airbench_var.errors import UsageError
     from airbench_var.report.percent import size_text
 

@@ -113,6 +113,10 @@ class Page:
         """Where in the file each image begins."""
         return self.start + np.cumsum([0, *self.bytes_N[:-1]]).astype(np.int64)[: len(self.bytes_N)]
 
+    def leave(self) -> None:
+        """Let go of the content, which is on the disk."""
+        self.written_sha256, self.content = self.sha256, bytearray()
+
     def to_json(self) -> dict[str, Any]:
         """Return all but the content as JSON values."""
         columns = {"mode": self.mode_N, "width": self.width_N, "height": self.height_N, "bytes": self.bytes_N}
@@ -198,6 +202,11 @@ def read_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[Any]]:
     if (fields["type_id"] != (RGB, INT)).any() or (fields["name"] != (b"image", b"label")).any():
         raise DataError(f"{path} has other fields than image (RGB) and label (int), in this order.")
     return rows
+
+
+def rows_sha256(path: Path) -> str:
+    """Return the hash of what a file says of its images, which tells it from others; raises DataError."""
+    return hashlib.sha256(read_rows(path).tobytes()).hexdigest()
 
 
 def _table(dtype: np.dtype[Any], rows: int, **columns: Any) -> np.ndarray[tuple[int], np.dtype[Any]]:

@@ -15,6 +15,8 @@ from airbench_var.errors import DataError
 
 #: Endings of files that are images; all others are left alone.
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+#: Labels are kept in two bytes.
+MOST_CLASSES = 65_536
 #: The folders of a data set that may hold what is trained on, and what runs are tested on.
 TRAIN, VALIDATION = ("train", "training"), ("val", "validation", "test")
 
@@ -45,6 +47,10 @@ def scan(root: Path) -> ImageFolder:
         raise DataError(
             f"{root} has no folder in it: expected is one folder for each class, with its images. (Of a data "
             f"set with {'/'.join((TRAIN[0], VALIDATION[0]))} give each on its own.)"
+        )
+    if len(classes) > MOST_CLASSES:
+        raise DataError(
+            f"{root} has {len(classes):,} folders, and there are at most {MOST_CLASSES:,} classes."
         )
     files, labels = list[str](), list[int]()
     for label, name in enumerate(classes):

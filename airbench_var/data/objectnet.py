@@ -30,9 +30,12 @@ def read_meanings(mappings: Path, trained: Sequence[str]) -> dict[str, tuple[str
         labels = _read_json(mappings / "objectnet_to_imagenet_1k.json")
         lines = (mappings / "imagenet_to_label_2012_v2").read_text(encoding="utf-8").splitlines()
         line_of = _read_json(mappings / "pytorch_to_imagenet_2012_id.json")
-        place = {lines[int(line)].strip(): int(k) for k, line in line_of.items()}
+        places: dict[str, list[int]] = {}
+        for k, line in line_of.items():
+            places.setdefault(lines[int(line)].strip(), []).append(int(k))
+        # Two classes of ImageNet are called "crane", the bird and the machine: no folder means either.
         meant = {
-            folder: tuple(place[one.strip()] for one in labels[label].split(";"))
+            folder: tuple(_only(places[one.strip()]) for one in labels[label].split(";"))
             for folder, label in folders.items()
             if label in labels
         }
@@ -43,14 +46,21 @@ def read_meanings(mappings: Path, trained: Sequence[str]) -> dict[str, tuple[str
             f"{mappings} cannot be read as ObjectNet's mappings: {type(error).__name__}: {error}. Copy the "
             "folder as it is in objectnet-1.0."
         ) from error
-    if len(trained) != len(place) or not all(map(WORDNET_ID.fullmatch, trained)):
+    if len(trained) != len(line_of) or not all(map(WORDNET_ID.fullmatch, trained)):
         raise DataError(
-            f"{mappings} is of the {len(place):,} classes of ImageNet by WordNet id, and the networks are "
+            f"{mappings} is of the {len(line_of):,} classes of ImageNet by WordNet id, and the networks are "
             f"trained on {len(trained):,} classes such as {trained[0]!r}. Say what each class of ObjectNet "
             f"means in {mappings.with_suffix('.classes.json')}."
         )
     ids = sorted(trained)
-    return {folder: tuple(ids[k] for k in places) for folder, places in meant.items()}
+    return {folder: tuple(ids[k] for k in chosen) for folder, chosen in meant.items()}
+
+
+def _only(places: Sequence[int]) -> int:
+    """Return the one place that a label has; raises ValueError where it has several."""
+    if len(places) > 1:
+        raise ValueError(f"a label that is used is that of {len(places)} classes")
+    return places[0]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -5,17 +5,17 @@ PATH.part.jsonl       a line for the settings, then one for each page that is on
                       from which files it was made
 PATH.json             what the finished file is of, beside it
 
-Names of settings, and the choice between JPEG and raw pixels for each image, are FFCV's (its
-fields/rgb_image.py); its own writer can neither be gone on with nor tell which image it could not read. Here
-the choice follows from the number of the image, so that the same images give the same bytes.
+Whoever writes holds a lock on PATH.part. FFCV's own writer can neither be gone on with nor tell which image
+it could not read.
 """
 
+import fcntl
 import hashlib
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -23,40 +23,17 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.data.beton import JPEG, PAGE_BYTES, RAW, Page, data_start, finish
+from airbench_var.cache import arriving_at
+from airbench_var.data.beton import PAGE_BYTES, Page, data_start, finish, rows_sha256
 from airbench_var.data.image_folder import ImageFolder
+from airbench_var.data.photo_encoder import Encoded, PhotoSettings, encode
 from airbench_var.errors import DataError, DeviceError, StorageError, UsageError
-from airbench_var.philox import philox4x32
 
-FORMAT, VERSION = "airbench_var photographs", 1
+FORMAT, VERSION = "airbench_var photographs", 2
 #: Of files that are no images, so many are named.
 MOST_NAMED = 10
 #: Images that are encoded ahead of the one that is written, for each thread.
 AHEAD = 8
-#: Key of the choice between JPEG and raw pixels.
-CHOICE_KEY = 0x6A706567
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoSettings:
-    """How photographs are kept."""
-
-    max_resolution: int = 500  #: a longer side is reduced to it; 0 keeps all sizes
-    compress_probability: float = 0.5  #: share of the images that are kept as JPEG, the others as raw pixels
-    jpeg_quality: int = 90
-    border: int = 0  #: pixels that are cut from every side first, such as ObjectNet's frame
-
-    def __post_init__(self) -> None:
-        """Raise UsageError for a value out of its range."""
-        for name, low, high in (
-            ("max_resolution", 0, 65_535),
-            ("compress_probability", 0, 1),
-            ("jpeg_quality", 1, 100),
-            ("border", 0, 65_535),
-        ):
-            if not low <= getattr(self, name) <= high:
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} {getattr(self, name)}: it must be from {low} to {high}.")
 
 
 @dataclass
@@ -111,8 +88,12 @@ def write_photos(
         return _finished(path, asked)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        done = _gone_on_with(journal, asked, folder)
-        with part.open("r+b" if part.exists() else "w+b") as file, journal.open("a") as lines:
+        part.touch()
+        with ExitStack() as opened:
+            file = opened.enter_context(part.open("r+b"))
+            _hold(file, part, path)
+            done = _gone_on_with(journal, part.stat().st_size, asked, folder)
+            lines = opened.enter_context(journal.open("a", encoding="utf-8"))
             told(done.images, len(folder), len(done.skipped))
             _write_pages(folder, settings, done, file, lines, threads, told)
             if done.skipped and not skip_corrupt:
@@ -123,9 +104,11 @@ def write_photos(
             about = {**asked, "n": done.written, **_fingerprint(done, folder.labels_N[kept_N])}
             about["skipped"] = done.skipped
             finish(file, done.pages, folder.labels_N[kept_N], data_start(len(folder)))
-        _beside(path).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-        journal.unlink()
+            about["rows_sha256"] = rows_sha256(part)
+            with arriving_at(_beside(path)) as beside:
+                beside.write((json.dumps(about, indent=1) + "\n").encode())
+            journal.unlink()  # before the name is there: a journal tells of a file that grows
+            part.replace(path)
     except OSError as error:
         raise StorageError(
             f"Cannot write {path}: {error}. Make room; the same command goes on where it was."
@@ -139,11 +122,13 @@ def about_photos(path: Path) -> dict[str, Any]:
         about: dict[str, Any] = json.loads(_beside(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{_beside(path)}, which says what {path.name} is of, cannot be read ({error}). Write the file "
-            "anew: `python -m airbench_var photos FOLDER --out FILE`."
+            f"{_beside(path)}, which says what {path.name} is of, cannot be read ({error}). Remove "
+            f"{path.name} and write it anew: `python -m airbench_var photos FOLDER --out FILE`."
         ) from error
     if about.get("format") != FORMAT or about.get("version") != VERSION:
-        raise DataError(f"{_beside(path)} does not say what photographs a .beton holds. Write the file anew.")
+        raise DataError(
+            f"{_beside(path)} does not say what {path.name} holds. Remove both and write them anew."
+        )
     return about
 
 
@@ -153,8 +138,7 @@ def _beside(path: Path) -> Path:
 
 def _finished(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     about = about_photos(path)
-    before = {"border": 0, **about}  # which files from before there was one do not say
-    other = [key for key, value in asked.items() if before.get(key) != value]
+    other = [key for key, value in asked.items() if about.get(key) != value]
     if other:
         raise UsageError(
             f"{path} is there, and was made with other {', '.join(other)}. Name another --out, or remove it."
@@ -162,8 +146,22 @@ def _finished(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     return about
 
 
-def _gone_on_with(journal: Path, asked: dict[str, Any], folder: ImageFolder) -> Done:
-    """Return what is there of the pages, as far as it was made of these files; cut the journal to that."""
+def _hold(file: IO[bytes], part: Path, path: Path) -> None:
+    """Lock the file that grows until it is closed; raises UsageError when somebody else writes it."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        gone = not part.exists() or not os.path.samestat(os.fstat(file.fileno()), part.stat())
+    except BlockingIOError:
+        gone = True
+    if gone:
+        raise UsageError(f"{path} is being written by another process. Wait for it, or name another --out.")
+
+
+def _gone_on_with(journal: Path, size: int, asked: dict[str, Any], folder: ImageFolder) -> Done:
+    """Return what is there of the pages, as far as it was made of these files; cut the journal to that.
+
+    A page beyond the size of the file that grows is not there, whatever the journal says.
+    """
     text = journal.read_text(encoding="utf-8") if journal.exists() else ""
     whole = text[: text.rfind("\n") + 1].splitlines()  # the last line may be cut
     done, kept = Done(), [json.dumps(asked)]
@@ -171,13 +169,15 @@ def _gone_on_with(journal: Path, asked: dict[str, Any], folder: ImageFolder) -> 
         for line in whole[1:]:
             page = json.loads(line)
             files = folder.files[done.images : done.images + page["images"]]
-            if page["made_of"] != _made_of(folder, files):
+            is_there = page["start"] + sum(page["bytes"]) <= size
+            if not is_there or page["made_of"] != _made_of(folder, files):
                 break
             done.pages.append(Page.from_json(page))
             done.images += page["images"]
             done.skipped += page["skipped"]
             kept.append(line)
-    journal.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    with arriving_at(journal) as file:
+        file.write(("\n".join(kept) + "\n").encode())
     return done
 
 
@@ -185,8 +185,9 @@ def _made_of(folder: ImageFolder, files: Sequence[str]) -> str:
     """Return the hash of names, sizes and times of files, by which it is seen that one was changed."""
     digest = hashlib.sha256()
     for name in files:
-        stat = (folder.root / name).stat()
-        digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        path = folder.root / name
+        stat = path.stat() if path.exists() else path.lstat()  # a link to nothing is no image
+        digest.update(os.fsencode(name) + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -216,6 +217,7 @@ def _write_pages(
         lines.write(json.dumps(page.to_json() | line) + "\n")
         lines.flush()
         os.fsync(lines.fileno())
+        page.leave()
         done.pages.append(page)
         done.images = images
         done.skipped += skipped
@@ -238,21 +240,13 @@ def _write_pages(
         close(len(folder))
 
 
-@dataclass(frozen=True)
-class _Encoded:
-    mode: int
-    width: int
-    height: int
-    data: bytes
-
-
 def _encoded(
     folder: ImageFolder, settings: PhotoSettings, first: int, threads: int
-) -> Iterator[_Encoded | None]:
+) -> Iterator[Encoded | None]:
     """Yield the images from this number on, in order; None for what is no whole image."""
     with ThreadPoolExecutor(threads) as pool:
         waiting = [
-            pool.submit(_encode, folder, settings, number)
+            pool.submit(encode, folder, settings, number)
             for number in range(first, min(first + AHEAD * threads, len(folder)))
         ]
         following = iter(range(first + len(waiting), len(folder)))
@@ -260,47 +254,10 @@ def _encoded(
             while waiting:
                 yield waiting.pop(0).result()
                 for number in following:
-                    waiting.append(pool.submit(_encode, folder, settings, number))
+                    waiting.append(pool.submit(encode, folder, settings, number))
                     break
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _encode(folder: ImageFolder, settings: PhotoSettings, number: int) -> _Encoded | None:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(folder.root / folder.files[number]) as opened:
-            image = opened.convert("RGB")
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{folder.root / folder.files[number]} is gone. Give the same command again."
-        ) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None  # as Pillow tells of files that are cut short, broken, or no images
-    if cut := settings.border:
-        width, height = image.size
-        if min(width, height) <= 2 * cut:
-            raise DataError(
-                f"{folder.root / folder.files[number]} is of {height} x {width} pixels: nothing would be "
-                f"left of it by --border {cut}."
-            )
-        image = image.crop((cut, cut, width - cut, height - cut))
-    longest = max(image.size)
-    if settings.max_resolution and longest > settings.max_resolution:
-        share = settings.max_resolution / longest
-        width, height = (max(1, int(share * side)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.BOX)
-    if is_jpeg(number, settings.compress_probability):
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=settings.jpeg_quality)
-        return _Encoded(JPEG, *image.size, buffer.getvalue())
-    return _Encoded(RAW, *image.size, image.tobytes())
-
-
-def is_jpeg(number: int, share: float) -> bool:
-    """Return whether the image of this number is kept as JPEG: a coin of this share, the same every time."""
-    return int(philox4x32(CHOICE_KEY, number & 0xFFFFFFFF)[0]) < share * 2**32
 
 
 def _kept(folder: ImageFolder, done: Done) -> npt.NDArray[np.int64]:
@@ -318,7 +275,7 @@ def _fingerprint(done: Done, labels_N: npt.NDArray[np.uint16]) -> dict[str, str]
 
 def _named(folder: ImageFolder, skipped: Sequence[str]) -> str:
     more = f" and {len(skipped) - MOST_NAMED:,} more" if len(skipped) > MOST_NAMED else ""
-    names = ", ".join(skipped[:MOST_NAMED])
+    names = os.fsencode(", ".join(skipped[:MOST_NAMED])).decode(errors="replace")
     return (
         f"{len(skipped):,} of {len(folder):,} files in {folder.root} are no whole images: {names}{more}. "
         "Mend them and give the same command again, or leave them out with --skip-corrupt."

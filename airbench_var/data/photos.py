@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.data.beton import read_rows
+from airbench_var.data.beton import read_rows, rows_sha256
 from airbench_var.data.objectnet import read_meanings
 from airbench_var.data.photo_writer import about_photos
 from airbench_var.errors import DataError, UsageError
@@ -222,7 +222,7 @@ def _about(folder: Path, name: str) -> tuple[Mapping[str, Any], Path]:
             f"{path} is not there. Write it: `python -m airbench_var photos IMAGES/{name} --out {path}`."
         )
     about = about_photos(path)
-    if len(read_rows(path)) != about["n"]:
+    if rows_sha256(path) != about["rows_sha256"]:
         raise DataError(f"{path} is not the file that {path.name}.json is of. Write it anew.")
     return about, path
 

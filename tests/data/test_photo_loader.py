@@ -10,7 +10,8 @@ from PIL import Image
 
 from airbench_var.data.crops import centre_crops, random_crops
 from airbench_var.data.image_folder import scan
-from airbench_var.data.photo_writer import PhotoSettings, write_photos
+from airbench_var.data.photo_encoder import PhotoSettings
+from airbench_var.data.photo_writer import write_photos
 from tests.data.photos import draw_folder
 
 pytest.importorskip("ffcv")

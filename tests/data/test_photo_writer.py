@@ -13,7 +13,8 @@ from PIL import Image
 
 from airbench_var.data import beton, photo_writer
 from airbench_var.data.image_folder import ImageFolder, scan
-from airbench_var.data.photo_writer import PhotoSettings, about_photos, is_jpeg, write_photos
+from airbench_var.data.photo_encoder import PhotoSettings, is_jpeg
+from airbench_var.data.photo_writer import about_photos, write_photos
 from airbench_var.errors import DataError, StorageError, UsageError
 from tests.data.photos import draw_folder
 
@@ -108,15 +109,6 @@ def test_a_border_is_cut_off_before_anything_else(folder: ImageFolder, tmp_path:
         write_photos(folder, tmp_path / "b.beton", replace(RAW, border=40))
 
 
-def test_a_file_from_before_there_was_a_border_has_none(folder: ImageFolder, tmp_path: Path) -> None:
-    path = tmp_path / "a.beton"
-    write_photos(folder, path, RAW)
-    beside = path.with_name("a.beton.json")
-    before = {key: value for key, value in json.loads(beside.read_text()).items() if key != "border"}
-    beside.write_text(json.dumps(before))
-    assert write_photos(folder, path, RAW) == before
-
-
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -148,9 +140,9 @@ def test_it_goes_on_after_a_stop_with_the_same_bytes(
     with journal.open("a") as file:
         file.write('{"images": 3, "made_of"')  # as a power cut leaves it
     encoded: list[int] = []
-    encode = photo_writer._encode
+    encode = photo_writer.encode
     monkeypatch.setattr(
-        photo_writer, "_encode", lambda folder, settings, n: encoded.append(n) or encode(folder, settings, n)
+        photo_writer, "encode", lambda folder, settings, n: encoded.append(n) or encode(folder, settings, n)
     )
     assert write_photos(folder, in_two, settings) == about
     assert digest(in_two) == digest(at_once)
@@ -230,7 +222,7 @@ def test_a_full_disk_is_told_and_what_was_done_is_kept(
     assert not (tmp_path / "a.beton").exists()
     monkeypatch.setattr(beton, "PAGE_BYTES", 1 << 14)
     monkeypatch.setattr(photo_writer, "PAGE_BYTES", 1 << 14)
-    monkeypatch.setattr(photo_writer, "_encode", lambda *_: pytest.fail("encodes again"))
+    monkeypatch.setattr(photo_writer, "encode", lambda *_: pytest.fail("encodes again"))
     assert write_photos(folder, tmp_path / "a.beton", RAW)["n"] == 12
 
 
@@ -271,8 +263,94 @@ def test_a_file_that_says_nothing_of_itself_is_refused(folder: ImageFolder, tmp_
     write_photos(folder, path, RAW)
     beside = tmp_path / "a.beton.json"
     beside.write_text(json.dumps({"format": "other"}))
-    with pytest.raises(DataError, match="does not say what photographs"):
+    with pytest.raises(DataError, match="does not say what a.beton holds"):
         about_photos(path)
     beside.unlink()
     with pytest.raises(DataError, match=r"cannot be read .*python -m airbench_var photos"):
         about_photos(path)
+
+
+@pytest.mark.parametrize("left", ["nothing", "a page", "none of the last page"])
+def test_a_journal_is_believed_as_far_as_its_pages_are_there(
+    left: str, folder: ImageFolder, tmp_path: Path
+) -> None:
+    clean, path = tmp_path / "clean.beton", tmp_path / "a.beton"
+    about = write_photos(folder, clean, RAW)
+    with pytest.raises(KeyboardInterrupt):
+        write_photos(folder, path, RAW, told=stops_after(2))
+    part = path.with_name("a.beton.part")
+    if left == "nothing":
+        part.unlink()
+    else:
+        with part.open("r+b") as file:
+            file.truncate(part.stat().st_size - (1 if left == "none of the last page" else 1 << 14))
+    assert write_photos(folder, path, RAW) == about
+    assert digest(path) == digest(clean)
+
+
+def test_a_second_writer_is_refused_and_disturbs_nothing(folder: ImageFolder, tmp_path: Path) -> None:
+    clean, path = tmp_path / "clean.beton", tmp_path / "a.beton"
+    about = write_photos(folder, clean, RAW)
+
+    def told(done: int, of: int, skipped: int) -> None:
+        with pytest.raises(UsageError, match=r"a\.beton is being written by another process"):
+            write_photos(folder, path, PhotoSettings(max_resolution=20))
+
+    assert write_photos(folder, path, RAW, told=told) == about
+    assert digest(path) == digest(clean)
+
+
+def test_pages_that_are_on_the_disk_are_no_longer_in_memory(
+    folder: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    finish = photo_writer.finish
+
+    def seen(file: Any, pages: list[beton.Page], *more: Any) -> None:
+        held.extend(len(page.content) for page in pages)
+        finish(file, pages, *more)
+
+    monkeypatch.setattr(photo_writer, "finish", seen)
+    write_photos(folder, tmp_path / "a.beton", RAW)
+    assert len(held) > 3
+    assert not any(held)
+
+
+def test_what_the_disk_does_not_give_is_no_broken_image(
+    folder: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that was left out for it would be missing for ever, since its file never changes."""
+    whole = Image.open
+
+    def fails(path: Path) -> Any:
+        if path.name == Path(folder.files[5]).name and path.parent.name == Path(folder.files[5]).parent.name:
+            raise OSError(5, "Input/output error")
+        return whole(path)
+
+    path = tmp_path / "a.beton"
+    monkeypatch.setattr(Image, "open", fails)
+    with pytest.raises(DataError, match="cannot be read: Input/output error"):
+        write_photos(folder, path, RAW, skip_corrupt=True)
+    monkeypatch.undo()
+    beton.PAGE_BYTES = photo_writer.PAGE_BYTES = 1 << 14
+    try:
+        assert write_photos(folder, path, RAW)["n"] == 12
+    finally:
+        beton.PAGE_BYTES = photo_writer.PAGE_BYTES = 1 << 23
+
+
+def test_a_link_to_nothing_is_no_whole_image(tmp_path: Path) -> None:
+    root = draw_folder(tmp_path / "images", (2, 2))
+    (root / "a" / "9.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    linked = scan(root)
+    with pytest.raises(DataError, match=r"1 of 5 files .*a/9\.jpg"):
+        write_photos(linked, tmp_path / "a.beton", RAW)
+    assert write_photos(linked, tmp_path / "a.beton", RAW, skip_corrupt=True)["skipped"] == ["a/9.jpg"]
+
+
+def test_a_file_whose_description_is_lost_can_be_written_anew(folder: ImageFolder, tmp_path: Path) -> None:
+    path = tmp_path / "a.beton"
+    write_photos(folder, path, RAW)
+    path.with_name("a.beton.json").unlink()
+    with pytest.raises(DataError, match=r"Remove a\.beton and write it anew"):
+        write_photos(folder, path, RAW)

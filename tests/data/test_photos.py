@@ -9,7 +9,8 @@ import pytest
 
 from airbench_var.data import photos
 from airbench_var.data.image_folder import scan
-from airbench_var.data.photo_writer import PhotoSettings, write_photos
+from airbench_var.data.photo_encoder import PhotoSettings
+from airbench_var.data.photo_writer import write_photos
 from airbench_var.data.photos import PhotoData, Photos, with_further
 from airbench_var.errors import DataError, UsageError
 from tests.data.photos import draw_folder
@@ -119,3 +120,13 @@ def test_the_published_folder_says_it_too(data: PhotoData, monkeypatch: pytest.M
     found = add(data, "object", ("w", "x"))
     assert found.examples_M.tolist() == [2, 3]
     assert found.predicted(LOGITS).tolist() == [2, 2, 2, 2]
+
+
+def test_a_file_that_is_not_the_one_described_is_refused(data: PhotoData, tmp_path: Path) -> None:
+    """Its number of images alone would be the same."""
+    folder = scan(draw_folder(tmp_path / "images", (2, 2)))
+    for name, settings in (("train", PhotoSettings()), ("other", PhotoSettings(max_resolution=20))):
+        write_photos(folder, tmp_path / f"{name}.beton", settings)
+    (tmp_path / "other.beton").replace(tmp_path / "train.beton")
+    with pytest.raises(DataError, match=r"train\.beton is not the file that train\.beton\.json is of"):
+        photos.load(tmp_path)

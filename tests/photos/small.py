@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from airbench_var.data.image_folder import scan
-from airbench_var.data.photo_writer import PhotoSettings, write_photos
+from airbench_var.data.photo_encoder import PhotoSettings
+from airbench_var.data.photo_writer import write_photos
 from tests.data.photos import draw_folder
 
 SHORT = {
