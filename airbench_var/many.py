@@ -79,6 +79,7 @@ def prepare(
     loaded = subjects.with_test_sets(
         subjects.load_data(recipes, data, data_dir), test_sets, skip_missing=skip_missing_test_sets, say=say
     )
+    subjects.refuse_together(loaded, placement.runs_per_device)
     engine, why_engine = subjects.engine_for(
         how.get("engine", "auto"), recipes, loaded, device=device, threads=threads
     )

@@ -68,6 +68,15 @@ def engine_for(
     return "eager", "these networks are computed by PyTorch's operators"
 
 
+def refuse_together(data: Data, runs_per_device: int) -> None:
+    """Raise UsageError where runs on this data cannot be trained several at a time in one process."""
+    if isinstance(data, PairData) and runs_per_device > 1:
+        raise UsageError(
+            f"--runs-per-device {runs_per_device}: dropout draws from a generator that a process has once, "
+            "so that runs finetuned side by side would change each other. Leave it out."
+        )
+
+
 def further_choices(data: Data, settings: Settings) -> dict[str, str]:
     """Return what else was chosen for training on this data, with the reasons, for people.
 

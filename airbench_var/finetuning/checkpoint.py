@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,21 @@ from torch import Tensor
 
 from airbench_var.data.mrpc import Pairs
 from airbench_var.errors import DataError, DeviceError
+
+#: What a configuration says of its file and of the head that it was saved with: it changes no run.
+OF_THE_FILE = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "dtype",
+        "gradient_checkpointing",
+        "id2label",
+        "label2id",
+        "problem_type",
+        "torch_dtype",
+        "transformers_version",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +54,7 @@ class Tokens:
 
 
 class Checkpoint:
-    """A pretrained network whose head is new: the head is drawn anew for every run.
+    """A pretrained network whose head is new, also where the checkpoint has one: it is drawn for every run.
 
     Raises: DeviceError without transformers; DataError for a checkpoint that is not there, or is none.
     """
@@ -57,27 +73,39 @@ class Checkpoint:
         try:
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(place)
             self.model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
-                place, num_labels=classes, output_loading_info=True, dtype=torch.float32
+                place,
+                num_labels=classes,
+                output_loading_info=True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # a head for other classes, which is not used
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise DataError(
                 f"checkpoint {where!r} cannot be loaded ({reason}). Give the folder of a BERT-like network "
                 "with its tokenizer, or its name on the Hugging Face Hub: --set checkpoint=..."
             ) from error
-        #: Parameters that the checkpoint lacks: the head, and a pooler if it was left out.
-        self.drawn = tuple(sorted(report["missing_keys"]))
+        names, body = self.model.state_dict().keys(), f"{self.model.base_model_prefix}."
+        head = {name for name in names if not name.startswith(body)}
+        #: Parameters of the head, and those that the checkpoint lacks, such as a pooler that was left out.
+        self.drawn = tuple(sorted(head | set(report["missing_keys"])))
         self._pretrained = {name: one.detach().clone() for name, one in self.model.state_dict().items()}
 
     @cached_property
     def fingerprint(self) -> dict[str, str]:
-        """The sha256 of the pretrained weights, by name and bytes, and that of the tokenizer."""
+        """The sha256 of the pretrained weights, by name and bytes, of the tokenizer and the configuration.
+
+        Of the latter, what differs from the defaults of its kind of network: dropout, say, or an activation.
+        """
         digest = hashlib.sha256()
         for name in sorted(self._pretrained.keys() - set(self.drawn)):
             digest.update(name.encode())
             digest.update(self._pretrained[name].contiguous().view(-1).numpy().tobytes())
         words = self.tokenizer.backend_tokenizer.to_str()
+        chosen = self.model.config.to_diff_dict()
+        config = {key: value for key, value in chosen.items() if key not in OF_THE_FILE}
         return {
+            "config_sha256": hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest(),
             "weights_sha256": digest.hexdigest(),
             "tokenizer_sha256": hashlib.sha256(words.encode()).hexdigest(),
         }

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from airbench_var.data.photos import PhotoData
+from airbench_var.errors import UsageError
 from airbench_var.recipe import PhotoRecipe
 from airbench_var.training.subject import OfRecipe
 
 if TYPE_CHECKING:
     from airbench_var.photos.trainer import PhotoTrainer
+
+#: Of the network's last layers: an image of this side or less is a single value there.
+STRIDE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +32,16 @@ class RecipeOnPhotos(OfRecipe):
         return {name: photos.labels_M for name, photos in self.data.tests.items()}
 
     def refuse_misfit(self) -> None:
-        """Raise DeviceError when FFCV is missing."""
+        """Raise DeviceError when FFCV is missing, UsageError for a batch that cannot be normalised."""
         import airbench_var.data.photo_loader  # noqa: F401 (which raises it)
+
+        n, batch_size = int(self.data.train.about["n"]), self.recipe.batch_size
+        side = min(self.recipe.first_resolution, self.recipe.resolution)
+        if n % batch_size == 1 and side <= STRIDE:
+            raise UsageError(
+                f"recipe key 'batch_size' is {batch_size}: of {n:,} images one is left for the last batch of "
+                f"an epoch, which at {side} pixels is one value to normalise by. Choose another."
+            )
 
     def identity(self) -> dict[str, Any]:
         """Return what changes the bits of a run, as JSON values."""

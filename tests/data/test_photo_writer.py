@@ -263,7 +263,7 @@ def test_a_file_that_says_nothing_of_itself_is_refused(folder: ImageFolder, tmp_
     write_photos(folder, path, RAW)
     beside = tmp_path / "a.beton.json"
     beside.write_text(json.dumps({"format": "other"}))
-    with pytest.raises(DataError, match="does not say what a.beton holds"):
+    with pytest.raises(DataError, match=r"does not say what a\.beton holds"):
         about_photos(path)
     beside.unlink()
     with pytest.raises(DataError, match=r"cannot be read .*python -m airbench_var photos"):

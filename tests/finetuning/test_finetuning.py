@@ -1,5 +1,6 @@
 """Finetuning: a run is a function of its seeds, it learns, and a campaign of it is like any other."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,12 @@ from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data.mrpc import PairData
 from airbench_var.errors import DataError, DeviceError, StoreRefusedError, UsageError
 from airbench_var.finetuning import FinetuningOnPairs, FinetuningTrainer
+from airbench_var.finetuning.checkpoint import Checkpoint
 from airbench_var.finetuning.trainer import rate_share
 from airbench_var.recipe import AdamW, FinetuningRecipe
 from airbench_var.seeds import Seeds, epoch_order, init_generator
 from airbench_var.store import RunResult, Store
+from airbench_var.subjects import refuse_together
 from airbench_var.training import Settings
 
 SEEDS = Seeds(init=1, order=2, aug=3)
@@ -158,7 +161,7 @@ def test_a_campaign_goes_on_where_it_was_stopped(
         ("mrpc-test", 3, 203),
     ]
     identity = stores["at-once"].manifest.identity
-    assert set(identity["checkpoint"]) == {"weights_sha256", "tokenizer_sha256"}
+    assert set(identity["checkpoint"]) == {"config_sha256", "weights_sha256", "tokenizer_sha256"}
     other = replace(subject, recipe=recipe.with_values({"epochs": 0.25}))
     with pytest.raises(StoreRefusedError, match=r"recipe\.epochs: 0\.5 in the store, 0\.25 now"):
         run_campaign(Campaign(subject=other, out=tmp_path / "at-once", runs=3))
@@ -299,3 +302,43 @@ def test_a_loss_that_is_not_finite_is_enough_to_diverge(
     assert {
         name: one.predicted.tolist() for name, one in result.predictions.items() if one.predicted is not None
     }
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_head_that_the_checkpoint_has_is_drawn_anew(
+    classes: int, recipe: FinetuningRecipe, pairs: PairData, tmp_path: Path
+) -> None:
+    """Otherwise the initialisation seed would do nothing, and runs would begin from a trained head."""
+    import transformers
+
+    network = transformers.AutoModelForSequenceClassification
+    network.from_pretrained(recipe.checkpoint, num_labels=classes).save_pretrained(tmp_path)
+    transformers.AutoTokenizer.from_pretrained(recipe.checkpoint).save_pretrained(tmp_path)
+    trainers = [
+        FinetuningTrainer(recipe.with_values({"checkpoint": where, "epochs": 1 / 3}), pairs, Settings())
+        for where in (recipe.checkpoint, str(tmp_path))
+    ]
+    assert trainers[1].checkpoint.drawn == ("classifier.bias", "classifier.weight")
+    assert trainers[1].checkpoint.fingerprint == trainers[0].checkpoint.fingerprint
+    assert bits(trainers[1](SEEDS)) == bits(trainers[0](SEEDS))
+
+
+@pytest.mark.parametrize(("key", "value"), [("hidden_dropout_prob", 0.5), ("hidden_act", "relu")])
+def test_another_configuration_is_another_checkpoint(
+    key: str, value: object, recipe: FinetuningRecipe, tmp_path: Path
+) -> None:
+    """It changes every run and no weight."""
+    for path in Path(recipe.checkpoint).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"transformers_version": "0", key: value}))
+    ours, theirs = (Checkpoint(where, 2).fingerprint for where in (recipe.checkpoint, str(tmp_path)))
+    assert {name for name in ours if ours[name] != theirs[name]} == {"config_sha256"}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"transformers_version": "0"}))
+    assert Checkpoint(str(tmp_path), 2).fingerprint == ours
+
+
+def test_runs_are_not_finetuned_side_by_side_in_a_process(pairs: PairData) -> None:
+    refuse_together(pairs, 1)
+    with pytest.raises(UsageError, match="--runs-per-device 2: dropout draws"):
+        refuse_together(pairs, 2)

@@ -11,7 +11,7 @@ from airbench_var.analysis import analyze
 from airbench_var.campaign import Campaign, run_campaign
 from airbench_var.data import photos
 from airbench_var.data.photos import PhotoData
-from airbench_var.errors import DataError, StoreRefusedError
+from airbench_var.errors import DataError, StoreRefusedError, UsageError
 from airbench_var.models.resnet18 import ResNet18
 from airbench_var.photos import RecipeOnPhotos
 from airbench_var.recipe import PhotoRecipe, ResNet18Net
@@ -147,3 +147,15 @@ def test_files_that_do_not_belong_together_are_refused(folder: Path, tmp_path: P
     train.write_bytes(b"PNG")
     with pytest.raises(DataError, match=r"train\.beton cannot be read"):
         photos.load(tmp_path)
+
+
+def test_a_last_batch_of_one_small_image_is_refused_before_it_is_trained(
+    recipe: PhotoRecipe, data: PhotoData
+) -> None:
+    alone = recipe.with_values({"batch_size": 17})  # of 120
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        PhotoTrainer(alone, data, Settings())(SEEDS)
+    with pytest.raises(UsageError, match=r"'batch_size' is 17: of 120 images one is left .* at 32 pixels"):
+        RecipeOnPhotos(recipe=alone, data=data, settings=Settings()).refuse_misfit()
+    larger = alone.with_values({"resolution": 64, "first_resolution": 64})
+    RecipeOnPhotos(recipe=larger, data=data, settings=Settings()).refuse_misfit()
