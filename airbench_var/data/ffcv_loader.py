@@ -125,7 +125,13 @@ class Reader(FfcvReader):  # type: ignore[misc]
         They lie in buffers of FFCV's, which it uses again a few batches later.
         """
         self.num_workers = workers()
-        batches = _Epoch(self, order_N[: len(self) * self.batch_size])
+        try:
+            batches = _Epoch(self, order_N[: len(self) * self.batch_size])
+        except (MemoryError, RuntimeError) as error:  # the latter is PyTorch's
+            raise DeviceError(
+                f"there is no room for the batches of {self.fname}, each image as high and as wide as any of "
+                f"them ({error}). Lower batch_size, or write it with a smaller --max-resolution."
+            ) from error
         try:
             yield from batches
         finally:

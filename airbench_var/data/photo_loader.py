@@ -24,6 +24,7 @@ from torch import Tensor
 from airbench_var.data.beton import read_rows
 from airbench_var.data.crops import Crops
 from airbench_var.data.ffcv_loader import Reader
+from airbench_var.errors import DataError
 
 JPEG = 0
 
@@ -49,22 +50,25 @@ def _compiled() -> tuple[Any, Any]:
 
 
 class _GivenCrops(ResizedCropRGBImageDecoder):  # type: ignore[misc]
-    """Decodes an image, takes its rectangle from a table, and resizes that."""
+    """Decodes an image, takes its rectangle from a table, and resizes that.
+
+    A row of the table is the rectangle, and what the decoder answers: 0 where it could read the image.
+    """
 
     get_crop_generator = None
 
-    def __init__(self, side: int, crops_N4: Crops) -> None:
+    def __init__(self, side: int, table_N5: npt.NDArray[np.int64]) -> None:
         super().__init__((side, side))
-        self.crops_N4 = crops_N4  # kept, as the loop reads it by its address
+        self.table_N5 = table_N5  # kept, as the loop uses it by its address
 
     def generate_code(self) -> Callable[..., Any]:
         read, every = self.memory_read, Compiler.get_iterator()
         decode_jpeg, resize = _compiled()
-        address, n = np.uintp(self.crops_N4.ctypes.data), len(self.crops_N4)
+        address, n = np.uintp(self.table_N5.ctypes.data), len(self.table_N5)
 
         def decode(batch_indices: Any, memory: Any, metadata: Any, storage_state: Any) -> Any:
             target, decoded = memory
-            crops = array_at(_pointer(address), (n, 4))
+            crops = array_at(_pointer(address), (n, 5))
             for place in every(len(batch_indices)):
                 example = batch_indices[place]
                 field = metadata[example]
@@ -72,7 +76,9 @@ class _GivenCrops(ResizedCropRGBImageDecoder):  # type: ignore[misc]
                 pixels = read(field["data_ptr"], storage_state)
                 if field["mode"] == JPEG:
                     buffer = decoded[place]
-                    decode_jpeg(pixels, buffer, height, width, height, width, 0, 0, 1, 1, False, False)
+                    crops[example, 4] = decode_jpeg(
+                        pixels, buffer, height, width, height, width, 0, 0, 1, 1, False, False
+                    )
                     pixels = buffer[: height * width * 3]
                 row, column = crops[example, 0], crops[example, 1]
                 image = pixels.reshape(height, width, 3)
@@ -90,8 +96,8 @@ class PhotoLoader:
         rows = read_rows(path)
         self.height_N, self.width_N = rows["height"].astype(np.int64), rows["width"].astype(np.int64)
         self.n, self.batch_size = len(rows), batch_size
-        self._crops_N4: Crops = np.zeros((self.n, 4), np.int64)
-        pipelines = {"image": [_GivenCrops(side, self._crops_N4), ToTensor()]}
+        self._path, self._table_N5 = path, np.zeros((self.n, 5), np.int64)
+        pipelines = {"image": [_GivenCrops(side, self._table_N5), ToTensor()]}
         self._reader = Reader(path, batch_size, drop_last=False, pipelines=pipelines)
 
     def batches(
@@ -100,7 +106,16 @@ class PhotoLoader:
         """Yield images uint8 (B, side, side, 3) and their numbers (B,), in this order and cut so.
 
         An image tensor is a buffer of FFCV's, which it uses again a few batches later.
+
+        Raises: DataError for a JPEG that cannot be decoded, DeviceError where there is no room for batches.
         """
-        self._crops_N4[:] = crops_N4
+        self._table_N5[:, :4], self._table_N5[:, 4] = crops_N4, 0
         for step, (images_BHWC, _) in enumerate(self._reader.epoch(order_N)):
-            yield images_BHWC, order_N[step * self.batch_size : (step + 1) * self.batch_size]
+            rows_B = order_N[step * self.batch_size : (step + 1) * self.batch_size]
+            broken_B = rows_B[self._table_N5[rows_B, 4] != 0]
+            if len(broken_B):  # its pixels would be those of another image
+                raise DataError(
+                    f"{self._path}: image {broken_B[0]:,} is no JPEG any more, so the file was damaged since "
+                    "it was written. Remove it and write it anew."
+                )
+            yield images_BHWC, rows_B

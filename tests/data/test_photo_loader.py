@@ -12,6 +12,7 @@ from airbench_var.data.crops import centre_crops, random_crops
 from airbench_var.data.image_folder import scan
 from airbench_var.data.photo_encoder import PhotoSettings
 from airbench_var.data.photo_writer import write_photos
+from airbench_var.errors import DataError, DeviceError
 from tests.data.photos import draw_folder
 
 pytest.importorskip("ffcv")
@@ -107,6 +108,31 @@ def test_leaving_an_epoch_early_leaves_the_next_one_whole(loader: PhotoLoader) -
     for _ in loader.batches(order_N, crops(loader, epoch=3)):
         break
     assert (all_of(loader, order_N, crops_N4) == whole).all()
+
+
+def test_a_jpeg_that_was_damaged_is_named_and_not_taken_for_another(written: Path, tmp_path: Path) -> None:
+    from ffcv.reader import Reader as Described
+
+    content = bytearray(written.read_bytes())
+    images = Described(str(written)).metadata["f0"]
+    number = int(np.flatnonzero(images["mode"] == 0)[3])
+    start = int(images["data_ptr"][number])
+    content[start : start + 20] = bytes(20)
+    (tmp_path / "a.beton").write_bytes(content)
+    damaged = PhotoLoader(tmp_path / "a.beton", BATCH, SIDE)
+    with pytest.raises(DataError, match=rf"a\.beton: image {number} is no JPEG any more"):
+        all_of(damaged, np.arange(50), crops(damaged))
+
+
+def test_no_room_for_batches_is_said_with_a_way_out(
+    loader: PhotoLoader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("can't allocate memory")
+
+    monkeypatch.setattr("ffcv.pipeline.graph.Graph.allocate_memory", full)
+    with pytest.raises(DeviceError, match=r"no room for the batches of .*--max-resolution"):
+        all_of(loader, np.arange(50), crops(loader))
 
 
 @pytest.mark.usefixtures("two_threads")
