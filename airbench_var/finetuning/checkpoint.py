@@ -89,6 +89,11 @@ class Checkpoint:
         head = {name for name in names if not name.startswith(body)}
         #: Parameters of the head, and those that the checkpoint lacks, such as a pooler that was left out.
         self.drawn = tuple(sorted(head | set(report["missing_keys"])))
+        if other := {key[0] for key in report["mismatched_keys"]} - head:
+            raise DataError(
+                f"checkpoint {where!r} has {min(other)} in another size than its config.json says. Copy "
+                "both anew."
+            )
         self._pretrained = {name: one.detach().clone() for name, one in self.model.state_dict().items()}
 
     @cached_property

@@ -325,9 +325,9 @@ def test_a_head_that_the_checkpoint_has_is_drawn_anew(
 
 @pytest.mark.parametrize(("key", "value"), [("hidden_dropout_prob", 0.5), ("hidden_act", "relu")])
 def test_another_configuration_is_another_checkpoint(
-    key: str, value: object, recipe: FinetuningRecipe, tmp_path: Path
+    key: str, value: object, recipe: FinetuningRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It changes every run and no weight."""
+    """It changes every run and no weight; the version of the library that reads it changes nothing."""
     for path in Path(recipe.checkpoint).iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     config = json.loads((tmp_path / "config.json").read_text())
@@ -336,6 +336,20 @@ def test_another_configuration_is_another_checkpoint(
     assert {name for name in ours if ours[name] != theirs[name]} == {"config_sha256"}
     (tmp_path / "config.json").write_text(json.dumps(config | {"transformers_version": "0"}))
     assert Checkpoint(str(tmp_path), 2).fingerprint == ours
+    monkeypatch.setattr("transformers.configuration_utils.__version__", "0")
+    assert Checkpoint(str(tmp_path), 2).fingerprint == ours
+
+
+def test_weights_of_another_size_than_the_configuration_are_refused(
+    recipe: FinetuningRecipe, tmp_path: Path
+) -> None:
+    """They would be drawn at random, in the place of what was pretrained."""
+    for path in Path(recipe.checkpoint).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
+    with pytest.raises(DataError, match=r"has bert\.encoder\..* in another size than its config\.json says"):
+        Checkpoint(str(tmp_path), 2)
 
 
 def test_runs_are_not_finetuned_side_by_side_in_a_process(pairs: PairData) -> None:
