@@ -100,6 +100,8 @@ class Reader(FfcvReader):  # type: ignore[misc]
     threads of a run decide its bits. So it gets as many workers as torch has threads, which changes nothing.
     """
 
+    _memory_manager: _PageCache
+
     def __init__(self, path: Path, batch_size: int, **options: Any) -> None:
         super().__init__(
             str(path),
@@ -112,12 +114,13 @@ class Reader(FfcvReader):  # type: ignore[misc]
 
     @property
     def memory_manager(self) -> _PageCache:
-        """What reads the file: ours, whatever FFCV sets."""
+        """What reads the file: ours, with the tables that FFCV made, which take seconds for many images."""
         return self._memory_manager
 
     @memory_manager.setter
     def memory_manager(self, theirs: OSCacheManager) -> None:
-        self._memory_manager = _PageCache(theirs.reader)
+        theirs.__class__ = _PageCache
+        self._memory_manager = theirs
 
     def epoch(self, order_N: npt.NDArray[np.int64]) -> Iterator[tuple[Tensor, ...]]:
         """Yield batches in this order, without a last incomplete one if `drop_last`; raises what FFCV raised.

@@ -107,8 +107,8 @@ def write_photos(
             about["rows_sha256"] = rows_sha256(part)
             with arriving_at(_beside(path)) as beside:
                 beside.write((json.dumps(about, indent=1) + "\n").encode())
-            journal.unlink()  # before the name is there: a journal tells of a file that grows
             part.replace(path)
+            journal.unlink()  # last: without it, all of a file that grows would be written again
     except OSError as error:
         raise StorageError(
             f"Cannot write {path}: {error}. Make room; the same command goes on where it was."

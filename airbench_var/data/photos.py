@@ -165,16 +165,14 @@ def with_further(
 def _test_set(folder: Path, name: str, trained: tuple[str, ...]) -> Photos:
     about, path = _about(folder, name)
     classes = tuple(about["classes"])
-    meanings = _meanings(path.with_name(f"{name}.classes.json"), path, classes, trained)
+    meanings = _meanings(path, classes, trained)
     return Photos(path=path, about=about, meanings=meanings, trained=len(trained))
 
 
-def _meanings(
-    told: Path, path: Path, classes: tuple[str, ...], trained: tuple[str, ...]
-) -> tuple[tuple[int, ...], ...]:
+def _meanings(path: Path, classes: tuple[str, ...], trained: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
     """Return the training classes that each class means, see above."""
     place = {name: k for k, name in enumerate(trained)}
-    mappings = told.with_name(told.name.replace(".classes.json", ".mappings"))
+    told, mappings = path.with_suffix(".classes.json"), path.with_suffix(".mappings")
     if told.is_file():
         return _meanings_told(told, _told(told), classes, place)
     if mappings.is_dir():

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.analysis import Estimate
-from airbench_var.analysis.correlation import Correlation, correlations
+from airbench_var.analysis.correlation import correlations
 from airbench_var.analysis.intervals import around, wilson
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.data.mrpc import TEST_SETS
@@ -102,31 +102,11 @@ def _numbers(one: Trained, paper: dict[str, float]) -> Iterator[Number]:
         yield p_value_of(
             one.summary_of(test_set).tests["variance_ratio"], arm, one.state_of(test_set).correct
         )
-    counts = one.state_of(VALIDATION).correct
-    share = _real_share(one)
-    yield Number.of(share, f"{one.arm.name}, {TEST}", "plain")
+    yield Number.of(_real_share(one), f"{one.arm.name}, {TEST}", "plain")
     collapsed = collapsed_share(one)
-    for pair in _correlated(one):
-        if two_kinds(collapsed):
-            yield Number.bare(
-                "validation_test_correlation",
-                one.arm.name,
-                "plain",
-                pair.r,
-                counts=counts,
-                method="Pearson",
-                absent=TWO_KINDS,
-            )
-        else:
-            yield Number.of_correlation(
-                pair,
-                "validation_test_correlation",
-                one.arm.name,
-                counts=counts,
-                method=f"Pearson, Fisher's z; p = {pair.p_value:.2g} (Student's t) for no correlation",
-            )
+    yield from _correlation(one, collapsed)
     yield Number.of(collapsed, one.arm.name, "share")
-    gain = _gain(one)
+    gain = _gain(one, collapsed)
     yield Number.of(gain, one.arm.name, "share", paper=PAPER_GAIN if paper is PAPER[0] else None)
 
 
@@ -156,7 +136,7 @@ def _claims(stable: Trained, unstable: Trained) -> Iterator[Claim]:
         verdict=larger(*stds),
         because=f"{percent_of(stds[0])} against {percent_of(stds[1])}",
     )
-    gain = _gain(stable)
+    gain = _gain(stable, collapsed_share(stable))
     std = stable.summary_of(TEST).estimates["test_set_std"]
     text = (
         "In the stable setting, the best 15 % of runs by validation accuracy gain less than half a standard "
@@ -184,15 +164,32 @@ def _real_share(one: Trained) -> Estimate:
     return ratio_of(estimates["distribution_wise_std"], estimates["test_set_std"], "real_share_of_std")
 
 
-def _correlated(one: Trained) -> list[Correlation]:
+def _correlation(one: Trained, collapsed: Estimate) -> list[Number]:
+    """Return the correlation of both test sets; none where runs do not differ on one of them."""
     counts = [(name, one.state_of(name).correct) for name in (VALIDATION, TEST)]
-    return correlations(counts, halves=False, level=LEVEL)
+    name, arm, of_validation = "validation_test_correlation", one.arm.name, counts[0][1]
+    found = correlations(counts, halves=False, level=LEVEL)
+    if two_kinds(collapsed):
+        return [
+            Number.bare(name, arm, "plain", pair.r, counts=of_validation, method="Pearson", absent=TWO_KINDS)
+            for pair in found
+        ]
+    return [
+        Number.of_correlation(
+            pair,
+            name,
+            arm,
+            counts=of_validation,
+            method=f"Pearson, Fisher's z; p = {pair.p_value:.2g} (Student's t) for no correlation",
+        )
+        for pair in found
+    ]
 
 
-def _gain(one: Trained) -> Estimate:
+def _gain(one: Trained, collapsed: Estimate) -> Estimate:
     by, on = (one.state_of(name).correct for name in (VALIDATION, TEST))
     gain = gain_of_choosing(by, on, CHOSEN_SHARE, LEVEL)
-    return replace(gain, interval=None, absent=TWO_KINDS) if two_kinds(collapsed_share(one)) else gain
+    return replace(gain, interval=None, absent=TWO_KINDS) if two_kinds(collapsed) else gain
 
 
 def two_kinds(collapsed: Estimate) -> bool:
@@ -277,12 +274,11 @@ def _scatter(trained: Sequence[Trained], canvas: "Canvas") -> None:
         axis.margins(0.12)  # for the largest
         axis.axvline(float(x_R.mean()), color="grey", linestyle="--", linewidth=0.8)
         axis.axhline(float(y_R.mean()), color="grey", linestyle="--", linewidth=0.8)
-        collapsed = collapsed_share(one)
         together = "no spread"
-        for pair in _correlated(one):
-            together = f"r = {pair.r:.2f}"
-            if not two_kinds(collapsed):
-                together += f" ({pair.low:.2f} to {pair.high:.2f})"
+        for found in _correlation(one, collapsed_share(one)):
+            together = f"r = {found.value:.2f}"
+            if found.low is not None:
+                together += f" ({found.low:.2f} to {found.high:.2f})"
         std = one.summary_of(TEST).estimates["test_set_std"]
         axis.set_title(f"{one.arm.name}: test std {value_text(std)}\n{together}", fontsize=9)
         axis.set_xlabel("validation accuracy, %")

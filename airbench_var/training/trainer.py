@@ -229,8 +229,8 @@ def refuse_misfit(recipe: Recipe, data: Dataset) -> None:
                 f"recipe key 'augment.{key}' is {pixels}; images of {height} x {width} allow at most {most}."
             )
     try:
-        # Not on the meta device, whose operations import torch._dynamo: 2 s of every campaign's start.
-        with torch.inference_mode(), torch.random.fork_rng(devices=()):
+        # Not on the meta device, whose operations import torch._dynamo: seconds of every campaign's start.
+        with torch.inference_mode():
             model = build(recipe.network, classes=len(data.classes), pixels=height * width * channels)
             model(torch.zeros(2, channels, height, width))
     except RuntimeError as error:

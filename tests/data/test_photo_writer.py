@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from airbench_var.data import beton, photo_writer
+from airbench_var.data import beton, image_folder, photo_writer
 from airbench_var.data.image_folder import ImageFolder, scan
 from airbench_var.data.photo_encoder import PhotoSettings, is_jpeg
 from airbench_var.data.photo_writer import about_photos, write_photos
@@ -258,6 +258,15 @@ def test_a_folder_is_scanned_as_torchvision_does(tmp_path: Path) -> None:
         scan(root / "nowhere")
 
 
+def test_more_classes_than_two_bytes_count_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw_folder(tmp_path / "images", (1, 1, 1))
+    monkeypatch.setattr(image_folder, "MOST_CLASSES", 2)
+    with pytest.raises(DataError, match="has 3 folders, and there are at most 2 classes"):
+        scan(root)
+
+
 def test_a_file_that_says_nothing_of_itself_is_refused(folder: ImageFolder, tmp_path: Path) -> None:
     path = tmp_path / "a.beton"
     write_photos(folder, path, RAW)
@@ -284,6 +293,28 @@ def test_a_journal_is_believed_as_far_as_its_pages_are_there(
     else:
         with part.open("r+b") as file:
             file.truncate(part.stat().st_size - (1 if left == "none of the last page" else 1 << 14))
+    assert write_photos(folder, path, RAW) == about
+    assert digest(path) == digest(clean)
+
+
+def test_killed_when_the_file_has_its_name_leaves_a_journal_that_misleads_nobody(
+    folder: ImageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: Path, missing_ok: bool = False) -> None:
+        raise KeyboardInterrupt
+
+    clean, path = tmp_path / "clean.beton", tmp_path / "a.beton"
+    about = write_photos(folder, clean, RAW)
+    journal = path.with_name("a.beton.part.jsonl")
+    unlink = Path.unlink
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "unlink", lambda p, **how: (killed if p == journal else unlink)(p, **how))
+        with pytest.raises(KeyboardInterrupt):
+            write_photos(folder, path, RAW)
+    assert write_photos(folder, path, RAW) == about
+    assert journal.exists()
+    path.unlink()
+    path.with_name("a.beton.json").unlink()
     assert write_photos(folder, path, RAW) == about
     assert digest(path) == digest(clean)
 
@@ -328,15 +359,11 @@ def test_what_the_disk_does_not_give_is_no_broken_image(
         return whole(path)
 
     path = tmp_path / "a.beton"
-    monkeypatch.setattr(Image, "open", fails)
-    with pytest.raises(DataError, match="cannot be read: Input/output error"):
-        write_photos(folder, path, RAW, skip_corrupt=True)
-    monkeypatch.undo()
-    beton.PAGE_BYTES = photo_writer.PAGE_BYTES = 1 << 14
-    try:
-        assert write_photos(folder, path, RAW)["n"] == 12
-    finally:
-        beton.PAGE_BYTES = photo_writer.PAGE_BYTES = 1 << 23
+    with monkeypatch.context() as broken:
+        broken.setattr(Image, "open", fails)
+        with pytest.raises(DataError, match="cannot be read: Input/output error"):
+            write_photos(folder, path, RAW, skip_corrupt=True)
+    assert write_photos(folder, path, RAW)["n"] == 12
 
 
 def test_a_link_to_nothing_is_no_whole_image(tmp_path: Path) -> None:

@@ -27,11 +27,7 @@ def name_of(campaign: faults.Campaign) -> str:
     )
 
 
-@pytest.mark.parametrize(
-    "campaign",
-    list(faults.campaigns(short=True)),
-    ids=name_of,
-)
+@pytest.mark.parametrize("campaign", list(faults.campaigns(short=True)), ids=name_of)
 def test_nothing_is_lost(campaign: faults.Campaign) -> None:
     tally = faults.in_a_folder(campaign)
     if tally is None:
