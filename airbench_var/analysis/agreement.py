@@ -80,18 +80,20 @@ def disagreement_gap(counts: PredictionCounts, chunks: Sequence[PredictionCounts
     n = len(counts.labels_N)
     absent = why_not(counts, chunks, needs=2) or too_few("example", n, LEAST_EXAMPLES)
     value = _mean_gap(counts) if counts.R >= 2 else None
-    interval, standard_errors = None, {}
+    interval, interval_of_examples, standard_errors = None, None, {}
     if not absent:
         assert value is not None
         of_examples = float(np.std(disagreements(counts) - errors(counts), ddof=1)) / math.sqrt(n)
         error = math.hypot(of_examples, float(chunk_standard_error(counts, chunks, _mean_gap)))
-        reach = float(ndtri((1 + level) / 2)) * error
-        interval, standard_errors = (value - reach, value + reach), {"distribution": error}
+        z = float(ndtri((1 + level) / 2))
+        interval, standard_errors = (value - z * error, value + z * error), {"distribution": error}
+        interval_of_examples = value - z * of_examples, value + z * of_examples
     return Estimate(
         name="disagreement_gap",
         target="the distribution",
         value=value,
         interval=interval,
+        interval_of_examples=interval_of_examples,
         level=level,
         absent=absent,
         standard_errors=standard_errors,
@@ -118,6 +120,7 @@ def ensemble_accuracy(counts: PredictionCounts, level: float) -> Estimate:
         target="the distribution",
         value=value,
         interval=interval,
+        interval_of_examples=interval,
         level=level,
         absent=too_few("run", R, 1),
         method="plurality vote of these runs; Wilson's interval over examples",

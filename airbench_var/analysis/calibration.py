@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from airbench_var.analysis.estimate import EXAMPLES, RUNS, Estimate, too_few
+from airbench_var.analysis.estimate import EXAMPLES, RUNS, Estimate, Interval, too_few
 from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.analysis.jackknife import LEAST_EXAMPLES, chunk_standard_error, why_not
 from airbench_var.stats import PredictionCounts
@@ -32,6 +32,7 @@ class Reliability:
     gap_B: Float64  #: (15,); positive: the ensemble is too timid there
     weight_B: Float64  #: (15,): pairs of example and class in each bin, over examples; sums to K
     standard_error_B: Float64 | None  #: (15,), of the gaps on the distribution; None with too few runs
+    example_error_B: Float64 | None = None  #: (15,), what of it unlimited runs would leave
 
     def to_json(self) -> dict[str, Any]:
         """Return the edges of the bins and the three arrays as lists."""
@@ -58,11 +59,16 @@ def reliability(counts: PredictionCounts, chunks: Sequence[PredictionCounts]) ->
         return None
     n, R = len(counts.labels_N), counts.R
     weight_B = _weights(_histograms(counts)[0], R) / (n * R)
-    errors_B = None
+    errors_B = of_examples_B = None
     if not (why_not(counts, chunks, needs=2) or too_few("example", n, LEAST_EXAMPLES)):
         of_examples_B = np.std(_contributions(counts), axis=0, ddof=1) / np.sqrt(n)
         errors_B = np.hypot(of_examples_B, chunk_standard_error(counts, chunks, calibration_gaps))
-    return Reliability(gap_B=calibration_gaps(counts), weight_B=weight_B, standard_error_B=errors_B)
+    return Reliability(
+        gap_B=calibration_gaps(counts),
+        weight_B=weight_B,
+        standard_error_B=errors_B,
+        example_error_B=of_examples_B,
+    )
 
 
 def reliability_by_class(counts: PredictionCounts) -> tuple[Reliability, ...]:
@@ -92,20 +98,18 @@ def calibration_error(
     simultaneous intervals of the signed gaps, so that it covers with more than its level. Assumption: runs
     and examples are independent; it fails in bins that a handful of examples reach.
     """
-    value = interval = None
+    value = interval = interval_of_examples = None
     absent = why_not(counts, chunks, needs=2) or too_few("example", len(counts.labels_N), LEAST_EXAMPLES)
     if found is not None:
-        size_B = np.abs(found.gap_B)
-        value = float(size_B.sum())
-        if found.standard_error_B is not None:
-            bins = max(1, int(np.count_nonzero(found.weight_B)))
-            reach_B = float(ndtri(1 - (1 - level) / (2 * bins))) * found.standard_error_B
-            interval = float(np.maximum(0, size_B - reach_B).sum()), float((size_B + reach_B).sum())
+        value = float(np.abs(found.gap_B).sum())
+        interval = _error_interval(found, found.standard_error_B, level)
+        interval_of_examples = _error_interval(found, found.example_error_B, level)
     return Estimate(
         name="calibration_error",
         target="the distribution",
         value=value,
         interval=interval,
+        interval_of_examples=interval_of_examples,
         level=level,
         absent=absent,
         method=f"votes of the other runs in {BINS} bins; simultaneous normal intervals of the signed gaps "
@@ -114,6 +118,15 @@ def calibration_error(
         runs=counts.R,
         examples=len(counts.labels_N),
     )
+
+
+def _error_interval(found: Reliability, error_B: Float64 | None, level: float) -> Interval | None:
+    """Return the ends of the sum of the absolute gaps when each may be off by its error, all together."""
+    if error_B is None:
+        return None
+    size_B, bins = np.abs(found.gap_B), max(1, int(np.count_nonzero(found.weight_B)))
+    reach_B = float(ndtri(1 - (1 - level) / (2 * bins))) * error_B
+    return float(np.maximum(0, size_B - reach_B).sum()), float((size_B + reach_B).sum())
 
 
 def calibration(counts: PredictionCounts, witness_WN: npt.NDArray[np.uint8]) -> HypothesisTest:

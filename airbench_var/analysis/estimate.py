@@ -27,6 +27,8 @@ class Estimate:
     target: Target  #: infinitely many runs on these examples, or examples drawn afresh as well
     value: float | None
     interval: Interval | None
+    #: On the distribution: the interval that unlimited runs on these examples would leave; None: not known.
+    interval_of_examples: Interval | None = None
     level: float  #: of the interval
     absent: str = ""  #: why there is no value, or no interval around it
     standard_errors: Mapping[str, float] = field(default_factory=dict)  #: of the value, by what they are for
@@ -36,6 +38,13 @@ class Estimate:
     examples: int
     warnings: tuple[str, ...] = ()
 
+    @property
+    def interval_with_unlimited_runs(self) -> Interval | None:
+        """What of the interval no number of runs narrows: on this test set, nothing; None: not known."""
+        if self.target == "the distribution":
+            return self.interval_of_examples
+        return None if self.value is None else (self.value, self.value)
+
     def standard_deviation(self, name: str) -> Self:
         """Return the square root of this variance: 0, with a warning, where the estimate is negative."""
         negative = self.value is not None and self.value < 0
@@ -43,7 +52,8 @@ class Estimate:
             self,
             name=name,
             value=None if self.value is None else _root(self.value),
-            interval=None if self.interval is None else (_root(self.interval[0]), _root(self.interval[1])),
+            interval=_roots(self.interval),
+            interval_of_examples=_roots(self.interval_of_examples),
             method=f"square root of {self.name}: {self.method}",
             warnings=(NEGATIVE, *self.warnings) if negative else self.warnings,
         )
@@ -68,6 +78,10 @@ def too_few(what: str, there: int, needed: int) -> str:
         return ""
     noun = f"{what} is" if needed == 1 else f"{what}s are"
     return f"at least {needed} {noun} needed, there {'is' if there == 1 else 'are'} {there}"
+
+
+def _roots(interval: Interval | None) -> Interval | None:
+    return None if interval is None else (_root(interval[0]), _root(interval[1]))
 
 
 def _root(variance: float) -> float:

@@ -57,6 +57,12 @@ def distribution_wise_accuracy_interval(counts: CorrectnessCounts, level: float)
     return hull(accuracy_interval(counts, level), fresh)
 
 
+def accuracy_interval_of_examples(counts: CorrectnessCounts, level: float) -> Interval:
+    """Return the interval of the mean accuracy on the distribution that unlimited runs would leave."""
+    reach = float(ndtri((1 + level) / 2)) * math.sqrt(_accuracy_error_parts(counts)[1])
+    return _mean(counts) - reach, _mean(counts) + reach
+
+
 def test_set_variance_interval(counts: CorrectnessCounts, level: float) -> Interval:
     """Return the chi-square interval of the test-set variance, with kurtosis-adjusted degrees of freedom.
 
@@ -121,16 +127,24 @@ def distribution_wise_variance_interval(counts: CorrectnessCounts, level: float)
     """
     estimate = float(distribution_wise_variance(counts))
     low, high = excess_variance_interval(counts, level)
-    reach = float(ndtri((1 + level) / 2)) * math.sqrt(_example_part(counts))
-    if estimate > reach:  # on the scale of the standard deviation, where the example part is closer to normal
-        root, half = math.sqrt(estimate), reach / (2 * math.sqrt(estimate))
-        example_low, example_high = (root - half) ** 2, (root + half) ** 2
-    else:
-        example_low, example_high = estimate - reach, estimate + reach
+    example_low, example_high = variance_interval_of_examples(counts, level)
     return (
         estimate - math.hypot(estimate - low, estimate - example_low),
         estimate + math.hypot(high - estimate, example_high - estimate),
     )
+
+
+def variance_interval_of_examples(counts: CorrectnessCounts, level: float) -> Interval:
+    """Return the interval of the distribution-wise variance that unlimited runs would leave; needs n >= 2.
+
+    Assumption: examples are independent draws; normal, where the estimate is large as a standard deviation.
+    """
+    estimate = float(distribution_wise_variance(counts))
+    reach = float(ndtri((1 + level) / 2)) * math.sqrt(_example_part(counts))
+    if estimate > reach:  # on the scale of the standard deviation, where the example part is closer to normal
+        root, half = math.sqrt(estimate), reach / (2 * math.sqrt(estimate))
+        return (root - half) ** 2, (root + half) ** 2
+    return estimate - reach, estimate + reach
 
 
 def _mean(counts: CorrectnessCounts) -> float:

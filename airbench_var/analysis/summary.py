@@ -171,6 +171,7 @@ class _Kind:
     target: Target
     value: Callable[[CorrectnessCounts], Fraction]
     interval: Callable[[CorrectnessCounts, float], Interval]
+    interval_of_examples: Callable[[CorrectnessCounts, float], Interval] | None = None
     standard_errors: Callable[[CorrectnessCounts], dict[str, float]] = lambda _: {}
     method: str
     assumption: str
@@ -188,6 +189,9 @@ class _Kind:
             target=self.target,
             value=float(self.value(counts)) if has_value else None,
             interval=interval,
+            interval_of_examples=None
+            if absent or not self.interval_of_examples
+            else self.interval_of_examples(counts, level),
             level=level,
             absent=absent,
             standard_errors={} if absent else self.standard_errors(counts),
@@ -238,6 +242,7 @@ _KINDS = (
         target="the distribution",
         value=variance.mean_accuracy,
         interval=intervals.distribution_wise_accuracy_interval,
+        interval_of_examples=intervals.accuracy_interval_of_examples,
         standard_errors=lambda counts: {"distribution": intervals.accuracy_standard_errors(counts)[1]},
         method="Student's t over runs and examples, Satterthwaite's degrees of freedom",
         assumption=f"{RUNS}; {EXAMPLES}",
@@ -282,6 +287,7 @@ _KINDS = (
         target="the distribution",
         value=variance.distribution_wise_variance,
         interval=intervals.distribution_wise_variance_interval,
+        interval_of_examples=intervals.variance_interval_of_examples,
         method="chi-square over runs and normal over examples, combined by MOVER",
         assumption=f"{RUNS}; {EXAMPLES}",
         examples_needed=2,

@@ -16,6 +16,7 @@ from airbench_var.studies.findings import (
     Number,
     Unit,
     above,
+    decided,
     larger,
     numbers_of,
     p_value_of,
@@ -107,11 +108,12 @@ def _claims(bare: Trained, augmented: Trained, comparison: Comparison) -> Iterat
         shown=f"{text_of(ratio)} times that with augmentation; means differ by {percent_of(difference)}",
     )
     ensembles = [one.summary.estimates["ensemble_accuracy"] for one in (bare, augmented)]
-    yield Claim(
+    yield decided(
+        larger,
+        *ensembles,
         text="The ensemble of runs without augmentation is the better one",
         source="section 4.2 (91.2 against 89.8 %)",
-        verdict=larger(*ensembles),
-        because=f"{percent_of(ensembles[0])} against {percent_of(ensembles[1])}, each on fresh examples",
+        shown=f"{percent_of(ensembles[0])} against {percent_of(ensembles[1])}, each on fresh examples",
     )
 
 

@@ -1,7 +1,7 @@
 """What a study found: numbers with intervals, verdicts on the paper's claims, and pictures."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -9,11 +9,13 @@ from scipy.special import ndtri
 
 from airbench_var.analysis import Estimate
 from airbench_var.analysis.correlation import Correlation
+from airbench_var.analysis.estimate import Interval
 from airbench_var.analysis.independence import HypothesisTest
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.report.figures.canvas import Figure
 from airbench_var.report.percent import interval_text, value_text
 from airbench_var.stats import CorrectnessCounts
+from airbench_var.studies.telling import Needed, needed
 
 #: How a number is shown: a share of 1 as percent, a variance in units of 1e-6, anything else as it is.
 Unit = Literal["share", "variance", "plain", "count"]
@@ -126,6 +128,7 @@ class Claim:
     verdict: Verdict
     because: str  #: the numbers that decide, or why they do not
     runs_needed: int | None = None  #: to tell, where it cannot be told
+    examples_needed: int | None = None  #: where no number of runs would tell on the examples that there are
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -186,12 +189,16 @@ def over(by: float, estimate: Estimate, name: str, *, inverse: bool = False) -> 
     def image(value: float) -> float:
         return (by / value if value else math.inf) if inverse else value / by
 
-    ends = None if estimate.interval is None else sorted(map(image, estimate.interval))
+    def both(interval: Interval | None) -> Interval | None:
+        ends = sorted(map(image, interval or ()))
+        return (ends[0], ends[1]) if ends else None
+
     return replace(
         estimate,
         name=name,
         value=None if estimate.value is None else image(estimate.value),
-        interval=None if ends is None else (ends[0], ends[1]),
+        interval=both(estimate.interval),
+        interval_of_examples=both(estimate.interval_of_examples),
         method=f"image of the interval of {estimate.name}, {estimate.method}; the other term taken as known",
     )
 
@@ -206,25 +213,28 @@ def ratio_of(estimate: Estimate, by: Estimate, name: str) -> Estimate:
     tail = (1 - estimate.level) / 2
     wider = float(ndtri(1 - tail / 2) / ndtri(1 - tail))
 
-    def ends(one: Estimate) -> tuple[float, float]:
-        assert one.value is not None
-        assert one.interval is not None
-        low, high = one.interval
-        return one.value - wider * (one.value - low), one.value + wider * (high - one.value)
+    def ends(value: float, interval: Interval) -> Interval:
+        low, high = interval
+        return value - wider * (value - low), value + wider * (high - value)
+
+    def over_by(interval: Interval | None, by_interval: Interval | None) -> Interval | None:
+        if interval is None or by_interval is None or estimate.value is None or by.value is None:
+            return None
+        (low, high), (by_low, by_high) = ends(estimate.value, interval), ends(by.value, by_interval)
+        return (low / by_high, high / by_low) if by_low > 0 else None
 
     value = None if estimate.value is None or not by.value else estimate.value / by.value
     interval, absent = None, estimate.absent or by.absent
     if value is not None and not absent:
-        (low, high), (by_low, by_high) = ends(estimate), ends(by)
-        if by_low > 0:
-            interval = low / by_high, high / by_low
-        else:
-            absent = f"the interval of {by.name} reaches to 0"
+        interval = over_by(estimate.interval, by.interval)
+        absent = "" if interval else f"the interval of {by.name} reaches to 0"
     return replace(
         estimate,
         name=name,
+        target="the distribution" if "the distribution" in (estimate.target, by.target) else estimate.target,
         value=value,
         interval=interval,
+        interval_of_examples=over_by(estimate.interval_with_unlimited_runs, by.interval_with_unlimited_runs),
         absent=absent,
         standard_errors={},
         method=f"from the intervals of {estimate.name} and {by.name}, widened to hold together (Bonferroni)",
@@ -246,6 +256,27 @@ def percent_of(estimate: Estimate) -> str:
     return f"{value_text(estimate)} ({interval_text(estimate)})"
 
 
+def decided(
+    verdict: Callable[..., Verdict], *estimates: Estimate, text: str, source: str, shown: str
+) -> Claim:
+    """Return a claim with its verdict, which follows from these estimates' intervals, and what it lacks.
+
+    Where it cannot be told: the runs, or else the examples, of which intervals would be narrow enough.
+    """
+    found = verdict(*estimates)
+    lacks = Needed()
+    if found == "cannot be told":
+        lacks = needed(lambda *narrower: verdict(*narrower) != "cannot be told", *estimates)
+    return Claim(
+        text=text,
+        source=source,
+        verdict=found,
+        because=shown,
+        runs_needed=lacks.runs,
+        examples_needed=lacks.examples,
+    )
+
+
 def above(
     estimate: Estimate, bound: float, *, text: str, source: str, shown: str, below: bool = False
 ) -> Claim:
@@ -253,14 +284,17 @@ def above(
 
     It holds where the whole interval lies on that side, does not hold where it lies on the other.
     """
-    if estimate.value is None or estimate.interval is None:
-        return Claim(text=text, source=source, verdict="cannot be told", because=estimate.absent)
-    low, high = estimate.interval
-    if low > bound or high < bound:
-        verdict: Verdict = "holds" if (low > bound) != below else "does not hold"
-        return Claim(text=text, source=source, verdict=verdict, because=shown)
-    needed = _runs_needed(estimate, abs(estimate.value - bound))
-    return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
+
+    def verdict(one: Estimate) -> Verdict:
+        if one.interval is None:
+            return "cannot be told"
+        low, high = one.interval
+        if low > bound or high < bound:
+            return "holds" if (low > bound) != below else "does not hold"
+        return "cannot be told"
+
+    shown = shown if estimate.interval else estimate.absent
+    return decided(verdict, estimate, text=text, source=source, shown=shown)
 
 
 def near(estimate: Estimate, place: float, tolerance: float, *, text: str, source: str, shown: str) -> Claim:
@@ -269,28 +303,18 @@ def near(estimate: Estimate, place: float, tolerance: float, *, text: str, sourc
     It holds where the whole interval lies within, does not hold where all of it lies outside: an interval
     that holds the place itself says nothing while it is wide.
     """
-    if estimate.value is None or estimate.interval is None:
-        return Claim(text=text, source=source, verdict="cannot be told", because=estimate.absent)
-    low, high = estimate.interval
-    if place - tolerance <= low and high <= place + tolerance:
-        return Claim(text=text, source=source, verdict="holds", because=shown)
-    if low > place + tolerance or high < place - tolerance:
-        return Claim(text=text, source=source, verdict="does not hold", because=shown)
-    needed = _runs_needed(estimate, abs(tolerance - abs(estimate.value - place)))
-    return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
 
+    def verdict(one: Estimate) -> Verdict:
+        if one.interval is None:
+            return "cannot be told"
+        low, high = one.interval
+        if place - tolerance <= low and high <= place + tolerance:
+            return "holds"
+        outside = low > place + tolerance or high < place - tolerance
+        return "does not hold" if outside else "cannot be told"
 
-def _runs_needed(estimate: Estimate, distance: float) -> int | None:
-    """Return for how many runs the interval would reach no farther than so from the estimate, if that stays.
-
-    It narrows with the root of their number: an order of magnitude, and no promise. None for an estimate of
-    the distribution, whose interval keeps what the choice of examples adds, however many runs there are.
-    """
-    if estimate.target != "this test set" or not distance or estimate.interval is None:
-        return None
-    low, high = estimate.interval
-    runs = estimate.runs if isinstance(estimate.runs, int) else min(estimate.runs)
-    return math.ceil(runs * ((high - low) / 2 / distance) ** 2)
+    shown = shown if estimate.interval else estimate.absent
+    return decided(verdict, estimate, text=text, source=source, shown=shown)
 
 
 def larger(a: Estimate, b: Estimate) -> Verdict:

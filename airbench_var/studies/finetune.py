@@ -25,6 +25,7 @@ from airbench_var.studies.findings import (
     Number,
     Unit,
     above,
+    decided,
     larger,
     numbers_of,
     p_value_of,
@@ -130,11 +131,12 @@ def _claims(stable: Trained, unstable: Trained) -> Iterator[Claim]:
         shown=_shown(at_unstable, unstable),
     )
     stds = [one.summary_of(TEST).estimates["distribution_wise_std"] for one in (unstable, stable)]
-    yield Claim(
+    yield decided(
+        larger,
+        *stds,
         text="The unstable setting has the larger spread on the distribution (2.08 against 0.21 %)",
         source=source,
-        verdict=larger(*stds),
-        because=f"{percent_of(stds[0])} against {percent_of(stds[1])}",
+        shown=f"{percent_of(stds[0])} against {percent_of(stds[1])}",
     )
     gain = _gain(stable, collapsed_share(stable))
     std = stable.summary_of(TEST).estimates["test_set_std"]

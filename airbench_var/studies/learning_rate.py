@@ -17,7 +17,8 @@ from airbench_var.studies.findings import (
     Findings,
     Number,
     Unit,
-    Verdict,
+    above,
+    decided,
     larger,
     numbers_of,
     p_value_of,
@@ -109,15 +110,12 @@ def _same_place(trained: Sequence[Trained]) -> Claim:
     ratio = compare_counts("", lowest.state.correct, best.state.correct, level).estimates[
         "variance_ratio_a_to_b"
     ]
-    verdict: Verdict = "cannot be told"
-    if ratio.interval is not None:
-        low, high = ratio.interval
-        verdict = "holds" if low > 1 else "does not hold" if high < 1 else "cannot be told"
-    return Claim(
+    return above(
+        ratio,
+        1.0,
         text="The rate of the best mean accuracy also has the lowest variance",
         source="section 4.3, Fig 8",
-        verdict=verdict,
-        because=f"best mean at {best.arm.name}, std {percent_of(best.summary.estimates['test_set_std'])}; "
+        shown=f"best mean at {best.arm.name}, std {percent_of(best.summary.estimates['test_set_std'])}; "
         f"the lowest of all others at {lowest.arm.name}, "
         f"{percent_of(lowest.summary.estimates['test_set_std'])}; its variance is {text_of(ratio)} times "
         "that at the best mean (interval for the choice among all)",
@@ -134,11 +132,13 @@ def _above_the_best(trained: Sequence[Trained], exponents: Sequence[int]) -> Cla
         return Claim(text=text, source=source, verdict="cannot be told", because=because)
     best, twice = trained[place], trained[exponents.index(exponents[place] + 1)]
     at_best, at_twice = (one.summary.estimates["distribution_wise_variance"] for one in (best, twice))
-    return Claim(
+    return decided(
+        larger,
+        at_twice,
+        at_best,
         text=text,
         source=source,
-        verdict=larger(at_twice, at_best),
-        because="std on the distribution "
+        shown="std on the distribution "
         f"{percent_of(best.summary.estimates['distribution_wise_std'])} at {best.arm.name}, "
         f"{percent_of(twice.summary.estimates['distribution_wise_std'])} at {twice.arm.name}",
     )

@@ -48,8 +48,18 @@ def claims_table(claims: Sequence[Claim]) -> Iterator[str]:
     yield "| claim | in the paper | here | why |"
     yield "|---|---|---|---|"
     for claim in claims:
-        needed = f"; about {_rounded(claim.runs_needed)} runs would tell" if claim.runs_needed else ""
-        yield f"| {claim.text} | {claim.source} | **{claim.verdict}** | {claim.because}{needed} |"
+        yield f"| {claim.text} | {claim.source} | **{claim.verdict}** | {claim.because}{_lacks(claim)} |"
+
+
+def _lacks(claim: Claim) -> str:
+    if claim.runs_needed:
+        return f"; about {_rounded(claim.runs_needed)} runs would tell"
+    if claim.examples_needed:
+        return (
+            "; no number of runs would tell on these examples, and with unlimited runs it takes about "
+            f"{_rounded(claim.examples_needed)} examples"
+        )
+    return ""
 
 
 def _rounded(number: int) -> str:

@@ -15,7 +15,9 @@ from airbench_var.studies.findings import (
     Claim,
     Findings,
     Number,
+    Verdict,
     above,
+    decided,
     larger,
     percent_of,
     ratio_of,
@@ -97,20 +99,24 @@ def _as_new_seeds(churns: Sequence[Estimate], new_seeds: Estimate) -> Claim:
 
 
 def _earlier_is_more(poked: Sequence[Trained], churns: Sequence[Estimate]) -> Claim:
-    """Return whether the first poke changes more than the last, and no later one more than an earlier one.
+    shares = (f"{percent_of(churn)} {one.arm.name}" for one, churn in zip(poked, churns, strict=True))
+    return decided(
+        _falls,
+        *churns,
+        text="The earlier the poke, the more predictions change",
+        source="appendix D.2, Fig 12",
+        shown="; ".join(shares),
+    )
+
+
+def _falls(*churns: Estimate) -> Verdict:
+    """Return whether the first is larger than the last, and no later one larger than an earlier one.
 
     All by whether the intervals are apart.
     """
-    shares = (f"{percent_of(churn)} {one.arm.name}" for one, churn in zip(poked, churns, strict=True))
-    verdict = larger(churns[0], churns[-1])
     if any(larger(early, late) == "does not hold" for early, late in combinations(churns, 2)):
-        verdict = "does not hold"
-    return Claim(
-        text="The earlier the poke, the more predictions change",
-        source="appendix D.2, Fig 12",
-        verdict=verdict,
-        because="; ".join(shares),
-    )
+        return "does not hold"
+    return larger(churns[0], churns[-1])
 
 
 def _draw(places: Sequence[float], churns: Sequence[Estimate], new_seeds: Estimate, canvas: "Canvas") -> None:

@@ -1,16 +1,19 @@
 """Variance under distribution shift, and whether luck carries over: the paper's section 4.4, Fig 9 and 10."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from airbench_var.analysis import Estimate
 from airbench_var.analysis.correlation import Correlation, correlations, discoveries
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.data.corruptions import KINDS
 from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates
+from airbench_var.stats import CorrectnessCounts
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Arm, Evidence, Trained
 from airbench_var.studies.findings import (
@@ -19,6 +22,8 @@ from airbench_var.studies.findings import (
     Number,
     Unit,
     Verdict,
+    decided,
+    larger,
     numbers_of,
     percent_of,
 )
@@ -80,7 +85,10 @@ def findings(evidence: Evidence) -> Findings:
     whole, halves = (correlations(counts, halves=halves, level=LEVEL) for halves in (False, True))
     return Findings(
         numbers=[*_numbers(one), *_correlated(one, "whole", whole), *_correlated(one, "halves", halves)],
-        claims=[_larger_under_shift(one), _uncorrelated(whole if evidence.scale.on_photos else halves)],
+        claims=[
+            _larger_under_shift(one),
+            _uncorrelated(whole if evidence.scale.on_photos else halves, one.state.correct),
+        ],
         figures=[
             Figure(
                 name="spread",
@@ -140,51 +148,71 @@ def _correlated(one: Trained, how: str, found: Sequence[Correlation]) -> Iterato
 
 def _larger_under_shift(one: Trained) -> Claim:
     first, *shifted = one.store.test_sets
-    base = one.summary_of(first).estimates["distribution_wise_variance"].interval
-    larger, smaller = [], []
-    for name in shifted:
-        ends = one.summary_of(name).estimates["distribution_wise_variance"].interval
-        if base and ends and ends[0] > base[1]:
-            larger.append(name)
-        if base and ends and ends[1] < base[0]:
-            smaller.append(name)
-    verdict: Verdict = "cannot be told"
-    if len(larger) == len(shifted):
-        verdict = "holds"
-    elif smaller:
-        verdict = "does not hold"
+    base, *others = (
+        one.summary_of(name).estimates["distribution_wise_variance"] for name in one.store.test_sets
+    )
+    verdicts = dict(zip(shifted, (larger(other, base) for other in others), strict=True))
+    smaller = [name for name, verdict in verdicts.items() if verdict == "does not hold"]
     std = one.summary_of(first).estimates["distribution_wise_std"]
-    return Claim(
+    return decided(
+        _all_larger,
+        base,
+        *others,
         text="On every shifted test set the variance on its distribution is larger than without shift",
         source="section 4.4, Fig 9",
-        verdict=verdict,
-        because=f"of {len(shifted)} test sets larger on {len(larger)}, smaller on {len(smaller)}"
-        f"{' (' + ', '.join(smaller) + ')' if smaller else ''}, by intervals that do not overlap; without "
-        f"shift std {percent_of(std)}",
+        shown=f"of {len(shifted)} test sets larger on {Counter(verdicts.values())['holds']}, smaller on "
+        f"{len(smaller)}{' (' + ', '.join(smaller) + ')' if smaller else ''}, by intervals that do not "
+        f"overlap; without shift std {percent_of(std)}",
     )
 
 
-def _uncorrelated(found: Sequence[Correlation]) -> Claim:
+def _all_larger(base: Estimate, *others: Estimate) -> Verdict:
+    verdicts = {larger(other, base) for other in others}
+    if "does not hold" in verdicts:
+        return "does not hold"
+    return "cannot be told" if "cannot be told" in verdicts else "holds"
+
+
+def _uncorrelated(found: Sequence[Correlation], counts: CorrectnessCounts) -> Claim:
     """Return whether every R^2 is below the paper's strongest; intervals hold for all pairs together."""
     text = f"Luck on one test set says little of another (R^2 below {PAPER_R_SQUARED} for every pair)"
     source = "appendix C, Fig 10"
     if not found:
         because = "accuracies do not vary"
         return Claim(text=text, source=source, verdict="cannot be told", because=because)
-    bound = math.sqrt(PAPER_R_SQUARED)
     strongest = max(found, key=lambda one: abs(one.r))
-    verdict: Verdict = "cannot be told"
-    if all(-bound < one.low and one.high < bound for one in found):
-        verdict = "holds"
-    elif any(one.low > bound or one.high < -bound for one in found):
-        verdict = "does not hold"
-    return Claim(
+    return decided(
+        _all_below,
+        *(_as_estimate(pair, counts) for pair in found),
         text=text,
         source=source,
-        verdict=verdict,
-        because=f"strongest {' and '.join(strongest.names)}, R^2 {strongest.r**2:.3f} (r {strongest.low:.2f} "
+        shown=f"strongest {' and '.join(strongest.names)}, R^2 {strongest.r**2:.3f} (r {strongest.low:.2f} "
         f"to {strongest.high:.2f}); {discoveries(found)} of {len(found)} pairs are correlated at a false "
         "discovery rate of 5 %; between test sets, or halves, without a common image",
+    )
+
+
+def _as_estimate(pair: Correlation, counts: CorrectnessCounts) -> Estimate:
+    return Estimate(
+        name="correlation",
+        target="this test set",
+        value=pair.r,
+        interval=(pair.low, pair.high),
+        level=LEVEL,
+        method="Pearson",
+        assumption="accuracies are normal",
+        runs=counts.R,
+        examples=counts.n,
+    )
+
+
+def _all_below(*correlations: Estimate) -> Verdict:
+    bound = math.sqrt(PAPER_R_SQUARED)
+    intervals = [one.interval or (-1.0, 1.0) for one in correlations]
+    if all(-bound < low and high < bound for low, high in intervals):
+        return "holds"
+    return (
+        "does not hold" if any(low > bound or high < -bound for low, high in intervals) else "cannot be told"
     )
 
 

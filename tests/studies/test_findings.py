@@ -1,5 +1,7 @@
 """Verdicts follow from intervals, and a ratio keeps its interval."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from airbench_var.stats import CorrectnessCounts
 from airbench_var.studies.findings import (
     Number,
     above,
+    decided,
     larger,
     near,
     numbers_of,
@@ -44,7 +47,7 @@ def test_without_an_interval_the_reason_is_given() -> None:
     assert (claim.verdict, claim.because, claim.runs_needed) == ("cannot be told", "too few runs", None)
 
 
-def test_the_runs_needed_would_tell_by_the_root_law() -> None:
+def test_what_would_tell_comes_with_a_verdict_that_cannot_be_told() -> None:
     """An interval of reach 0.4 around 1.2 excludes 1 when it is half as wide: with four times the runs."""
     claim = above(estimate(1.2, (0.8, 1.6)), 1.0, text="t", source="s", shown="b")
     assert claim.runs_needed in (400, 401)  # 0.2 is no binary number
@@ -72,11 +75,23 @@ def test_near_needs_the_whole_interval_within_or_without(interval, verdict, need
     assert (none.verdict, none.because) == ("cannot be told", "too few runs")
 
 
-def test_no_runs_are_named_where_examples_may_be_too_few() -> None:
-    """More runs leave an interval of the distribution as wide as the choice of examples makes it."""
+def test_no_runs_are_named_where_the_part_of_the_examples_is_not_known() -> None:
     wide = estimate(1.05, (0.8, 1.3), target="the distribution")
-    assert above(wide, 1.0, text="t", source="s", shown="b").runs_needed is None
-    assert near(wide, 1.0, 0.1, text="t", source="s", shown="b").runs_needed is None
+    for claim in (
+        above(wide, 1.0, text="t", source="s", shown="b"),
+        near(wide, 1.0, 0.1, text="t", source="s", shown="b"),
+    ):
+        assert (claim.runs_needed, claim.examples_needed) == (None, None)
+
+
+def test_a_verdict_on_two_estimates_names_the_runs_of_the_one_with_fewer() -> None:
+    """Each reaches 0.2 where they are 0.1 apart: 0.05 would do, which is of 16 times the runs."""
+    a, b = estimate(1.1, (0.9, 1.3), runs=50), estimate(1.0, (0.8, 1.2), runs=60)
+    claim = decided(larger, a, b, text="t", source="s", shown="b")
+    assert (claim.verdict, claim.because) == ("cannot be told", "b")
+    assert claim.runs_needed in (800, 801)
+    told = decided(larger, a, estimate(0.5, (0.4, 0.6)), text="t", source="s", shown="b")
+    assert (told.verdict, told.runs_needed, told.examples_needed) == ("holds", None, None)
 
 
 def test_of_two_recipes_the_fewer_runs_count() -> None:
@@ -160,6 +175,21 @@ def test_a_ratio_widens_both_intervals_to_hold_together() -> None:
     wide = 2.2414 * 0.1
     expected = ((1 - wide) / (2 + wide), (1 + wide) / (2 - wide))
     assert ratio_of(a, b, "r").interval == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_ratio_keeps_what_unlimited_runs_would_leave() -> None:
+    """Of a test set nothing; of the distribution the part of the examples, widened like the interval."""
+    wider = 2.2414 / 1.9600
+    here = estimate(2.0, (1.8, 2.2))
+    there = replace(estimate(1.0, (0.7, 1.3), target="the distribution"), interval_of_examples=(0.9, 1.1))
+    found = ratio_of(there, here, "r")
+    assert found.target == ratio_of(here, there, "r").target == "the distribution"
+    reach = wider * 0.1 / 2
+    assert found.interval_of_examples == pytest.approx((0.5 - reach, 0.5 + reach), abs=1e-4)
+    assert ratio_of(here, here, "r").interval_with_unlimited_runs == (1.0, 1.0)
+    assert over(2.0, there, "r").interval_of_examples == (0.45, 0.55)
+    unknown = estimate(1.0, (0.7, 1.3), target="the distribution")
+    assert ratio_of(unknown, here, "r").interval_of_examples is None
 
 
 def test_a_ratio_to_what_may_be_zero_has_no_interval() -> None:

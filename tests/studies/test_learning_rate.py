@@ -54,6 +54,7 @@ def test_the_choice_of_the_lowest_variance_is_allowed_for() -> None:
     assert learning_rate._same_place([lowest, best]).verdict == "does not hold"
     claim = learning_rate._same_place([lowest, best, *others])
     assert (claim.verdict, "others at lowest" in claim.because) == ("cannot be told", True)
+    assert (claim.runs_needed or 0) > best.state.correct.R
 
 
 def test_arms_are_one_a_rate_at_the_length_of_the_study_with_seeds_of_their_own() -> None:

@@ -44,6 +44,14 @@ def test_a_claim_is_a_row_with_the_runs_that_would_tell() -> None:
     )
 
 
+def test_where_no_runs_would_tell_the_examples_that_would_are_named() -> None:
+    claim = Claim(text="T", source="S", verdict="cannot be told", because="B", examples_needed=5678)
+    assert list(claims_table([claim]))[-1].endswith(
+        "B; no number of runs would tell on these examples, and with unlimited runs it takes about 5,700 "
+        "examples |"
+    )
+
+
 def test_the_page_has_every_number_with_its_size_and_what_the_paper_prints() -> None:
     arm = {
         "name": "long", "recipe": {"name": "tiny"}, "recipe_sha256": "0123456789", "runs": 4,

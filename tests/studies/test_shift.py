@@ -33,7 +33,11 @@ def runs_of(stds: dict[str, float], n: int = 4000, runs: int = 200) -> Any:
 def test_larger_means_larger_on_every_one(shifted: tuple[float, float], verdict: str) -> None:
     claim = shift._larger_under_shift(runs_of({"t": 0.01, "a": shifted[0], "b": shifted[1]}))
     assert claim.verdict == verdict
+    assert (claim.runs_needed is not None) == (verdict == "cannot be told")
     assert "of 2 test sets larger on" in claim.because
+
+
+OF_100 = runs_of({"t": 0.01}, n=8, runs=100).state.correct
 
 
 def pair(r: float, reach: float) -> Correlation:
@@ -53,7 +57,14 @@ def pair(r: float, reach: float) -> Correlation:
     ],
 )
 def test_correlations_are_judged_against_the_strongest_of_the_paper(found, verdict) -> None:
-    assert shift._uncorrelated(found).verdict == verdict
+    assert shift._uncorrelated(found, OF_100).verdict == verdict
+
+
+def test_the_runs_are_named_that_would_tell_of_the_widest_correlation() -> None:
+    """From 0.3 by 0.1, and from 0 by 0.4, the bound is sqrt(0.14) = 0.374."""
+    claim = shift._uncorrelated([pair(0.0, 0.4), pair(0.3, 0.1)], OF_100)
+    expected = 100 * (0.1 / (0.14**0.5 - 0.3)) ** 2
+    assert claim.runs_needed == pytest.approx(expected, abs=1)
 
 
 def test_published_test_sets_are_evaluated_and_correlated_as_well() -> None:
@@ -65,7 +76,7 @@ def test_published_test_sets_are_evaluated_and_correlated_as_well() -> None:
 
 
 def test_the_strongest_is_told_by_its_r_squared_whatever_its_sign() -> None:
-    claim = shift._uncorrelated([pair(0.3, 0.1), replace(pair(-0.4, 0.1), names=("c", "d"))])
+    claim = shift._uncorrelated([pair(0.3, 0.1), replace(pair(-0.4, 0.1), names=("c", "d"))], OF_100)
     assert claim.because.startswith("strongest c and d, R^2 0.160 (r -0.50 to -0.30)")
 
 
