@@ -25,7 +25,7 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 
 statistics: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/statistical --figures results/statistics
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/statistical -o faulthandler_timeout=3600 --figures results/statistics
 
 faults: .venv/installed-dev
 	@command -v strace >/dev/null || { \
