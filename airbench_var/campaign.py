@@ -19,7 +19,6 @@ from airbench_var.report.live import LiveView
 from airbench_var.seeds import STREAMS, seeds_of_run
 from airbench_var.shard import WHOLE, Shard
 from airbench_var.store import (
-    MOST_CLASSES,
     Outcome,
     RunSpec,
     StoreWriter,
@@ -27,6 +26,7 @@ from airbench_var.store import (
     filesystem_of,
     network_warning,
 )
+from airbench_var.store.rows import columns_of
 
 #: Rows are committed when this many wait, or when the last commit is this long ago.
 BATCH_ROWS, BATCH_S = 64, 1.0
@@ -96,7 +96,7 @@ class Campaign:
                 describe_test_set(name, labels_N, self.subject.classes)
                 for name, labels_N in self.subject.labels.items()
             ],
-            "columns": ["correct", "predicted"] if len(self.subject.classes) <= MOST_CLASSES else ["correct"],
+            "columns": columns_of(len(self.subject.classes)),
         }
 
     @property

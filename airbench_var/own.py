@@ -23,9 +23,9 @@ from airbench_var.execution import HERE, Placement
 from airbench_var.report.display import Mode, refuse_unknown_mode
 from airbench_var.seeds import STREAMS, Seeds
 from airbench_var.store import Predictions, RunResult, Store
-from airbench_var.store.rows import MOST_CLASSES
+from airbench_var.store.rows import MOST_LABELS, label_dtype
 
-Bytes = npt.NDArray[np.uint8]
+Labels = npt.NDArray[Any]  #: of the type that `label_dtype` says
 
 #: What a run answers on one test set: predicted classes, integers (N,), or logits, floating point (N, K).
 Answer = npt.ArrayLike
@@ -41,7 +41,7 @@ class OwnFunction:
     """
 
     train_one: TrainOne
-    labels: Mapping[str, Bytes]  #: (N,) of every test set, by name
+    labels: Mapping[str, Labels]  #: (N,) of every test set, by name
     classes: tuple[str, ...]
     name: str
     settings: Mapping[str, Any]  #: JSON values, such as {"lr": 0.1}
@@ -109,7 +109,7 @@ class _Training:
         )
 
 
-def _judge(what: str, answer: Answer, labels_N: Bytes, classes: int) -> tuple[Predictions, bool]:
+def _judge(what: str, answer: Answer, labels_N: Labels, classes: int) -> tuple[Predictions, bool]:
     """Return what a store keeps of an answer, and whether no logit is NaN; raises UsageError."""
     array = np.asarray(answer)
     wanted = f"integer classes ({len(labels_N)},) or floating-point logits ({len(labels_N)}, {classes})"
@@ -117,10 +117,10 @@ def _judge(what: str, answer: Answer, labels_N: Bytes, classes: int) -> tuple[Pr
         outside = array[(array < 0) | (array >= classes)]
         if len(outside):
             raise UsageError(f"{what} answers class {outside[0]}; classes are 0 to {classes - 1}.")
-        predicted_N, finite = array.astype(np.uint8), True
+        predicted_N, finite = array, True
     elif array.dtype.kind == "f" and array.shape == (len(labels_N), classes):
         finite = not np.isnan(array).any()
-        predicted_N = array.argmax(axis=1).astype(np.uint8)  # NaN counts as the largest, as in training
+        predicted_N = array.argmax(axis=1)  # NaN counts as the largest, as in training
     else:
         hint = ""
         if array.ndim == 0:
@@ -130,7 +130,7 @@ def _judge(what: str, answer: Answer, labels_N: Bytes, classes: int) -> tuple[Pr
         elif array.dtype.kind == "b":
             hint = " Return the predicted classes; what was right alone can be imported (`import --help`)."
         raise UsageError(f"{what} answers {_described(array)}; wanted are {wanted}.{hint}")
-    return Predictions.of_classes(predicted_N, labels_N), finite
+    return Predictions.of_classes(predicted_N.astype(label_dtype(classes)), labels_N), finite
 
 
 def _described(array: npt.NDArray[Any]) -> str:
@@ -164,8 +164,8 @@ def own_function(
     if classes is None:
         classes = 1 + max(int(labels_N.max()) for labels_N in arrays.values())
     names = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
-    if not 1 <= len(names) <= MOST_CLASSES:
-        raise UsageError(f"there are {len(names)} classes; a store takes 1 to {MOST_CLASSES}.")
+    if not 1 <= len(names) <= MOST_LABELS:
+        raise UsageError(f"there are {len(names):,} classes; a store takes 1 to {MOST_LABELS:,}.")
     for test_set, labels_N in arrays.items():
         outside = labels_N[(labels_N < 0) | (labels_N >= len(names))]
         if len(outside):
@@ -182,7 +182,7 @@ def own_function(
         raise UsageError(f"settings are kept as JSON, and these are not: {error}.") from error
     return OwnFunction(
         train_one=train_one,
-        labels={test_set: labels_N.astype(np.uint8) for test_set, labels_N in arrays.items()},
+        labels={test_set: labels_N.astype(label_dtype(len(names))) for test_set, labels_N in arrays.items()},
         classes=names,
         name=name,
         settings=plain,
@@ -231,7 +231,8 @@ def run_many(
     `seeds.aug` and returns what it predicts: integer classes (N,) or floating-point logits (N, K), of which
     the first largest counts; for several test sets a mapping from their names. `labels` are the true classes
     (N,), or a mapping likewise; a lone test set is called "test". `classes` is their number or their names,
-    by default as many as the labels have. A run with a NaN among its logits, which counts as
+    by default as many as the labels have; of more than 256 the store keeps what was right, not the classes
+    that were predicted. A run with a NaN among its logits, which counts as
     the largest, counts as diverged.
 
     The same call again goes on where it was stopped, or does nothing; it is refused when `name`, `settings`,

@@ -114,6 +114,26 @@ def test_classes_may_be_integers_of_any_kind(dtype: str, tmp_path: Path) -> None
     assert matrices(a) == matrices(b)
 
 
+def test_of_many_classes_the_store_keeps_what_was_right(tmp_path: Path) -> None:
+    """Cut to a byte, class 256 would be class 0."""
+    labels_N = np.arange(400)
+    said_N = np.where(labels_N % 3 == 0, (labels_N + 256) % 512, labels_N)
+    logits_NK = said_N[:, None] == np.arange(512)
+    for name, answer in (("whole", said_N), ("logits", logits_NK.astype(np.float32))):
+        store = run_many(
+            lambda _, answer=answer: answer,  # type: ignore[misc]
+            labels_N,
+            runs=1,
+            out=tmp_path / name,
+            name=name,
+            classes=512,
+            show="quiet",
+        )
+        assert store.manifest.identity["columns"] == ["correct"]
+        np.testing.assert_array_equal(store.labels("test"), labels_N)
+        np.testing.assert_array_equal(store.correct_RN("test"), [labels_N % 3 != 0])
+
+
 @pytest.mark.parametrize(
     ("classes_", "names"),
     [
@@ -279,7 +299,7 @@ def test_an_answer_for_other_test_sets(tmp_path: Path, answer: object, what: str
         ({"labels": {}}, "name no test set"),
         ({"labels": LABELS - 1}, "a label of test is -1; of 2 classes labels are 0 to 1"),
         ({"labels": LABELS, "classes": 2}, "a label of test is 2; of 2 classes"),
-        ({"labels": LABELS * 200}, "there are 401 classes"),
+        ({"labels": LABELS * 40_000}, "there are 80,001 classes; a store takes 1 to 65,536"),
         ({"labels": LABELS, "classes": []}, "there are 0 classes"),
         ({"labels": LABELS, "settings": {"f": print}}, "settings are kept as JSON"),
         ({"labels": LABELS, "settings": {"lr": float("nan")}}, "settings are kept as JSON"),

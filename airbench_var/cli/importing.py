@@ -101,7 +101,9 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
         labels_N = store.labels(test_set.name)
         there = len(set(labels_N.tolist()))
         accuracy = float(mean_accuracy(statistics.counts[test_set.name]))
-        if test_set.kind == "classes" and there > 2 and int(store.predicted(test_set.name)[:100].max()) <= 1:
+        says_classes = test_set.kind == "classes" and "predicted" in store.manifest.identity["columns"]
+        predicted_RN = store.predicted(test_set.name)[:100] if says_classes else None
+        if predicted_RN is not None and there > 2 and int(predicted_RN.max()) <= 1:
             yield (
                 f"no prediction on {test_set.name} is above 1, though there are {there} classes. If they say "
                 "what was right, import them as booleans: array.astype(bool), into another --out."
@@ -112,8 +114,7 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
                 f"{there} classes. Are these the labels of these examples, in this order, and do both count "
                 "classes from 0?"
             )
-        predicted_N = store.predicted(test_set.name)[:100] if test_set.kind == "classes" else None
-        if predicted_N is not None and not asked and min(int(labels_N.min()), int(predicted_N.min())) == 1:
+        if predicted_RN is not None and not asked and min(int(labels_N.min()), int(predicted_RN.min())) == 1:
             yield (
                 f"no label and none of the first predictions on {test_set.name} is 0, so that of the "
                 f"{test_set.classes} classes one is empty. If they count from 1, subtract it from both."
@@ -135,7 +136,7 @@ def _in_words(done: "Imported") -> str:
         name = "" if len(done.test_sets) == 1 else f" as {test_set.name}"
         size = " x ".join(f"{length:,}" for length in test_set.shape)
         lines.append(
-            f"{files}{name}: {test_set.kind}, {test_set.dtype} {size}, {test_set.classes} classes{seeds}"
+            f"{files}{name}: {test_set.kind}, {test_set.dtype} {size}, {test_set.classes:,} classes{seeds}"
         )
     return "\n".join(lines)
 

@@ -19,7 +19,8 @@ from airbench_var.importing.text_rows import Places, TextRows
 
 _MOST_LINE_BYTES = 1 << 26
 _WORDS = {b"true": True, b"false": False}
-#: Of this many examples or more, a first line 0, 1, 2, ... cannot be classes, which fit a byte.
+#: Of this many examples or more, a first line 0, 1, 2, ... is not what a run predicted: each example would be
+#: of a class of its own.
 _SURELY_NAMES = 257
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
 #: Many at once, for sure of 64 bits each.
@@ -210,7 +211,7 @@ def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int
     for i, cell in enumerate(cells):  # one by one, for the place of what is wrong
         is_word = cell.lower() in _WORDS
         if is_word != are_words or not _is_value(cell):
-            what = "is neither true nor false" if are_words else "is no class: those are integers, 0 to 255"
+            what = "is neither true nor false" if are_words else "is no class: those are integers from 0"
             raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
     return np.array([_whole(cell) for cell in cells], np.int64)
 

@@ -3,9 +3,9 @@
 Axis letters: R runs, N examples, K classes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,10 @@ import numpy.typing as npt
 from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.rows import Array, Rows
 from airbench_var.store import Predictions
-from airbench_var.store.records import Bytes
-from airbench_var.store.rows import MOST_CLASSES
+from airbench_var.store.rows import MOST_LABELS, label_dtype
 
 Bools = npt.NDArray[np.bool_]
-Counts = npt.NDArray[np.int64]
+Classes = npt.NDArray[Any]
 
 
 class Limit(NamedTuple):
@@ -28,17 +27,16 @@ class Limit(NamedTuple):
     exact: bool = True  #: whether that is the number of classes, or the most that there can be
 
     def __str__(self) -> str:
-        return f"0 to {self.classes - 1}, {self.why}"
+        return f"0 to {self.classes - 1:,}, {self.why}"
 
 
 class Kind(NamedTuple):
     """One kind of predictions; its functions take a block (R, N) or (R, N, K)."""
 
     name: str
-    columns: list[str]  #: of a store of them
     find_bad: Callable[[Array, Limit], Bools]  #: whether each value is one that cannot be
     say_bad: Callable[[object, Limit], str]
-    predicted_RN: Callable[[Array], Bytes | None]
+    predicted_RN: Callable[[Array], Classes] | None  #: None where they say no classes
 
 
 def _outside(block_RN: Array, limit: Limit) -> Bools:
@@ -46,33 +44,30 @@ def _outside(block_RN: Array, limit: Limit) -> Bools:
     return outside_RN
 
 
-def _first_largest(block_RNK: Array) -> Bytes:
+def _first_largest(block_RNK: Array) -> Classes:
     # float32 holds every float16, and is searched faster.
     native = np.result_type(block_RNK.dtype, np.float32)
-    predicted_RN: Bytes = block_RNK.astype(native, copy=False).argmax(axis=2).astype(np.uint8)
+    predicted_RN: Classes = block_RNK.astype(native, copy=False).argmax(axis=2)
     return predicted_RN
 
 
 CLASSES = Kind(
     name="classes",
-    columns=["correct", "predicted"],
     find_bad=_outside,
     say_bad=lambda value, limit: f"class {value} is not one of {limit}",
-    predicted_RN=lambda block_RN: block_RN.astype(np.uint8, copy=False),
+    predicted_RN=lambda block_RN: block_RN,
 )
 LOGITS = Kind(
     name="logits",
-    columns=["correct", "predicted"],
     find_bad=lambda block_RNK, _: np.isnan(block_RNK),
     say_bad=lambda *_: "a logit is not a number (NaN), so that none is the largest",
     predicted_RN=_first_largest,
 )
 CORRECTNESS = Kind(
     name="correctness",
-    columns=["correct"],
     find_bad=lambda block_RN, _: block_RN.view(np.uint8) > 1,
     say_bad=lambda *_: "the byte of a boolean is neither 0 nor 1",
-    predicted_RN=lambda _: None,
+    predicted_RN=None,
 )
 _KINDS = {("i", 2): CLASSES, ("u", 2): CLASSES, ("f", 3): LOGITS, ("b", 2): CORRECTNESS}
 
@@ -88,7 +83,7 @@ class Judge:
 
     kind: Kind
     limit: Limit
-    labels_N: Bytes
+    labels_N: Classes
 
     def first_bad(self, block: Array) -> tuple[int, int, str] | None:
         """Return row, example and reason of the first value of a block that cannot be, or None."""
@@ -98,28 +93,24 @@ class Judge:
         where = tuple(np.argwhere(bad)[0].tolist())
         return where[0], where[1], self.kind.say_bad(block[where], self.limit)
 
-    def right_RN(self, block: Array) -> Bools:
-        """Return what was right in a block in which nothing is bad."""
-        predicted_RN = self.kind.predicted_RN(block)
-        right_RN: Bools = block if predicted_RN is None else predicted_RN == self.labels_N
-        return right_RN
-
-    def right_at_least_and_most(self, block: Array) -> tuple[Counts, Counts]:
-        """Return how many examples of each run were right, (R,), whichever of equal largest logits counts."""
+    def right_at_least_and_most(self, block: Array) -> tuple[Bools, Bools]:
+        """Return what was right (R, N), whichever of equal largest logits counts."""
         if self.kind is not LOGITS:
-            count_R = self.right_RN(block).sum(axis=1)
-            return count_R, count_R
+            right_RN = block if self.kind.predicted_RN is None else block == self.labels_N
+            return right_RN, right_RN
         is_largest_RNK = block == block.max(axis=2, keepdims=True)
         most_RN = is_largest_RNK[:, np.arange(len(self.labels_N)), self.labels_N]
-        least_RN = most_RN & (is_largest_RNK.sum(axis=2) == 1)
-        return least_RN.sum(axis=1), most_RN.sum(axis=1)
+        return most_RN & (is_largest_RNK.sum(axis=2) == 1), most_RN
 
-    def predictions(self, block: Array) -> Iterator[Predictions]:
-        """Yield what a store keeps of each run of a block in which nothing is bad."""
-        predicted_RN = self.kind.predicted_RN(block)
+    def predictions(self, block: Array, columns: Sequence[str]) -> Iterator[Predictions]:
+        """Yield what a store of these columns keeps of each run of a block in which nothing is bad."""
+        predicted_RN = None if self.kind.predicted_RN is None else self.kind.predicted_RN(block)
         right_RN = block if predicted_RN is None else predicted_RN == self.labels_N
+        kept_RN = (
+            predicted_RN.astype(np.uint8) if predicted_RN is not None and "predicted" in columns else None
+        )
         for i, correct in enumerate(np.packbits(right_RN, axis=1, bitorder="little")):
-            yield Predictions(correct=correct, predicted=None if predicted_RN is None else predicted_RN[i])
+            yield Predictions(correct=correct, predicted=None if kept_RN is None else kept_RN[i])
 
 
 def _hint(rows: Rows) -> str:
@@ -152,27 +143,32 @@ def judge_of(rows: Rows, labels_name: str, labels_N: Array, classes: int | None)
     if labels_N.shape != (n,):
         raise DataError(
             f"{labels_name} has {labels_N.shape[0]:,} labels, {rows.name} has {n:,} examples. "
-            + (
-                "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1)."
-                if labels_N.shape == rows.shape[:1]
-                else "Give the labels of the same test set."
-            )
+            + _hint_of_axis(rows, n_labels=len(labels_N))
         )
     outside_N = _outside(labels_N, limit)
     if outside_N.any():
         first = int(outside_N.argmax())
         raise DataError(f"{labels_name}: example {first}: label {labels_N[first]} is not one of {limit}.")
-    return Judge(kind=kind, limit=limit, labels_N=labels_N.astype(np.uint8))
+    return Judge(kind=kind, limit=limit, labels_N=labels_N.astype(label_dtype(MOST_LABELS)))
+
+
+def _hint_of_axis(rows: Rows, n_labels: int) -> str:
+    """Return which axis is as long as the labels, if it is not that of the examples."""
+    if rows.shape[0] == n_labels:
+        return "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1)."
+    if rows.shape[-1] == n_labels:
+        return "Its last axis is as long, and is taken for classes: exchange the two by array.swapaxes(1, 2)."
+    return "Give the labels of the same test set."
 
 
 def _limit(rows: Rows, kind: Kind, classes: int | None) -> Limit:
-    if classes is not None and not 1 <= classes <= MOST_CLASSES:
-        raise UsageError(f"--classes {classes}: a store takes 1 to {MOST_CLASSES} classes.")
+    if classes is not None and not 1 <= classes <= MOST_LABELS:
+        raise UsageError(f"--classes {classes}: a store takes 1 to {MOST_LABELS:,} classes.")
     if kind is LOGITS:
         k = rows.shape[2]
-        if k > MOST_CLASSES:
+        if k > MOST_LABELS:
             raise DataError(
-                f"{rows.name} has logits of {k} classes; a store takes {MOST_CLASSES} at most. The last "
+                f"{rows.name} has logits of {k:,} classes; a store takes {MOST_LABELS:,} at most. The last "
                 "axis is taken for classes: if it is examples, exchange the two by array.swapaxes(1, 2)."
             )
         if classes is None:
@@ -181,4 +177,4 @@ def _limit(rows: Rows, kind: Kind, classes: int | None) -> Limit:
             raise UsageError(f"--classes {classes} is too small: {rows.name} has logits of {k} classes.")
     if classes is not None:
         return Limit(classes, f"the classes of --classes {classes}")
-    return Limit(MOST_CLASSES, "the most that a store takes", exact=False)
+    return Limit(MOST_LABELS, "the most that a store takes", exact=False)

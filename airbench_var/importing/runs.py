@@ -19,7 +19,7 @@ import numpy as np
 from airbench_var import machine
 from airbench_var.errors import DataError
 from airbench_var.importing.files import JoinedRuns, Twins, open_runs
-from airbench_var.importing.kinds import CLASSES
+from airbench_var.importing.kinds import CLASSES, CORRECTNESS
 from airbench_var.importing.rows import Array, blocks_of
 from airbench_var.importing.selection import ANY, Wanted
 from airbench_var.importing.sources import Source, sources_of
@@ -34,6 +34,7 @@ from airbench_var.store import (
     filesystem_of,
 )
 from airbench_var.store.create import refuse_strangers
+from airbench_var.store.rows import columns_of
 
 #: Shows how far a pass is: takes its blocks and its name, and gives the blocks back one by one.
 Track = Callable[[Sequence[range], str], Iterable[range]]
@@ -80,7 +81,8 @@ class _Checked(NamedTuple):
 
     sha256: Sequence[str]  #: of the array of each test set, as a .npy file
     crcs: Mapping[range, int]  #: of each block, of all test sets
-    classes: Sequence[int]
+    classes: Sequence[int]  #: of each test set
+    columns: Sequence[str]  #: what is kept of all
 
 
 def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Imported:
@@ -133,7 +135,7 @@ def _by_key(wanted: Import) -> Wanted:
 def _refuse_test_sets(sources: Sequence[Source]) -> None:
     """Raise StoreRefusedError for names that no test sets can have, before gigabytes are read."""
     test_sets = [describe_test_set(source.test_set, source.judge.labels_N, ("0",)) for source in sources]
-    Manifest.new({"test_sets": test_sets, "columns": sources[0].judge.kind.columns}, {})
+    Manifest.new({"test_sets": test_sets, "columns": ["correct"]}, {})
 
 
 def _check(runs: JoinedRuns, sources: Sequence[Source], track: Track) -> _Checked:
@@ -155,13 +157,15 @@ def _check(runs: JoinedRuns, sources: Sequence[Source], track: Track) -> _Checke
             if t == 0:
                 twins.note(rows, block)
     twins.refuse()
+    classes = [
+        source.judge.limit.classes if source.judge.limit.exact else 1 + most
+        for source, most in zip(sources, largest, strict=True)
+    ]
     return _Checked(
         sha256=[digest.hexdigest() for digest in sha256],
         crcs=crcs,
-        classes=[
-            source.judge.limit.classes if source.judge.limit.exact else 1 + most
-            for source, most in zip(sources, largest, strict=True)
-        ],
+        classes=classes,
+        columns=["correct"] if sources[0].judge.kind is CORRECTNESS else columns_of(max(classes)),
     )
 
 
@@ -187,7 +191,7 @@ def _commit(
             for rows in track(work, "importing"):
                 blocks = [source.rows.read(rows) for source in sources]
                 _refuse_change(sources, rows, blocks, checked)
-                outcomes = _outcomes(runs, sources, rows, blocks)
+                outcomes = _outcomes(runs, sources, rows, blocks, checked.columns)
                 writer.commit([outcome for outcome in outcomes if is_open_R[outcome.spec.run_id]])
             writer.event("stop", committed=writer.committed_count, signal=None)
     return added
@@ -217,7 +221,7 @@ def _identity(runs: JoinedRuns, sources: Sequence[Source], checked: _Checked) ->
             describe_test_set(source.test_set, source.judge.labels_N, tuple(map(str, range(classes))))
             for source, classes in zip(sources, checked.classes, strict=True)
         ],
-        "columns": sources[0].judge.kind.columns,
+        "columns": checked.columns,
     }
 
 
@@ -239,9 +243,13 @@ def _provenance(wanted: Import, runs: JoinedRuns) -> dict[str, Any]:
 
 
 def _outcomes(
-    runs: JoinedRuns, sources: Sequence[Source], rows: range, blocks: Sequence[Array]
+    runs: JoinedRuns,
+    sources: Sequence[Source],
+    rows: range,
+    blocks: Sequence[Array],
+    columns: Sequence[str],
 ) -> Iterable[Outcome]:
-    kept = [source.judge.predictions(block) for source, block in zip(sources, blocks, strict=True)]
+    kept = [source.judge.predictions(block, columns) for source, block in zip(sources, blocks, strict=True)]
     for run_id, of_run in zip(rows, zip(*kept, strict=True), strict=True):
         predictions = {source.test_set: one for source, one in zip(sources, of_run, strict=True)}
         seeds = Seeds(init=0, order=0, aug=0) if runs.seeds is None else runs.seeds[run_id]

@@ -1,6 +1,6 @@
 """The test sets of one import: an array over all files, how it is judged, and what it must agree with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
 from airbench_var.importing.kinds import Judge, judge_of
 from airbench_var.importing.rows import Array
 from airbench_var.importing.selection import Wanted, choose, read_labels
-from airbench_var.store import Predictions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +33,12 @@ class Source:
         self._refuse_other_bits(runs, block)
         self._refuse_other_counts(runs, block)
 
-    def predictions(self, block: Array) -> Iterator[Predictions]:
-        """Yield what a store keeps of each run of a block in which nothing is bad."""
-        return self.judge.predictions(block)
-
     def _refuse_other_bits(self, runs: range, block: Array) -> None:
         if self.says_right is None:
             return
-        differs_RN = self.judge.right_RN(block) != self.says_right.read(runs)
+        least_RN, most_RN = self.judge.right_at_least_and_most(block)
+        said_RN = self.says_right.read(runs)
+        differs_RN = (said_RN != least_RN) & (said_RN != most_RN)
         for row, example in np.argwhere(differs_RN)[:1].tolist():
             raise DataError(
                 f"{self.says_right.place_of(runs.start + row)}, example {example}: by these labels and "
@@ -51,7 +48,7 @@ class Source:
     def _refuse_other_counts(self, runs: range, block: Array) -> None:
         if self.correct is None:
             return
-        least_R, most_R = self.judge.right_at_least_and_most(block)
+        least_R, most_R = (right_RN.sum(axis=1) for right_RN in self.judge.right_at_least_and_most(block))
         said_R = np.array(self.correct[runs.start : runs.stop])
         for row in np.flatnonzero((said_R < least_R) | (said_R > most_R))[:1].tolist():
             raise DataError(

@@ -8,14 +8,13 @@ from airbench_var.store.merging import Merged, merge
 from airbench_var.store.quarantine import Repair, repair
 from airbench_var.store.reader import Block, Store
 from airbench_var.store.records import COMMITTED, FAILED, OPEN
-from airbench_var.store.rows import MOST_CLASSES, Outcome, Predictions, RunResult, RunSpec
+from airbench_var.store.rows import Outcome, Predictions, RunResult, RunSpec
 from airbench_var.store.verification import Verification, verify
 from airbench_var.store.writer import StoreWriter
 
 __all__ = [
     "COMMITTED",
     "FAILED",
-    "MOST_CLASSES",
     "OPEN",
     "Block",
     "Fault",

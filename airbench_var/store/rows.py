@@ -20,6 +20,11 @@ def label_dtype(classes: int) -> np.dtype[Any]:
     return np.dtype(np.uint8 if classes <= MOST_CLASSES else "<u2")
 
 
+def columns_of(classes: int) -> list[str]:
+    """Return what a store keeps of runs that say a class for each example, of so many classes."""
+    return ["correct", "predicted"] if classes <= MOST_CLASSES else ["correct"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """One run to be trained: its id (the row of the store), its seeds, and which attempt this is."""

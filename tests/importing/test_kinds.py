@@ -94,6 +94,38 @@ def test_predictions_may_be_of_more_classes_than_the_labels(tmp_path: Path) -> N
     assert done.classes == 256
 
 
+@pytest.mark.parametrize("kind", ["classes", "logits"])
+@pytest.mark.parametrize(("most", "columns"), [(255, ["correct", "predicted"]), (256, ["correct"])])
+def test_classes_are_kept_as_long_as_they_fit_a_byte(
+    kind: str, most: int, columns: list[str], tmp_path: Path
+) -> None:
+    """Class 0 of two bytes cut to one would be right where 256 is."""
+    labels_N = np.array([0, 1, most])
+    classes_RN = np.array([[0, 1, most], [most, 2, 0]])
+    logits_RNK = (classes_RN[:, :, None] == np.arange(most + 1)).astype(np.float16)
+    [done] = imported(tmp_path, classes_RN if kind == "classes" else logits_RNK, labels_N).test_sets
+    assert done.classes == most + 1
+    store = Store.open(tmp_path / "store")
+    assert store.manifest.identity["columns"] == columns
+    np.testing.assert_array_equal(store.labels("test"), labels_N)
+    np.testing.assert_array_equal(store.correct_RN("test"), classes_RN == labels_N)
+
+
+def test_all_test_sets_keep_the_same(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", few=np.array([[0, 1]]), many=np.array([[0, 999]]))
+    np.save(tmp_path / "labels.npy", np.array([0, 1]))
+    wanted = Import(
+        predictions=tmp_path / "a.npz",
+        labels=tmp_path / "labels.npy",
+        out=tmp_path / "store",
+        keys=["few", "many"],
+    )
+    assert [one.classes for one in import_runs(wanted).test_sets] == [2, 1000]
+    store = Store.open(wanted.out)
+    assert store.manifest.identity["columns"] == ["correct"]
+    assert [store.correct_RN(name).tolist() for name in store.test_sets] == [[[1, 1]], [[1, 0]]]
+
+
 def changed(array: np.ndarray, where: tuple[int, ...], value: float) -> np.ndarray:
     copy = array.copy()
     copy[where] = value
@@ -117,14 +149,14 @@ RIGHT_BYTES = changed(RUNS.right_RN.view(np.uint8), (3, 4), 2).view(bool)
             RUNS.labels_N,
             {},
             DataError,
-            "run 9, example 2: class -1 is not one of 0 to 255, the most that a store takes",
+            "run 9, example 2: class -1 is not one of 0 to 65,535, the most that a store takes",
         ),
         (
-            changed(RUNS.classes_RN, (9, 2), 256),
+            changed(RUNS.classes_RN, (9, 2), 65536),
             RUNS.labels_N,
             {},
             DataError,
-            "run 9, example 2: class 256 is not one of 0 to 255",
+            "run 9, example 2: class 65536 is not one of 0 to 65,535",
         ),
         (
             changed(RUNS.classes_RN.astype(np.uint64), (9, 2), 2**63),
@@ -148,7 +180,13 @@ RIGHT_BYTES = changed(RUNS.right_RN.view(np.uint8), (3, 4), 2).view(bool)
             r"labels\.npy: example 5: label 10 is not one of 0 to 9, the classes that have a logit",
         ),
         (RUNS.classes_RN, changed(RUNS.labels_N, (5,), -1), {}, DataError, "example 5: label -1 is not one"),
-        (RUNS.right_RN, changed(RUNS.labels_N, (5,), 256), {}, DataError, "example 5: label 256 is not one"),
+        (
+            RUNS.right_RN,
+            changed(RUNS.labels_N, (5,), 65536),
+            {},
+            DataError,
+            "example 5: label 65536 is not one",
+        ),
         (RUNS.right_RN, RUNS.labels_N, {"classes": 3}, DataError, "label . is not one of 0 to 2"),
         (RUNS.classes_RN, RUNS.labels_N[:-1], {}, DataError, "has 202 labels, .* has 203 examples"),
         (RUNS.classes_RN, RUNS.labels_N[None], {}, DataError, r"labels.npy is int64 \(1, 203\)"),
@@ -162,10 +200,17 @@ RIGHT_BYTES = changed(RUNS.right_RN.view(np.uint8), (3, 4), 2).view(bool)
         (RUNS.logits_RNK * 1j, RUNS.labels_N, {}, DataError, "is complex64"),
         (RUNS.classes_RN.astype("S1"), RUNS.labels_N, {}, DataError, r"is \|S1"),
         (RUNS.classes_RN.astype("m8[s]"), RUNS.labels_N, {}, DataError, r"is timedelta64\[s\]"),
-        (np.zeros((1, 2, 257)), np.array([0, 1]), {}, DataError, "has logits of 257 classes; .* 256 at most"),
+        (np.zeros((1, 2, 65537), "f2"), np.array([0, 1]), {}, DataError, "65,537 classes; .* 65,536 at most"),
+        (RUNS.logits_RNK.swapaxes(1, 2), RUNS.labels_N, {}, DataError, r"last axis.*swapaxes\(1, 2\)"),
         (RUNS.logits_RNK, RUNS.labels_N, {"classes": 9}, UsageError, "--classes 9 is too small"),
-        (RUNS.classes_RN, RUNS.labels_N, {"classes": 257}, UsageError, "--classes 257: a store takes 1 to"),
-        (RUNS.classes_RN, RUNS.labels_N, {"classes": 0}, UsageError, "--classes 0: a store takes 1 to 256"),
+        (RUNS.classes_RN, RUNS.labels_N, {"classes": 65537}, UsageError, "a store takes 1 to 65,536"),
+        (
+            RUNS.classes_RN,
+            RUNS.labels_N,
+            {"classes": 0},
+            UsageError,
+            "--classes 0: a store takes 1 to 65,536",
+        ),
     ],
 )
 def test_what_predictions_may_not_be(

@@ -10,6 +10,7 @@ from airbench_var.analysis import analyze
 from airbench_var.campaign import Campaign
 from airbench_var.errors import StoreDamagedError, StoreRefusedError
 from airbench_var.exporting import Export, export
+from airbench_var.importing import Import, import_runs
 from airbench_var.own import OwnFunction
 from airbench_var.seeds import seeds_of_run
 from airbench_var.store import (
@@ -83,6 +84,20 @@ def test_labels_are_exported_and_merged_as_they_are(store: Store, tmp_path: Path
     assert np.load(tmp_path / "labels.npy").tolist() == LABELS.tolist()
     merge([store.path], tmp_path / "merged")
     assert Store.open(tmp_path / "merged").labels("photos").tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize("form", ["npy", "parquet", "hf"])
+def test_what_is_exported_is_read_back_bit_for_bit(form: str, store: Store, tmp_path: Path) -> None:
+    out = tmp_path / f"runs.{form}"
+    export(Export(store=store.path, out=out, format=form))
+    labels = out if form == "hf" else tmp_path / f"labels.{form}"
+    if form != "hf":
+        export(Export(store=store.path, out=labels, column="labels"))
+    import_runs(Import(predictions=out, labels=labels, out=tmp_path / "back", test_set="photos"))
+    for file in ("labels.npy", "correct.npy"):
+        of_both = [(path / "photos" / file).read_bytes() for path in (store.path, tmp_path / "back")]
+        assert of_both[0] == of_both[1]
+    assert len(Store.open(tmp_path / "back").manifest.test_sets[0].classes) == K
 
 
 def test_a_changed_high_byte_is_damage(store: Store) -> None:
