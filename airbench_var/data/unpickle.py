@@ -65,6 +65,12 @@ def _reconstruct(*_arguments: object) -> Array:
     return Array()
 
 
+def _scalar(dtype: object, raw: object = b"") -> float:
+    """Stands for numpy's function of that name, which makes one number of its bytes."""
+    number: float = Array(raw, dtype).values("iufb").item()
+    return number
+
+
 def _encode(text: str, encoding: str) -> bytes:
     """Stands for _codecs.encode, with which Python 3 writes bytes in old protocols."""
     if encoding != "latin1":
@@ -82,6 +88,7 @@ _KNOWN = {
     "numpy.ndarray": Array,
     "numpy.dtype": _Dtype,
     "multiarray._reconstruct": _reconstruct,
+    "multiarray.scalar": _scalar,
     "numeric._frombuffer": Array,
     "_codecs.encode": _encode,
 }

@@ -92,6 +92,10 @@ def look_at(name: str, file: BufferedIOBase, size: int) -> Rows:
             f"{name} holds Python objects, which are never loaded: they can run any code. Make an array of "
             "numbers of them, and write it with numpy.save."
         )
+    if dtype.subdtype is not None:
+        raise DataError(
+            f"{name} is an array of arrays, {dtype}. Write it with numpy.save, which knows no such type."
+        )
     refuse_empty(name, dtype, shape)
     turned = is_fortran and len(shape) > 1
     if turned and size > MOST_TURNED_BYTES:

@@ -65,6 +65,37 @@ def test_a_pickle_that_calls_something_is_refused_and_nothing_runs(protocol: int
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+@pytest.mark.parametrize("dtype", ["<i8", ">i4", "u1", "<f2", "<f8", "?"])
+def test_a_number_of_numpy_is_a_number(dtype: str, protocol: int) -> None:
+    number = np.array([1]).astype(dtype)[0]
+    found = unpickle(pickle.dumps({"correct": number}, protocol))
+    assert found == {"correct": 1}
+    assert type(found["correct"]) is type(number.item())  # type: ignore[index]
+
+
+def test_a_number_of_numpy_is_no_way_to_run_anything(tmp_path: Path) -> None:
+    """Numbers of bytes alone: an object's would be unpickled, and what is called is inert."""
+    scalar = np.float64(0).__reduce__()[0]
+    trace = tmp_path / "ran"
+    inner = pickle.dumps(Calls(os.mkdir, str(trace)))
+    for arguments in (
+        (np.dtype(object), inner),
+        (np.dtype("O"), Calls(os.mkdir, str(trace))),
+        (np.dtype("V8"), bytes(8)),
+        (np.dtype("U1"), bytes(4)),
+        (np.dtype("c16"), bytes(16)),
+        (np.dtype("<i8"), b""),
+        (np.dtype("<i8"), bytes(16)),
+        (np.dtype("<i8"), 5),
+        ("<i8", bytes(8)),
+        (np.dtype("<i8"),),
+    ):
+        with pytest.raises(ValueError, match="not a readable pickle"):
+            unpickle(pickle.dumps(Calls(scalar, *arguments), 4))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_names_that_are_known_do_no_more_than_arrays_need() -> None:
     import _codecs
 

@@ -88,6 +88,13 @@ def with_version(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"NUMPY\x01", b"NUMPY\x03"))
 
 
+def of_pairs(path: Path, *, fortran: bool) -> None:
+    with path.open("wb") as file:
+        fields = {"descr": ("<f4", (2,)), "fortran_order": fortran, "shape": (3, 4)}
+        np.lib.format.write_array_header_1_0(file, fields)
+        file.write(bytes(96))
+
+
 @pytest.mark.parametrize("array", [np.asfortranarray(ARRAY), np.asfortranarray(ARRAY.reshape(5, 4, 3))])
 def test_columns_one_after_the_other_are_turned_where_they_fit_in_memory(
     array: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -129,6 +136,8 @@ def test_columns_one_after_the_other_are_turned_where_they_fit_in_memory(
         (saved(np.zeros((5, 0), np.int32)), "is empty"),
         (saved(np.zeros((5, 12, 0), np.float32)), "is empty"),
         (saved(np.zeros((5, 12), "V0")), "is empty"),
+        (lambda path: of_pairs(path, fortran=True), "is an array of arrays"),
+        (lambda path: of_pairs(path, fortran=False), "is an array of arrays"),
     ],
 )
 def test_other_files_are_refused(
