@@ -9,7 +9,7 @@ import numpy as np
 
 from airbench_var.exporting.appearing import new_file
 from airbench_var.exporting.selected import Selected
-from airbench_var.importing.parquet_file import require_pyarrow
+from airbench_var.importing.parquet_file import DIVERGED, ORIGIN, require_pyarrow
 from airbench_var.importing.tables import LABEL
 from airbench_var.store.manifest import SEEDS
 from airbench_var.store.records import Bytes, Records
@@ -37,10 +37,10 @@ def write_runs(path: Path, selected: Selected, test_set: str, columns: Sequence[
         pa.field("accuracy", pa.float64()),
         pa.field("loss", pa.float64()),
         pa.field("train_s", pa.float64()),
-        pa.field("diverged", pa.bool_()),
+        pa.field(DIVERGED, pa.bool_()),
         *(pa.field(column, pa.list_(element[column], n)) for column in columns),
     ]
-    schema = pa.schema(fields, metadata={"airbench_var": json.dumps(_origin(selected, test_set))})
+    schema = pa.schema(fields, metadata={ORIGIN: json.dumps(_origin(selected, test_set))})
     with new_file(path) as file, pq.ParquetWriter(file, schema) as writer:
         for records, blocks in _blocks(selected, test_set, columns):
             values: dict[str, Any] = {
@@ -49,7 +49,7 @@ def write_runs(path: Path, selected: Selected, test_set: str, columns: Sequence[
                 "accuracy": records["correct"][:, at] / n,
                 "loss": records["loss"],
                 "train_s": records["train_s"],
-                "diverged": records["diverged"].astype(np.bool_),
+                DIVERGED: records["diverged"].astype(np.bool_),
             }
             arrays = [pa.array(np.ascontiguousarray(value)) for value in values.values()]
             for column, values_RN in zip(columns, blocks, strict=True):
@@ -59,7 +59,7 @@ def write_runs(path: Path, selected: Selected, test_set: str, columns: Sequence[
 
 
 def write_labels(path: Path, selected: Selected, test_set: str) -> None:
-    """Write a row for each example: its label, uint8; raises as `write_runs`."""
+    """Write a row for each example: its label, as kept; raises as `write_runs`."""
     require_pyarrow()
     import pyarrow as pa
     import pyarrow.parquet as pq

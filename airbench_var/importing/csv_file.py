@@ -14,14 +14,24 @@ import numpy as np
 
 from airbench_var.errors import DataError
 from airbench_var.importing.rows import Array, Contents, Held, Rows, reading
-from airbench_var.importing.tables import EXAMPLE, LABEL, listed, long_value, refuse_order, run_column
+from airbench_var.importing.tables import (
+    EXAMPLE,
+    LABEL,
+    example_column,
+    listed,
+    long_values,
+    refuse_order,
+    refuse_order_of_columns,
+    refuse_order_of_labels,
+    run_column,
+)
 from airbench_var.importing.text_rows import Places, TextRows
 
 _MOST_LINE_BYTES = 1 << 26
 _WORDS = {b"true": True, b"false": False}
-#: Of this many examples or more, a first line 0, 1, 2, ... is not what a run predicted: each example would be
-#: of a class of its own.
-_SURELY_NAMES = 257
+#: Of this many examples or more, a first line that counts them is not what a run predicted: each would be of
+#: a class of its own. Of few it may be, unless they are in order.
+_SURELY_NAMES, _MAYBE_NAMES = 257, 11
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
 #: Many at once, for sure of 64 bits each.
 _INTEGERS = re.compile(rb"[+-]?[0-9]{1,18}(?:,[+-]?[0-9]{1,18})*")
@@ -35,11 +45,12 @@ def open_csv(path: Path) -> Iterator[Contents]:
     with file:
         first = next(_lines(path, file), (1, 0, b""))[2]
         names = _header(path, _cells(first))
-        value = long_value(str(path), names)
-        if value is not None:
-            rows: Rows = _Long(path, file, names, value)
+        arrays: dict[str, Rows]
+        if values := long_values(str(path), names):
+            places = _places_of_runs(path, file, names)
+            arrays = {value: _Long(path, file, names, value, places) for value in values}
         elif LABEL in names or (len(_cells(first)) == 1 and run_column(names) is None):
-            value, rows = "labels", _labels(path, file, names)
+            arrays = {"labels": _labels(path, file, names)}
         elif scores := [name for name in names if "accuracy" in name.lower()]:
             raise DataError(
                 f"{path} has a column {scores[0]!r}: from accuracies alone nothing can be said of single "
@@ -47,8 +58,8 @@ def open_csv(path: Path) -> Iterator[Contents]:
                 "columns run, example, and predicted or correct. Nothing was written."
             )
         else:
-            value, rows = "", _Wide(path, file, names)
-        yield Contents(arrays={value: rows})
+            arrays = {"": _Wide(path, file, names)}
+        yield Contents(arrays=arrays)
 
 
 class _Wide(TextRows):
@@ -56,6 +67,7 @@ class _Wide(TextRows):
 
     def __init__(self, path: Path, file: BinaryIO, names: Sequence[str]) -> None:
         self._names, self._run = names, _index(names, run_column(names))
+        refuse_order_of_columns(str(path), [name for i, name in enumerate(names) if i != self._run])
         places, before = Places(), None
         for line, offset, text in _below_names(path, file, names):
             if self._run is not None:
@@ -79,23 +91,10 @@ class _Wide(TextRows):
 class _Long(TextRows):
     """A line for each example of each run, in order."""
 
-    def __init__(self, path: Path, file: BinaryIO, names: Sequence[str], value: str) -> None:
+    def __init__(self, path: Path, file: BinaryIO, names: Sequence[str], value: str, places: Places) -> None:
         self._names, self._is_correct = names, value == "correct"
         self._value, self._example = names.index(value), names.index(EXAMPLE)
-        run_at = _index(names, run_column(names))
-        assert run_at is not None, "long_value has looked"
-        places, before, start, length, first_line = Places(), None, 0, 0, 0
-        for line, offset, text in _below_names(path, file, names):
-            run = _run_id(path, line, text, run_at)
-            if run != before:
-                if before is not None:
-                    places.add(start, length, first_line)
-                    refuse_order(f"{path}, line {line}", run, before)
-                before, start, length, first_line = run, offset, 0, line
-            length = offset + len(text) - start
-        if before is not None:
-            places.add(start, length, first_line)
-        super().__init__(str(path), path, file, _some(path, places))
+        super().__init__(str(path), path, file, places)
 
     def parse(self, text: bytes, run: int) -> Array:
         """Return one run."""
@@ -121,19 +120,42 @@ class _Long(TextRows):
         return row
 
 
+def _places_of_runs(path: Path, file: BinaryIO, names: Sequence[str]) -> Places:
+    """Return where the lines of each run of a long table are, which follow one another."""
+    run_at = _index(names, run_column(names))
+    assert run_at is not None, "long_values has looked"
+    places, before, start, length, first_line = Places(), None, 0, 0, 0
+    for line, offset, text in _below_names(path, file, names):
+        run = _run_id(path, line, text, run_at)
+        if run != before:
+            if before is not None:
+                places.add(start, length, first_line)
+                refuse_order(f"{path}, line {line}", run, before)
+            before, start, length, first_line = run, offset, 0, line
+        length = offset + len(text) - start
+    if before is not None:
+        places.add(start, length, first_line)
+    return _some(path, places)
+
+
 def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
     at = names.index(LABEL) if LABEL in names else 0
+    counted = example_column([name for name in names if name != LABEL])
+    example_at = _index(names, counted)
     labels: list[int] = []
+    examples: list[str] = []
     for line, _, text in _below_names(path, file, names):
         cells = _cells(text)
         if len(cells) != max(1, len(names)):
             raise DataError(f"{path}, line {line}: it has {len(cells)} cells, not {max(1, len(names))}.")
-        if EXAMPLE in names and cells[names.index(EXAMPLE)] != b"%d" % len(labels):
-            raise DataError(f"{path}, line {line}: example {len(labels)} should be here. Sort by {EXAMPLE}.")
+        if example_at is not None:
+            examples.append(cells[example_at].decode("latin1"))
         try:
             labels.append(_whole(cells[at]))
         except ValueError as error:
             raise DataError(f"{path}, line {line}: {error}.") from error
+    if counted is not None:
+        refuse_order_of_labels(str(path), counted, examples)
     return Held(str(path), np.array(labels, np.int64))
 
 
@@ -177,14 +199,21 @@ def _header(path: Path, cells: Sequence[bytes]) -> list[str]:
         if len(set(names)) < len(names):
             raise DataError(f"{path} has columns of the same name: {listed(names)}. Name each another way.")
         return names
-    if len(cells) > 1 and names == [str(i) for i in range(len(names))]:
+    if _count_examples(cells):
         if len(cells) < _SURELY_NAMES:
             raise DataError(
-                f"{path}, line 1: 0, 1, 2, ... may be the names of the columns or what a run predicted. Name "
-                "the columns another way, or leave the names away."
+                f"{path}, line 1: 0, 1, 2, ... may be the names of the columns or what a run predicted. Give "
+                "the columns other names, or begin with the first run."
             )
         return names
     return []
+
+
+def _count_examples(cells: Sequence[bytes]) -> bool:
+    """Whether the values of a line may be the names of columns: 0, 1, 2, ..., or those in another order."""
+    if len(cells) < _MAYBE_NAMES:
+        return len(cells) > 1 and list(cells) == [b"%d" % i for i in range(len(cells))]
+    return any(set(cells) == {b"%d" % (first + i) for i in range(len(cells))} for first in (0, 1))
 
 
 def _is_value(cell: bytes) -> bool:

@@ -3,53 +3,79 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from airbench_var.errors import DataError
-from airbench_var.importing.rows import Contents, Rows
+from airbench_var.importing.rows import Array, Contents, OfRuns, Rows
 from airbench_var.seeds import Seeds
 
 #: The logits of one run, (examples, classes), in ffcv-cifar and CIFAR-isolated-randomness (their train.py).
 OF_ONE_RUN = "outputs"
+#: How many of its predictions were right, or which. The first version of ffcv-cifar has only `corrects`, of
+#: evaluations during training: not of these predictions, and not compared.
+CORRECT = "correct"
 #: How CIFAR-isolated-randomness calls the seeds of initialisation, order and augmentation.
 SEEDS = {"model_seed": "init", "order_seed": "order", "aug_seed": "aug"}
 
 
-def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows | None]) -> Contents:
-    """Return what an object holds; `rows_of` makes rows of a key and its value, or says None.
+class _OneRun(Rows):
+    """An array of one run, which has no axis of runs."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.name, self.dtype, self.shape = rows.name, rows.dtype, (1, *rows.shape)
+        self._rows = rows
+
+    def read(self, rows: range) -> Array:
+        """Return a copy of the run, or of none."""
+        return self._rows.read(range(self._rows.shape[0]))[None][rows.start : rows.stop]
+
+
+def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows | float | None]) -> Contents:
+    """Return what an object holds; `rows_of` makes rows of a key and its value, or a number, or says None.
 
     Raises: DataError when it is neither an array nor a dict, or its seeds cannot be seeds.
     """
-    if (only := rows_of("", loaded)) is not None:
+    if isinstance(only := rows_of("", loaded), Rows):
         return Contents(arrays={"": only})
     if not isinstance(loaded, Mapping):
-        raise DataError(
-            f"{name} holds a {type(loaded).__name__}, not an array or a dict of arrays. Save the array "
-            "itself."
-        )
+        what = f"a {type(loaded).__name__}" if only is None else in_words(only)
+        raise DataError(f"{name} holds {what}, not an array or a dict of arrays. Save the array itself.")
     values = {_text(key): value for key, value in loaded.items()}
-    arrays, others = {}, {}
+    arrays: dict[str, Rows] = {}
+    others: dict[str, str] = {}
     for key, value in values.items():
         try:
-            rows = rows_of(key, value)
+            found = rows_of(key, value)
         except DataError as error:  # what is not asked for may be anything
             others[key] = str(error)
             continue
-        if rows is None:
-            others[key] = in_words(value)
+        if isinstance(found, Rows):
+            arrays[key] = found
         else:
-            arrays[key] = rows
-    correct = values.get("correct")
-    one_run = OF_ONE_RUN in arrays and arrays[OF_ONE_RUN].shape[0] == 1
-    return Contents(
-        arrays=arrays,
-        others=others,
-        seeds=[_seeds(name, values)] if one_run and set(SEEDS) <= set(values) else None,
-        correct=[correct] if one_run and isinstance(correct, int) else None,
+            values[key] = value if found is None else found
+            others[key] = in_words(values[key])
+    said = arrays.get(CORRECT)
+    if OF_ONE_RUN in arrays and len(arrays[OF_ONE_RUN].shape) == 2:
+        arrays[OF_ONE_RUN] = _OneRun(arrays[OF_ONE_RUN])
+        if said is not None and said.dtype == np.bool_ and len(said.shape) == 1:
+            arrays[CORRECT] = _OneRun(said)
+    if OF_ONE_RUN not in arrays or arrays[OF_ONE_RUN].shape[0] != 1:
+        return Contents(arrays=arrays, others=others)
+    count = _count(values.get(CORRECT), said)
+    of_runs = OfRuns(
+        seeds=[_seeds(name, values)] if set(SEEDS) <= set(values) else None,
+        correct=None if count is None else [count],
     )
+    return Contents(arrays=arrays, others=others, of_runs=of_runs)
 
 
-def is_one_run(key: str, shape: tuple[int, ...]) -> bool:
-    """Whether an array has the logits of one run, and so no axis of runs."""
-    return key == OF_ONE_RUN and len(shape) == 2
+def _count(value: object, rows: Rows | None) -> int | None:
+    """Return how many examples a run says were right, as any whole number; None where it says no such."""
+    if rows is not None and rows.shape == (1,) and rows.dtype != np.bool_:
+        [value] = rows.read(range(1)).tolist()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        return None
+    return int(value)
 
 
 def in_words(value: object) -> str:

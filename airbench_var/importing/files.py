@@ -1,18 +1,19 @@
 """Several files of runs as one: run after run, each file opened when its runs are read."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from airbench_var.errors import DataError
 from airbench_var.importing.formats import files_of, open_file
-from airbench_var.importing.rows import Array, Contents, Rows
-from airbench_var.seeds import Seeds
+from airbench_var.importing.rows import Array, Contents, OfRuns, Rows
+
+T = TypeVar("T")
 
 
 class RunFiles:
@@ -35,15 +36,14 @@ class RunFiles:
     def join(self, keys: Sequence[str]) -> "JoinedRuns":
         """Look at every file, and return its arrays of these keys; raises DataError where they do not fit."""
         looks: list[dict[str, _Look]] = []
-        seeds: list[Seeds] = []
-        correct: list[int] = []
+        said: list[OfRuns] = []
         for i, path in enumerate(self.paths):
             contents = self.contents(i)
             for key in keys:
                 if key not in contents.arrays:
                     why = contents.others.get(key, "it is not there")
                     raise DataError(f"{path}: {key} is not an array as in {self.paths[0]}: {why}.")
-            looks.append({key: _Look.at(contents.arrays[key]) for key in keys})
+            looks.append({key: _Look.at(contents.arrays[key], contents.classes.get(key, ())) for key in keys})
             runs = {key: look.shape[0] for key, look in looks[-1].items()}
             if len(set(runs.values())) > 1:
                 raise DataError(
@@ -51,16 +51,17 @@ class RunFiles:
                 )
             for key in keys:
                 looks[0][key].refuse_unlike(looks[-1][key])
-            seeds += contents.seeds or []
-            correct += contents.correct or []
+            said.append(contents.of_runs)
         starts = np.cumsum([0, *(look[keys[0]].shape[0] for look in looks)])
-        runs_in_all = int(starts[-1])
         return JoinedRuns(
             paths=self.paths,
             starts=starts,
             arrays={key: Joined(self, key, [look[key] for look in looks], starts) for key in keys},
-            seeds=seeds if len(seeds) == runs_in_all else None,
-            correct=correct if len(correct) == runs_in_all else None,
+            of_runs=OfRuns(  # without ids, which each file may count anew
+                seeds=_of_all(of.seeds for of in said),
+                correct=_of_all(of.correct for of in said),
+                diverged=_of_all(of.diverged for of in said),
+            ),
         )
 
 
@@ -77,8 +78,7 @@ class JoinedRuns(NamedTuple):
     paths: Sequence[Path]
     starts: npt.NDArray[np.int64]  #: (files + 1,): the first run of each file, and how many runs there are
     arrays: Mapping[str, "Joined"]
-    seeds: Sequence[Seeds] | None  #: of every run, where every file has them
-    correct: Sequence[int] | None  #: how many examples of every run were right, where every file says it
+    of_runs: OfRuns  #: what every file says
 
 
 class _Look(NamedTuple):
@@ -88,12 +88,13 @@ class _Look(NamedTuple):
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     header: bytes
+    classes: tuple[str, ...]
 
     @classmethod
-    def at(cls, rows: Rows) -> "_Look":
+    def at(cls, rows: Rows, classes: tuple[str, ...]) -> "_Look":
         if not rows.shape:
             raise DataError(f"{rows.name} is one number, not an array.")
-        return cls(rows.name, rows.dtype, rows.shape, rows.header)
+        return cls(rows.name, rows.dtype, rows.shape, rows.header, classes)
 
     def refuse_unlike(self, other: "_Look") -> None:
         if (self.dtype, self.shape[1:]) != (other.dtype, other.shape[1:]):
@@ -101,6 +102,10 @@ class _Look(NamedTuple):
                 f"{self.name} is {self.dtype} {self.shape}, {other.name} is {other.dtype} {other.shape}: "
                 "but for the number of runs, all files have arrays of one shape and type. Import them on "
                 "their own."
+            )
+        if self.classes != other.classes:
+            raise DataError(
+                f"{self.name} and {other.name} do not name the same classes. Import them on their own."
             )
 
 
@@ -113,6 +118,7 @@ class Joined(Rows):
         self._files, self._key, self._looks, self._starts = files, key, looks, starts
         self.name = looks[0].name if len(looks) == 1 else f"{looks[0].name} to {looks[-1].name}"
         self.dtype, self.shape = looks[0].dtype, (int(starts[-1]), *looks[0].shape[1:])
+        self.classes = looks[0].classes  #: their names, where they are known
 
     @property
     def header(self) -> bytes:
@@ -149,8 +155,9 @@ class Twins:
                 first = int(self._runs.starts[i]) + own.start
                 here = slice(first - rows.start, first - rows.start + len(own))
                 self._digests[i].update(block[here].view(np.uint8).data)
-                if self._runs.seeds is not None:
-                    self._digests[i].update(repr(self._runs.seeds[first : first + len(own)]).encode())
+                if self._runs.of_runs.seeds is not None:
+                    seeds = self._runs.of_runs.seeds[first : first + len(own)]
+                    self._digests[i].update(repr(seeds).encode())
 
     def refuse(self) -> None:
         """Raise DataError when two of the files have the same predictions, and no seeds that differ."""
@@ -163,6 +170,16 @@ class Twins:
                     "twice. Leave one out. If they are of different runs, write one array of all runs, and "
                     "import that."
                 )
+
+
+def _of_all(of_files: Iterable[Sequence[T] | None]) -> list[T] | None:
+    """Return what is said of the runs of all files one after the other, or None where a file says nothing."""
+    found: list[T] = []
+    for of_file in of_files:
+        if of_file is None:
+            return None
+        found += of_file
+    return found
 
 
 def parts_of(starts: npt.NDArray[np.int64], rows: range) -> Iterator[tuple[int, range]]:

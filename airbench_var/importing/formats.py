@@ -12,7 +12,7 @@ from airbench_var.importing.npy_file import open_npy
 from airbench_var.importing.npz_file import open_npz
 from airbench_var.importing.parquet_file import open_parquet
 from airbench_var.importing.pickle_file import open_pickle
-from airbench_var.importing.rows import Contents, Rows, reading
+from airbench_var.importing.rows import Contents, OfRuns, Rows, reading
 from airbench_var.importing.torch_file import open_torch
 
 #: None of these loads what it needs (torch, pyarrow) before it is called.
@@ -93,19 +93,24 @@ def _files_in(folder: Path) -> list[Path]:
 def _open_test_sets(folder: Path) -> Iterator[Contents]:
     """Yield the runs of every test set under its name, its labels under NAME/labels."""
     arrays: dict[str, Rows] = {}
-    seeds = {}
+    classes: dict[str, tuple[str, ...]] = {}
+    of_runs: dict[str, OfRuns] = {}
     with ExitStack() as opened:
         for name, inside in test_sets_in(folder).items():
             contents = opened.enter_context(open_parquet(inside / RUNS_FILE))
-            arrays |= {
-                name if len(contents.arrays) == 1 else f"{name}/{key}": rows
-                for key, rows in contents.arrays.items()
-            }
-            seeds[name] = contents.seeds
+            for key, rows in contents.arrays.items():
+                full = name if len(contents.arrays) == 1 else f"{name}/{key}"
+                arrays[full], classes[full] = rows, contents.classes.get(key, ())
+            of_runs[name] = contents.of_runs
             if (inside / LABELS_FILE).exists():
                 labels = opened.enter_context(open_parquet(inside / LABELS_FILE))
                 arrays |= {f"{name}/{key}": rows for key, rows in labels.arrays.items()}
-        first = next(iter(seeds.values()))
-        if any(other != first for other in seeds.values()):
-            raise DataError(f"{folder}: its test sets are of runs with other seeds. Import each on its own.")
-        yield Contents(arrays=arrays, keys_are_test_sets=True, seeds=first)
+        (first, said), *others = of_runs.items()
+        for other, says in others:
+            differ = [what for what, a, b in zip(OfRuns._fields, said, says, strict=True) if a != b]
+            if differ:
+                raise DataError(
+                    f"{folder}: the test sets {first} and {other} are not of the same runs: the columns of "
+                    f"{', '.join(differ)} differ. Import each on its own."
+                )
+        yield Contents(arrays=arrays, keys_are_test_sets=True, of_runs=said, classes=classes)

@@ -25,6 +25,7 @@ class Limit(NamedTuple):
     classes: int
     why: str
     exact: bool = True  #: whether that is the number of classes, or the most that there can be
+    names: tuple[str, ...] = ()  #: of all of them, where they are known
 
     def __str__(self) -> str:
         return f"0 to {self.classes - 1:,}, {self.why}"
@@ -60,7 +61,10 @@ CLASSES = Kind(
 LOGITS = Kind(
     name="logits",
     find_bad=lambda block_RNK, _: np.isnan(block_RNK),
-    say_bad=lambda *_: "a logit is not a number (NaN), so that none is the largest",
+    say_bad=lambda *_: (
+        "a logit is not a number (NaN), so that none is the largest; leave such runs out, "
+        "array[~numpy.isnan(array).any(axis=(1, 2))]"
+    ),
     predicted_RN=_first_largest,
 )
 CORRECTNESS = Kind(
@@ -92,6 +96,11 @@ class Judge:
             return None
         where = tuple(np.argwhere(bad)[0].tolist())
         return where[0], where[1], self.kind.say_bad(block[where], self.limit)
+
+    def classes(self, largest: int) -> tuple[str, ...]:
+        """Return the names of all classes, of which this is the largest that was seen."""
+        count = self.limit.classes if self.limit.exact else 1 + largest
+        return self.limit.names or tuple(map(str, range(count)))
 
     def right_at_least_and_most(self, block: Array) -> tuple[Bools, Bools]:
         """Return what was right (R, N), whichever of equal largest logits counts."""
@@ -125,8 +134,12 @@ def _hint(rows: Rows) -> str:
     return ""
 
 
-def judge_of(rows: Rows, labels_name: str, labels_N: Array, classes: int | None) -> Judge:
-    """Return how an array is judged; `classes` is the number that was asked for, if any.
+def judge_of(
+    rows: Rows, labels_name: str, labels_N: Array, classes: int | None, names: tuple[str, ...]
+) -> Judge:
+    """Return how an array is judged.
+
+    classes: the number that was asked for, if any; names: those that the file gives them, if any.
 
     Raises: DataError for what is not predictions, or labels that do not fit them; UsageError for a number of
     classes that is too small or too large.
@@ -138,7 +151,7 @@ def judge_of(rows: Rows, labels_name: str, labels_N: Array, classes: int | None)
             "examples) that say what was right, or floating-point logits (runs, examples, classes)."
             + _hint(rows)
         )
-    limit = _limit(rows, kind, classes)
+    limit = _limit(rows, kind, classes, names)
     n = rows.shape[1]
     if labels_N.shape != (n,):
         raise DataError(
@@ -161,7 +174,7 @@ def _hint_of_axis(rows: Rows, n_labels: int) -> str:
     return "Give the labels of the same test set."
 
 
-def _limit(rows: Rows, kind: Kind, classes: int | None) -> Limit:
+def _limit(rows: Rows, kind: Kind, classes: int | None, names: tuple[str, ...]) -> Limit:
     if classes is not None and not 1 <= classes <= MOST_LABELS:
         raise UsageError(f"--classes {classes}: a store takes 1 to {MOST_LABELS:,} classes.")
     if kind is LOGITS:
@@ -171,10 +184,12 @@ def _limit(rows: Rows, kind: Kind, classes: int | None) -> Limit:
                 f"{rows.name} has logits of {k:,} classes; a store takes {MOST_LABELS:,} at most. The last "
                 "axis is taken for classes: if it is examples, exchange the two by array.swapaxes(1, 2)."
             )
-        if classes is None:
-            return Limit(k, "the classes that have a logit")
-        if classes < k:
+        if classes is not None and classes < k:
             raise UsageError(f"--classes {classes} is too small: {rows.name} has logits of {k} classes.")
-    if classes is not None:
+        if classes is None and len(names) != k:
+            return Limit(k, "the classes that have a logit")
+    if classes is not None and len(names) != classes:
         return Limit(classes, f"the classes of --classes {classes}")
+    if names:
+        return Limit(len(names), "the classes that the file names", names=names)
     return Limit(MOST_LABELS, "the most that a store takes", exact=False)

@@ -5,6 +5,7 @@ writes; or wide, a row a run and a column an example; or long, a row for each ex
 `label` are labels.
 """
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from airbench_var.errors import DataError, DeviceError
-from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
-from airbench_var.importing.tables import EXAMPLE, LABEL, VALUES, listed, long_value, refuse_order, run_column
+from airbench_var.importing.rows import Array, Contents, Held, OfRuns, Rows, reading, refuse_empty
+from airbench_var.importing.tables import (
+    EXAMPLE,
+    LABEL,
+    PANDAS_INDEX,
+    VALUES,
+    example_column,
+    listed,
+    long_values,
+    refuse_order,
+    refuse_order_of_columns,
+    refuse_order_of_labels,
+    run_column,
+)
 from airbench_var.seeds import Seeds
 
 if TYPE_CHECKING:
@@ -24,12 +37,13 @@ if TYPE_CHECKING:
     import pyarrow.parquet
 
 LOGITS = "logits"
+DIVERGED = "diverged"
 SEED_COLUMNS = ("init_seed", "order_seed", "aug_seed")
 _BUFFER_BYTES = 1 << 20
 #: Rows that are decoded at a time of a long table, or of columns of one number a run.
 _BATCH_ROWS = 1 << 16
-#: As pandas calls an index without a name.
-_PANDAS_INDEX = "__index_level_0__"
+#: The key of the metadata in which `export` writes where the runs come from.
+ORIGIN = "airbench_var"
 
 
 def require_pyarrow() -> None:
@@ -60,14 +74,19 @@ def _contents(table: "_Table") -> Contents:
 
     path, names = table.path, table.names
     lists = [name for name in (*VALUES, LOGITS) if name in names and _is_list(table.type_of(name))]
-    run_ids = run_column(names) or next((name for name in names if name == _PANDAS_INDEX), None)
+    run_ids = run_column(names) or next((name for name in names if name == PANDAS_INDEX), None)
+    arrays: dict[str, Rows]
     if lists:
-        table.refuse_order_of(run_ids)
-        arrays: dict[str, Rows] = {name: _Lists(table, name) for name in lists}
-        return Contents(arrays=arrays, seeds=_seeds(table))
-    if (value := long_value(str(path), names)) is not None:
-        return Contents(arrays={value: _Long(table, value, run_column(names) or "")})
+        arrays = {name: _Lists(table, name) for name in lists}
+        of_runs = OfRuns(ids=table.run_ids(run_ids), seeds=_seeds(table), diverged=_diverged(table))
+        return Contents(arrays=arrays, of_runs=of_runs, classes=dict.fromkeys(lists, table.class_names()))
+    if values := long_values(str(path), names):
+        ids, starts = _runs_of(table, run_column(names) or "")
+        arrays = {value: _Long(table, value, starts) for value in values}
+        return Contents(arrays=arrays, of_runs=OfRuns(ids=ids))
     if LABEL in names:
+        if (counted := example_column(names)) is not None:
+            refuse_order_of_labels(str(path), counted, table.texts(counted))
         return Contents(arrays={"labels": Held(f"{path}, {LABEL}", table.column(LABEL))})
     columns = [name for name in names if name != run_ids]
     wrong = [
@@ -79,8 +98,9 @@ def _contents(table: "_Table") -> Contents:
             f"{', '.join((*VALUES, LOGITS))}; or wide, integers or booleans alone, a column an example; or "
             f"long, columns run, {EXAMPLE}, and {' or '.join(VALUES)}."
         )
-    table.refuse_order_of(run_ids)
-    return Contents(arrays={"": _Wide(table, columns)})
+    refuse_order_of_columns(str(path), columns)
+    of_runs = OfRuns(ids=table.run_ids(run_ids))
+    return Contents(arrays={"": _Wide(table, columns)}, of_runs=of_runs)
 
 
 class _Table:
@@ -121,27 +141,45 @@ class _Table:
                     yield batch.slice(skip)
                 skip = max(0, skip - batch.num_rows)
 
-    def column(self, name: str) -> Array:
-        """Return a column of integers, in memory."""
-        parts = [array for _, array in self.pieces(name)]
+    def column(self, name: str, kinds: str = "iu") -> Array:
+        """Return a column in memory, of integers or what else `kinds` says as in numpy.dtype.kind."""
+        parts = [array for _, array in self.pieces(name, kinds)]
         return np.concatenate(parts)
 
-    def pieces(self, name: str) -> Iterator[tuple[int, Array]]:
-        """Yield a column of integers in pieces, each with the row of the table that it begins at."""
+    def texts(self, name: str) -> list[str]:
+        """Return the values of a column, whatever they are, as text."""
+        return [str(value) for batch in self.batches([name]) for value in batch.column(0).to_pylist()]
+
+    def pieces(self, name: str, kinds: str = "iu") -> Iterator[tuple[int, Array]]:
+        """Yield a column in pieces, each with the row of the table that it begins at."""
         at = 0
         for batch in self.batches([name]):
             piece = _plain(f"{self.path}, {name}", batch.column(0), at)
-            if piece.dtype.kind not in "iu":
-                raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected integers.")
+            if piece.dtype.kind not in kinds:
+                wanted = "booleans" if "b" in kinds else "integers"
+                raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected {wanted}.")
             yield at, piece
             at += len(piece)
 
-    def refuse_order_of(self, run_ids: str | None) -> None:
-        """Raise DataError unless the run ids, where there are any, ascend."""
-        if run_ids is not None:
-            ids = self.column(run_ids)
-            for row in np.flatnonzero(ids[1:] <= ids[:-1])[:1]:
-                refuse_order(f"{self.path}, row {row + 1}", int(ids[row + 1]), int(ids[row]))
+    def run_ids(self, name: str | None) -> list[int] | None:
+        """Return the run ids, where there is a column of them; raises DataError unless they ascend."""
+        if name is None:
+            return None
+        ids = self.column(name)
+        for row in np.flatnonzero(ids[1:] <= ids[:-1])[:1]:
+            refuse_order(f"{self.path}, row {row + 1}", int(ids[row + 1]), int(ids[row]))
+        return [int(one) for one in ids]
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the names of the classes, as `export` writes them; none of a table of another origin."""
+        try:
+            origin = json.loads((self._schema.metadata or {})[ORIGIN.encode()])
+            described = {one["name"]: one["classes"] for one in origin["identity"]["test_sets"]}
+            names = described[origin["test_set"]]
+        except (KeyError, TypeError, ValueError, RecursionError):
+            return ()
+        are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        return tuple(names) if are_names else ()
 
 
 class _TableRows(Rows):
@@ -215,33 +253,20 @@ class _Wide(_TableRows):
             raise DataError(
                 f"{self.name} has both integers and booleans; a run is classes, or what was right."
             )
+        if np.result_type(*columns).kind == "f":  # NumPy has no other type that is both
+            raise DataError(
+                f"{self.name} has columns of uint64 and of signed integers. Write all of them as one type: "
+                "frame.astype(int)."
+            )
         return np.stack(columns, axis=1)
 
 
 class _Long(_TableRows):
     """A row for each example of each run, in order."""
 
-    def __init__(self, table: _Table, value: str, run_ids: str) -> None:
-        starts: list[int] = []
-        before: int | None = None
-        for at, ids in table.pieces(run_ids):
-            changes = np.flatnonzero(
-                np.concatenate([[before is None or ids[0] != before], ids[1:] != ids[:-1]])
-            )
-            for i in changes.tolist():
-                refuse_order(
-                    f"{table.path}, row {at + i}", int(ids[i]), before if i == 0 else int(ids[i - 1])
-                )
-                starts.append(at + i)
-            before = int(ids[-1])
-        self._starts = np.array([*starts, table.rows])
-        counts = np.diff(self._starts)
-        for run in np.flatnonzero(counts != counts[0])[:1]:
-            raise DataError(
-                f"{table.path}: run {run} has {counts[run]:,} examples, the runs before it {counts[0]:,}."
-            )
-        self._is_correct = value == "correct"
-        super().__init__(table, f"{table.path}, {value}", [value, EXAMPLE], len(starts))
+    def __init__(self, table: _Table, value: str, starts: Array) -> None:
+        self._starts, self._is_correct = starts, value == "correct"
+        super().__init__(table, f"{table.path}, {value}", [value, EXAMPLE], len(starts) - 1)
 
     def table_rows(self, rows: range) -> tuple[int, int]:
         """Return the rows of the table that hold some runs."""
@@ -265,7 +290,29 @@ class _Long(_TableRows):
             if ((values_RN < 0) | (values_RN > 1)).any():
                 raise DataError(f"{self.name} is neither 0 nor 1 in runs {rows.start} to {rows.stop - 1}.")
             return values_RN.astype(np.bool_)
+        if self._is_correct and values_RN.dtype.kind != "b":
+            raise DataError(f"{self.name} is {values_RN.dtype}, expected booleans, or 0 and 1.")
         return values_RN
+
+
+def _runs_of(table: _Table, run_ids: str) -> tuple[list[int], Array]:
+    """Return the ids of the runs of a long table, and its rows that they begin at, and how many it has."""
+    ids: list[int] = []
+    starts: list[int] = []
+    for at, piece in table.pieces(run_ids):
+        before = ids[-1] if ids else None
+        changes = np.concatenate([[before is None or piece[0] != before], piece[1:] != piece[:-1]])
+        for i in np.flatnonzero(changes).tolist():
+            refuse_order(f"{table.path}, row {at + i}", int(piece[i]), ids[-1] if ids else None)
+            ids.append(int(piece[i]))
+            starts.append(at + i)
+    bounds = np.array([*starts, table.rows])
+    counts = np.diff(bounds)
+    for run in np.flatnonzero(counts != counts[0])[:1]:
+        raise DataError(
+            f"{table.path}: run {run} has {counts[run]:,} examples, the runs before it {counts[0]:,}."
+        )
+    return ids, bounds
 
 
 def _nested(name: str, array: Any, first_row: int) -> Array:
@@ -309,6 +356,12 @@ def _seeds(table: _Table) -> list[Seeds] | None:
             raise DataError(f"{table.path}: column {name} has a negative number, which is not a seed.")
     found = zip(*(column.tolist() for column in columns), strict=True)
     return [Seeds(init=init, order=order, aug=aug) for init, order, aug in found]
+
+
+def _diverged(table: _Table) -> list[bool] | None:
+    if DIVERGED not in table.names:
+        return None
+    return [bool(one) for one in table.column(DIVERGED, "biu")]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from airbench_var.data.unpickle import Array, unpickle
 from airbench_var.errors import DataError
-from airbench_var.importing.dump import contents_of, is_one_run
+from airbench_var.importing.dump import contents_of
 from airbench_var.importing.rows import Contents, Held, Rows, reading, refuse_empty
 
 
@@ -27,7 +27,7 @@ def open_pickle(path: Path) -> Iterator[Contents]:
             "numpy.save."
         ) from error
 
-    def rows_of(key: str, value: object) -> Rows | None:
+    def rows_of(key: str, value: object) -> Rows | float | None:
         if not isinstance(value, Array):
             return None
         name = f"{path}, {key}" if key else str(path)
@@ -35,7 +35,10 @@ def open_pickle(path: Path) -> Iterator[Contents]:
             array = value.values("iufb")
         except ValueError as error:
             raise DataError(f"{name}: {error}. Copy the file, or write it, once more.") from error
+        if not array.ndim:
+            number: float = array.item()
+            return number
         refuse_empty(name, array.dtype, array.shape)
-        return Held(name, array[None] if is_one_run(key, array.shape) else array)
+        return Held(name, array)
 
     yield contents_of(str(path), loaded, rows_of)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +76,15 @@ class Held(Rows):
         return self._array[rows.start : rows.stop].copy()
 
 
+class OfRuns(NamedTuple):
+    """What a file says of each of its runs besides what it predicted; None where it says nothing."""
+
+    ids: Sequence[int] | None = None
+    seeds: Sequence[Seeds] | None = None
+    correct: Sequence[int] | None = None  #: how many examples were right
+    diverged: Sequence[bool] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contents:
     """What one open file holds."""
@@ -83,8 +92,8 @@ class Contents:
     arrays: Mapping[str, Rows]  #: by key; "" where a file holds one array and has no keys
     others: Mapping[str, str] = field(default_factory=dict)  #: by key, in words: what is no array of numbers
     keys_are_test_sets: bool = False  #: and not names of arrays, which would be odd names of test sets
-    seeds: Sequence[Seeds] | None = None  #: of every run, where the file has them
-    correct: Sequence[int] | None = None  #: how many examples of every run were right, as the file says
+    of_runs: OfRuns = field(default_factory=OfRuns)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: their names, by key, where known
 
 
 def blocks_of(rows: int, row_bytes: int) -> list[range]:

@@ -81,7 +81,7 @@ class _Checked(NamedTuple):
 
     sha256: Sequence[str]  #: of the array of each test set, as a .npy file
     crcs: Mapping[range, int]  #: of each block, of all test sets
-    classes: Sequence[int]  #: of each test set
+    classes: Sequence[tuple[str, ...]]  #: the names, of each test set
     columns: Sequence[str]  #: what is kept of all
 
 
@@ -89,8 +89,8 @@ def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Impo
     """Commit the runs of some files that the store does not have yet.
 
     The predicted class is that of the first largest logit; infinite logits have an order, NaN has none.
-    Imported runs have the seeds that their files state, or none (0), no loss and no time (NaN), and none of
-    them counts as diverged.
+    Imported runs have the seeds that their files state, or none (0), no loss and no time (NaN), and count as
+    diverged where their files say so.
 
     Raises: DataError when a file is not what it should be; UsageError for an impossible number of classes, or
     when it is not clear what is meant; DeviceError when a package is missing that reads the format;
@@ -109,14 +109,14 @@ def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Impo
         files=tuple(runs.paths),
         runs=int(runs.starts[-1]),
         added=added,
-        has_seeds=runs.seeds is not None,
+        has_seeds=runs.of_runs.seeds is not None,
         test_sets=tuple(
             ImportedTestSet(
                 name=source.test_set,
                 kind=source.judge.kind.name,
                 dtype=source.rows.dtype.name,
                 shape=source.rows.shape,
-                classes=classes,
+                classes=len(classes),
             )
             for source, classes in zip(sources, checked.classes, strict=True)
         ),
@@ -157,15 +157,12 @@ def _check(runs: JoinedRuns, sources: Sequence[Source], track: Track) -> _Checke
             if t == 0:
                 twins.note(rows, block)
     twins.refuse()
-    classes = [
-        source.judge.limit.classes if source.judge.limit.exact else 1 + most
-        for source, most in zip(sources, largest, strict=True)
-    ]
+    classes = [source.judge.classes(most) for source, most in zip(sources, largest, strict=True)]
     return _Checked(
         sha256=[digest.hexdigest() for digest in sha256],
         crcs=crcs,
         classes=classes,
-        columns=["correct"] if sources[0].judge.kind is CORRECTNESS else columns_of(max(classes)),
+        columns=["correct"] if sources[0].judge.kind is CORRECTNESS else columns_of(max(map(len, classes))),
     )
 
 
@@ -212,13 +209,15 @@ def _identity(runs: JoinedRuns, sources: Sequence[Source], checked: _Checked) ->
     if len(sources) > 1:
         further = zip(sources[1:], arrays[1:], strict=True)
         imported["further"] = {source.test_set: array for source, array in further}
-    if runs.seeds is not None:
-        of_all = np.array([[seeds.init, seeds.order, seeds.aug] for seeds in runs.seeds], "<u8")
+    if runs.of_runs.seeds is not None:
+        of_all = np.array([[seeds.init, seeds.order, seeds.aug] for seeds in runs.of_runs.seeds], "<u8")
         imported["seeds_sha256"] = hashlib.sha256(of_all.tobytes()).hexdigest()
+    if any(diverged := runs.of_runs.diverged or ()):
+        imported["diverged_sha256"] = hashlib.sha256(bytes(diverged)).hexdigest()
     return {
         "imported": imported,
         "test_sets": [
-            describe_test_set(source.test_set, source.judge.labels_N, tuple(map(str, range(classes))))
+            describe_test_set(source.test_set, source.judge.labels_N, classes)
             for source, classes in zip(sources, checked.classes, strict=True)
         ],
         "columns": checked.columns,
@@ -250,13 +249,15 @@ def _outcomes(
     columns: Sequence[str],
 ) -> Iterable[Outcome]:
     kept = [source.judge.predictions(block, columns) for source, block in zip(sources, blocks, strict=True)]
+    of_runs = runs.of_runs
     for run_id, of_run in zip(rows, zip(*kept, strict=True), strict=True):
         predictions = {source.test_set: one for source, one in zip(sources, of_run, strict=True)}
-        seeds = Seeds(init=0, order=0, aug=0) if runs.seeds is None else runs.seeds[run_id]
+        seeds = Seeds(init=0, order=0, aug=0) if of_runs.seeds is None else of_runs.seeds[run_id]
+        diverged = of_runs.diverged is not None and of_runs.diverged[run_id]
         yield Outcome(
             spec=RunSpec(run_id=run_id, seeds=seeds),
             worker=0,
-            result=RunResult(predictions=predictions, loss=math.nan, diverged=False, train_s=math.nan),
+            result=RunResult(predictions=predictions, loss=math.nan, diverged=diverged, train_s=math.nan),
         )
 
 

@@ -14,10 +14,12 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import open_file
 from airbench_var.importing.kinds import kind_of
 from airbench_var.importing.rows import Array, Contents
+from airbench_var.importing.tables import VALUES
 
 #: Stands for every array that is not named itself.
 ANY = ""
 DEFAULT_TEST_SET = "test"
+PREDICTED, CORRECT = VALUES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +49,24 @@ def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
     name of a test set are missing.
     """
     keys = _named(path, contents, wanted) or _only(path, contents, wanted)
-    pair = {"predicted", "correct"} <= set(contents.arrays)
     return [
         Chosen(
             key=key,
             test_set=_name(key, len(keys), wanted.test_sets, contents),
             labels=_labels(path, key, wanted.labels),
-            correct_key="correct" if pair and key == "predicted" else None,
+            correct_key=_says_right(key, contents),
         )
         for key in keys
     ]
+
+
+def _says_right(key: str, contents: Contents) -> str | None:
+    """Return the key of what was right of these predictions; None where it may be of others in the file."""
+    arrays = contents.arrays
+    if contents.keys_are_test_sets or CORRECT not in arrays or kind_of(arrays[CORRECT]) is None:
+        return None
+    judged = [one for one, rows in arrays.items() if one != CORRECT and kind_of(rows) is not None]
+    return CORRECT if key == PREDICTED or judged == [key] else None
 
 
 def _named(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
@@ -81,8 +91,8 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
             "(runs, examples), booleans (runs, examples), or floating-point logits (runs, examples, "
             "classes): from accuracies alone nothing can be said of single examples."
         )
-    if set(candidates) == {"predicted", "correct"}:  # the second says less, and is compared with the first
-        return ["predicted"]
+    if len(candidates) == 2 and CORRECT in candidates:  # it says less, and is compared with the other
+        return [key for key in candidates if key != CORRECT]
     if len(candidates) > 1 and not _have_own_labels(candidates, wanted):
         raise UsageError(
             f"{path} has {len(candidates)} arrays that may be predictions: {', '.join(candidates)}. "

@@ -70,16 +70,17 @@ def sources_of(files: RunFiles, wanted: Wanted, classes: int | None) -> tuple[Jo
     keys = [key for one in chosen for key in (one.key, one.correct_key) if key is not None]
     labels = [read_labels(one.labels, one.key) for one in chosen]
     for one, (name, labels_N) in zip(chosen, labels, strict=True):  # before every file is looked at
-        judge_of(files.contents().arrays[one.key], name, labels_N, classes)
+        contents = files.contents()
+        judge_of(contents.arrays[one.key], name, labels_N, classes, contents.classes.get(one.key, ()))
     runs = files.join(list(dict.fromkeys(keys)))
     sources = [
         Source(
             test_set=one.test_set,
             key=one.key,
             rows=runs.arrays[one.key],
-            judge=judge_of(runs.arrays[one.key], name, labels_N, classes),
+            judge=judge_of(runs.arrays[one.key], name, labels_N, classes, runs.arrays[one.key].classes),
             says_right=None if one.correct_key is None else runs.arrays[one.correct_key],
-            correct=runs.correct if one.key == OF_ONE_RUN else None,
+            correct=runs.of_runs.correct if one.key == OF_ONE_RUN else None,
         )
         for one, (name, labels_N) in zip(chosen, labels, strict=True)
     ]
@@ -89,7 +90,7 @@ def sources_of(files: RunFiles, wanted: Wanted, classes: int | None) -> tuple[Jo
                 f"{sources[0].rows.name} is {sources[0].judge.kind.name}, {source.rows.name} "
                 f"{source.judge.kind.name}: all test sets of a store hold the same. Import them on their own."
             )
-        if source.says_right is not None and source.says_right.shape != source.rows.shape:
+        if source.says_right is not None and source.says_right.shape != source.rows.shape[:2]:
             raise DataError(
                 f"{source.says_right.name} is {source.says_right}, {source.rows.name} {source.rows}: what "
                 "was right is of the same runs and examples as what was predicted."

@@ -6,10 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from airbench_var.errors import DataError, DeviceError
-from airbench_var.importing.dump import contents_of, is_one_run
+from airbench_var.importing.dump import contents_of
 from airbench_var.importing.rows import Array, Contents, Rows, reading, refuse_empty
 
 if TYPE_CHECKING:
@@ -27,8 +25,13 @@ def open_torch(path: Path) -> Iterator[Contents]:
         size = path.stat().st_size
     loaded = _load(path, size)
 
-    def rows_of(key: str, value: object) -> Rows | None:
-        return _Tensor(path, size, key, value) if _is_plain(value) else None
+    def rows_of(key: str, value: Any) -> Rows | float | None:
+        if not _is_plain(value):
+            return None
+        if not value.ndim:
+            number: float = value.item()
+            return number
+        return _Tensor(path, size, key, value)
 
     yield contents_of(str(path), loaded, rows_of)
 
@@ -39,18 +42,22 @@ class _Tensor(Rows):
     def __init__(self, path: Path, size: int, key: str, tensor: Any) -> None:
         self.name = f"{path}, {key}" if key else str(path)
         self._path, self._size, self._key = path, size, key
-        array = _array(tensor[:0] if tensor.ndim else tensor)
-        self.dtype = array.dtype
-        self.shape = (1, *tensor.shape) if is_one_run(key, tuple(tensor.shape)) else tuple(tensor.shape)
+        self.dtype, self.shape = _array(tensor[:0]).dtype, tuple(tensor.shape)
         refuse_empty(self.name, self.dtype, self.shape)
+        held = tensor.untyped_storage().nbytes()
+        if tensor.numel() * tensor.element_size() > held:  # so may a kilobyte say that it is terabytes
+            raise DataError(
+                f"{self.name} is {self}, of which the file holds only {held:,} bytes, and repeats them. "
+                "Save it with .contiguous()."
+            )
 
     def read(self, rows: range) -> Array:
         """Return a copy of some rows; bfloat16, which NumPy does not have, as float32."""
         loaded = _load(self._path, self._size)
         tensor = loaded[self._key] if self._key else loaded
-        if not _is_plain(tensor) or tensor.numel() != int(np.prod(self.shape)):
+        if not _is_plain(tensor) or tuple(tensor.shape) != self.shape:
             raise DataError(f"{self.name} changed while it was read. Wait until nobody writes it.")
-        return _array(tensor.reshape(self.shape)[rows.start : rows.stop]).copy(order="C")
+        return _array(tensor[rows.start : rows.stop]).copy(order="C")
 
 
 def _load(path: Path, size: int) -> Any:
@@ -94,6 +101,7 @@ def _is_plain(value: object) -> bool:
     return (
         isinstance(value, torch.Tensor)
         and value.layout is torch.strided
+        and value.device.type == "cpu"
         and not value.is_quantized
         and (value.dtype is torch.bfloat16 or value.dtype in _numpy_has())
     )

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,9 @@ def refuse_difference(store: Store, back: Store, *, seeds: bool) -> None:
         np.testing.assert_array_equal(back.correct_packed(name), store.correct_packed(name)[ids])
         if "predicted" in back.manifest.identity["columns"]:
             np.testing.assert_array_equal(back.predicted(name), store.predicted(name)[ids])
+    if seeds:
+        assert back.records()["diverged"].tolist() == store.records(ids)["diverged"].tolist()
+        assert [one.classes for one in back.manifest.test_sets] == [CLASSES] * len(store.test_sets)
     assert seeds_of(back) == (seeds_of(store) if seeds else [(0, 0, 0)] * len(ids))
 
 
@@ -133,6 +137,33 @@ def test_a_hub_folder_and_back(names: tuple[str, ...], with_classes: bool, tmp_p
         assert columns
         for name in columns:
             assert [*map(str, pd.read_parquet(path)[name])] == [*map(str, pd.read_parquet(first)[name])]
+
+
+@pytest.mark.parametrize("change", ["run_id", "init_seed", "diverged"])
+def test_test_sets_of_other_runs_are_not_one_store(change: str, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", ("cifar10", "noise-3"))
+    export(Export(store=store.path, out=tmp_path / "hub", format="hf"))
+    path = tmp_path / "hub" / "noise-3" / "runs.parquet"
+    frame = pd.read_parquet(path)
+    frame[change] = ~frame[change] if change == "diverged" else frame[change] + 7
+    frame.to_parquet(path)
+    with pytest.raises(DataError, match=r"the test sets cifar10 and noise-3 are not of the same runs"):
+        import_runs(Import(predictions=tmp_path / "hub", labels=tmp_path / "hub", out=tmp_path / "back"))
+    assert not (tmp_path / "back").exists()
+
+
+def test_classes_that_no_run_says_stay_and_others_are_refused(store: Store, tmp_path: Path) -> None:
+    path, labels = tmp_path / "a.parquet", tmp_path / "labels.npy"
+    export(Export(store=store.path, out=path, column="correct"))
+    np.save(labels, np.zeros(N["cifar10"], np.uint8))
+    wanted = Import(predictions=path, labels=labels, out=tmp_path / "back")
+    assert [one.classes for one in import_runs(wanted).test_sets] == [10]
+    assert [
+        one.classes for one in import_runs(replace(wanted, classes=12, out=tmp_path / "more")).test_sets
+    ] == [12]
+    np.save(labels, np.full(N["cifar10"], 10, np.uint8))
+    with pytest.raises(DataError, match="label 10 is not one of 0 to 9, the classes that the file names"):
+        import_runs(replace(wanted, out=tmp_path / "no"))
 
 
 def test_the_card_names_the_files(tmp_path: Path) -> None:

@@ -66,6 +66,46 @@ def test_long_as_pandas_writes_it(column: str, tmp_path: Path) -> None:
     assert read.dtype == (np.int64 if column == "predicted" else np.bool_)
 
 
+def wide_of(names: list[str], n: int, *, first: str = "run") -> str:
+    """Two runs, whose classes are 1 and then 2."""
+    rows = [[run, *([run + 1] * n)] for run in (0, 1)]
+    return "\n".join(",".join(map(str, row)) for row in ([first, *names], *rows)) + "\n"
+
+
+@pytest.mark.parametrize("prefix", ["", "x", "ex_", "cifar10_"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_columns_that_count_the_examples_are_in_order(prefix: str, first: int, tmp_path: Path) -> None:
+    """A pivot of names sorts 10 before 2; what is missing would move all others."""
+    names = [f"{prefix}{i}" for i in range(first, first + 12)]
+    (tmp_path / "a.csv").write_text(wide_of(names, 12))
+    assert read_all(tmp_path / "a.csv").tolist() == [[1] * 12, [2] * 12]
+    for wrong in (sorted(names), names[::-1], [*names[:5], *names[6:]]):
+        (tmp_path / "a.csv").write_text(wide_of(wrong, len(wrong)))
+        with pytest.raises(DataError, match=r"has the column '.*' where \d+ should be counted.*frame\[\["):
+            read_all(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("n", "message"), [(12, "may be the names"), (300, "where 2 should be counted")])
+def test_a_first_line_of_numbers_in_another_order_is_no_run(n: int, message: str, tmp_path: Path) -> None:
+    names = sorted(map(str, range(n)))
+    (tmp_path / "a.csv").write_text(wide_of(names[1:], n - 1, first=names[0]))
+    with pytest.raises(DataError, match=message):
+        read_all(tmp_path / "a.csv")
+
+
+def test_a_long_table_that_also_says_what_was_right_must_agree(tmp_path: Path) -> None:
+    lines = ["run,example,predicted,correct"]
+    for run, (classes_N, right_N) in enumerate(zip(RUNS.classes_RN, RUNS.right_RN, strict=True)):
+        lines += [f"{run},{i},{c},{int(r)}" for i, (c, r) in enumerate(zip(classes_N, right_N, strict=True))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    wanted = Import(predictions=tmp_path / "a.csv", labels=tmp_path / "labels.npy", out=tmp_path / "store")
+    np.save(tmp_path / "labels.npy", np.roll(RUNS.labels_N, 1))
+    with pytest.raises(DataError, match=r"run 0, example \d+: by these labels and what was predicted"):
+        import_runs(wanted)
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    assert import_runs(wanted).added == R
+
+
 LONG = "run,example,predicted\n"
 
 
@@ -116,7 +156,16 @@ def test_bad_files_are_refused_by_line(text: str, message: str, tmp_path: Path) 
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.parametrize("text", ["3\n1\n2\n", "label\n3\n1\n2\n", "name,label\na,3\nb,1\nc,2\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3\n1\n2\n",
+        "label\n3\n1\n2\n",
+        "name,label\na,3\nb,1\nc,2\n",
+        ",label\n0,3\n1,1\n2,2\n",
+        '"","label"\n"1",3\n"2",1\n"3",2\n',  # as R writes the names of rows
+    ],
+)
 def test_labels(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(text)
     assert read_all(tmp_path / "a.csv").tolist() == [3, 1, 2]
@@ -126,7 +175,11 @@ def test_labels(text: str, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("label\n3\ncat\n", "line 3: 'cat' is no integer"),
-        ("example,label\n0,3\n2,1\n", "line 3: example 1 should be here"),
+        ("example,label\n0,3\n2,1\n", "label 1: example is '2' where 1 should be"),
+        ("label,index\n3,1\n1,0\n", "label 1: index is '0' where 2 should be"),
+        (",label\n1,3\n0,1\n", "label 1: the first column is '0' where 2 should be"),
+        (",label\na.png,3\n", "the first column is 'a.png' .*leave the column out"),
+        ("run,example,label,predicted\n0,0,3,3\n", "labels are a table of their own, example and label"),
         ("example,label\n0,3\n1\n", "line 3: it has 1 cells, not 2"),
     ],
 )

@@ -342,6 +342,8 @@ def test_a_folder_of_several_formats_is_not_clear(runs: Runs, tmp_path: Path) ->
         ([torch.zeros(2, 3)], "holds a list, not an array or a dict of arrays"),
         ({"a": torch.zeros(2, 3, 4, dtype=torch.complex64)}, r"It has a \(Tensor\)"),
         ({"a": torch.zeros(2, 3, 4).to_sparse()}, r"It has a \(Tensor\)"),
+        ({"a": torch.zeros(2, 3, 4, device="meta")}, r"It has a \(Tensor\)"),
+        (torch.tensor(0.94), "holds one number, 0.9"),
         ({"a": {"b": torch.zeros(2, 3, 4)}}, r"It has a \(dict of 1\)"),
     ],
 )
@@ -349,6 +351,19 @@ def test_what_a_pt_may_not_hold(value: object, message: str, runs: Runs, tmp_pat
     torch.save(value, tmp_path / "a.pt")
     with pytest.raises(DataError, match=message):
         imported(tmp_path, "a.pt")
+
+
+def test_a_tensor_larger_than_what_the_file_holds_of_it_is_refused(runs: Runs, tmp_path: Path) -> None:
+    """A kilobyte could be read for days."""
+    endless = torch.zeros(1, 1, K).expand(10**9, N, K)
+    message = r"is float32 \(1000000000, 203, 10\), of which the file holds only 40 bytes"
+    torch.save(endless, tmp_path / "a.pt")
+    with pytest.raises(DataError, match=message):
+        imported(tmp_path, "a.pt")
+    torch.save({"logits": half(runs.logits_RNK), "other": endless}, tmp_path / "b.pt")
+    with pytest.raises(DataError, match=message):
+        imported(tmp_path, "b.pt", keys=["other"])
+    assert imported(tmp_path, "b.pt").added == R
 
 
 def test_bfloat16_views_and_gradients(runs: Runs, tmp_path: Path) -> None:

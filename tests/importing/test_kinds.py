@@ -140,7 +140,13 @@ RIGHT_BYTES = changed(RUNS.right_RN.view(np.uint8), (3, 4), 2).view(bool)
     ("predictions", "labels", "options", "error", "message"),
     [
         *(
-            (NAN.astype(dtype), RUNS.labels_N, {}, DataError, r"predictions\.npy: run 7, example 11: .*NaN")
+            (
+                NAN.astype(dtype),
+                RUNS.labels_N,
+                {},
+                DataError,
+                r"predictions\.npy: run 7, example 11: .*NaN.*leave such runs out, array",
+            )
             for dtype in ("<f2", "<f4", ">f8")
         ),
         (RIGHT_BYTES, RUNS.labels_N, {}, DataError, "run 3, example 4: .*neither 0 nor 1"),

@@ -1,6 +1,8 @@
 """Arrays in an archive: which is meant, and damage in it."""
 
+import shutil
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,35 @@ def test_correctness_beside_classes_must_agree_with_them(runs: Runs, tmp_path: P
     np.savez(path, predicted=runs.classes_RN, correct=right_RN[:, 1:], labels=runs.labels_N)
     with pytest.raises(DataError, match="is of the same runs and examples"):
         import_runs(wanted(path, out=tmp_path / "other"))
+
+
+@pytest.mark.parametrize("kind", ["logits", "classes"])
+def test_what_the_file_says_was_right_must_agree(kind: str, runs: Runs, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    arrays = {kind: runs.of_kind(kind), "correct": runs.right_RN}
+    for options in ({}, {"keys": [kind]}):
+        np.savez(path, labels=np.roll(runs.labels_N, 1), **arrays)
+        with pytest.raises(DataError, match=r"a.npz, correct: run 0, example \d+: by these labels"):
+            import_runs(wanted(path, **options))
+        np.savez(path, labels=runs.labels_N, **arrays)
+        assert import_runs(wanted(path, **options)).test_sets[0].kind == kind
+        shutil.rmtree(tmp_path / "store")
+
+
+def test_where_the_largest_logits_are_equal_either_was_right(tmp_path: Path) -> None:
+    logits_RNK = np.array([[[1, 1, 0], [0, 1, 2]]] * 2, np.float32)
+    path = tmp_path / "a.npz"
+    for said_N, agrees in (([1, 1], True), ([0, 1], True), ([1, 0], False)):
+        np.savez(path, logits=logits_RNK, correct=np.array([said_N] * 2, bool), labels=np.array([1, 2]))
+        out = tmp_path / f"store{said_N}"
+        with nullcontext() if agrees else pytest.raises(DataError, match="run 0, example 1"):
+            import_runs(wanted(path, out=out))
+
+
+def test_of_several_arrays_none_is_known_to_be_what_was_right_of(runs: Runs, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, a=runs.logits_RNK, b=-runs.logits_RNK, correct=runs.right_RN, labels=runs.labels_N)
+    assert import_runs(wanted(path, keys=["b"])).added == R
 
 
 def test_objects_are_named_and_never_loaded(runs: Runs, tmp_path: Path) -> None:

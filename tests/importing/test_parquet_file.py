@@ -123,6 +123,25 @@ def with_null(values: list[object]) -> pa.Table:
         (pa.table({"run": [0, 0], "example": [0, 2], "correct": [1, 1]}), "run 0 has example 2 where 1"),
         (pa.table({"run": [0, 0], "example": [0, 1], "correct": [1, 2]}), "is neither 0 nor 1"),
         (pa.table({"run": [0.0], "example": [0], "correct": [1]}), "column run is float64"),
+        (pa.table({"run": [0], **{f"x{i}": [1] for i in (0, 1, 10, 2)}}), "the column 'x10' where 2 should"),
+        (pa.table({"1": [1], "0": [1]}), "the column '0' where 2 should be counted"),
+        (
+            pa.table({"a": pa.array([1], pa.uint64()), "b": pa.array([1], pa.int64())}),
+            "has columns of uint64 and of signed integers",
+        ),
+        (
+            pa.table({"run": [0, 0], "example": [0, 1], "predicted": [1, 2], "correct": [1, 0]}),
+            "a.parquet, correct: run 0, example 1: by these labels",
+        ),
+        (
+            pa.table({"run": [0, 0], "example": [0, 1], "predicted": [1, 2], "correct": [1.0, 1.0]}),
+            "correct is float64, expected booleans",
+        ),
+        (
+            pa.table({"run": [0], "example": [0], "predicted": [1], "label": [1]}),
+            "labels are a table of their own",
+        ),
+        (pa.table({"predicted": [[1, 2]], "diverged": ["no"]}), "diverged is object, expected booleans"),
         (pa.table([[1], [2]], names=["a", "a"]), "columns of the same name: a, a"),
     ],
 )
@@ -134,6 +153,34 @@ def test_bad_tables(table: pa.Table, message: str, tmp_path: Path) -> None:
             Import(predictions=tmp_path / "a.parquet", labels=tmp_path / "labels.npy", out=tmp_path / "store")
         )
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"example": [1, 0], "label": [3, 4]}),
+        pd.DataFrame({"index": [0, 2], "label": [3, 4]}),
+        pd.DataFrame({"label": [3, 4]}, index=[1, 0]),
+        pd.DataFrame({"label": [3, 4]}, index=["a", "b"]),
+    ],
+)
+def test_labels_that_are_not_in_order(frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"label \d: .* should be. Sort the labels"):
+        read_all(tmp_path / "a.parquet")
+    frame["label"].reset_index(drop=True).to_frame().to_parquet(tmp_path / "a.parquet")
+    assert read_all(tmp_path / "a.parquet").tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("origin", ["", "[1]", '{"test_set": "a"}', "[" * 100_000])
+def test_names_of_classes_that_are_not_ours_are_left(origin: str, tmp_path: Path) -> None:
+    table = pa.table({"predicted": [[1, 0]]}).replace_schema_metadata({"airbench_var": origin})
+    pq.write_table(table, tmp_path / "a.parquet")
+    np.save(tmp_path / "labels.npy", np.array([1, 0]))
+    wanted = Import(
+        predictions=tmp_path / "a.parquet", labels=tmp_path / "labels.npy", out=tmp_path / "store"
+    )
+    assert [one.classes for one in import_runs(wanted).test_sets] == [2]
 
 
 def test_lists_that_change_their_length_between_row_groups(tmp_path: Path) -> None:
