@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airbench_var import cli
 from airbench_var.cli import exporting as command
-from airbench_var.errors import DataError, StorageError, StoreDamagedError, UsageError
+from airbench_var.errors import DataError, StorageError, StoreDamagedError, StoreRefusedError, UsageError
 from airbench_var.exporting import COLUMNS, FORMATS, Export, export, selected
 from airbench_var.importing import Import, import_runs
 from airbench_var.seeds import Seeds
@@ -150,6 +152,31 @@ def test_test_sets_of_other_runs_are_not_one_store(change: str, tmp_path: Path) 
     with pytest.raises(DataError, match=r"the test sets cifar10 and noise-3 are not of the same runs"):
         import_runs(Import(predictions=tmp_path / "hub", labels=tmp_path / "hub", out=tmp_path / "back"))
     assert not (tmp_path / "back").exists()
+
+
+def test_which_runs_diverged_is_part_of_what_was_imported(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    export(Export(store=store.path, out=path))
+    wanted = Import(predictions=path, labels=store.path / "cifar10" / "labels.npy", out=tmp_path / "back")
+    assert import_runs(wanted).added == len(RUNS)
+    table = pq.read_table(path)
+    others = pa.array([run_id == 3 for run_id in RUNS])
+    pq.write_table(table.set_column(table.column_names.index("diverged"), "diverged", others), path)
+    with pytest.raises(StoreRefusedError, match=r"imported\.diverged_sha256"):
+        import_runs(wanted)
+
+
+def test_files_that_name_other_classes_are_not_of_one_test_set(store: Store, tmp_path: Path) -> None:
+    """Class 0 of the one may be class 1 of the other."""
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    export(Export(store=store.path, out=paths[0], column="correct"))
+    table = pq.read_table(paths[0])
+    origin = json.loads(table.schema.metadata[b"airbench_var"])
+    origin["identity"]["test_sets"][0]["classes"] = list(CLASSES[::-1])
+    pq.write_table(table.replace_schema_metadata({"airbench_var": json.dumps(origin)}), paths[1])
+    labels = store.path / "cifar10" / "labels.npy"
+    with pytest.raises(DataError, match=r"a.parquet, .*b.parquet, .*do not name the same classes"):
+        import_runs(Import(predictions=paths, labels=labels, out=tmp_path / "back"))
 
 
 def test_classes_that_no_run_says_stay_and_others_are_refused(store: Store, tmp_path: Path) -> None:
