@@ -11,12 +11,12 @@ from typing import Any, Protocol, Self
 import numpy.typing as npt
 
 from airbench_var.analysis import Analysis, LiveStatistics
-from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError
+from airbench_var.errors import InterruptedCampaignError, RunsFailedError, StoreRefusedError, whole_number
 from airbench_var.execution import HERE, Executor, MakeTrain, Notice, Placement, Report
 from airbench_var.interrupt import Interrupt
 from airbench_var.report.display import Mode
 from airbench_var.report.live import LiveView
-from airbench_var.seeds import STREAMS, seeds_of_run
+from airbench_var.seeds import STREAMS, parse_vary, seeds_of_run
 from airbench_var.shard import WHOLE, Shard
 from airbench_var.store import (
     Outcome,
@@ -85,6 +85,16 @@ class Campaign:
     placement: Placement = HERE
     shard: Shard = WHOLE  #: the runs of this job, where others train the rest; by default all
     stopping: str = ""  #: how many runs there will be, where `runs` is only the most; for people
+
+    def __post_init__(self) -> None:
+        """Raise UsageError unless runs and seed are whole numbers and there is something to vary."""
+        plain = {
+            "runs": whole_number("runs", self.runs, 1),
+            "seed": whole_number("seed", self.seed, 0),
+            "vary": parse_vary(self.vary),
+        }
+        for name, value in plain.items():  # as a store writes them: NumPy's integers are no JSON
+            object.__setattr__(self, name, value)
 
     def identity(self) -> dict[str, Any]:
         """Return what must match when the store is opened again, as JSON values."""

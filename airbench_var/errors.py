@@ -15,7 +15,9 @@
 """
 
 import difflib
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 
 class AirbenchVarError(Exception):
@@ -80,3 +82,14 @@ def nearest(name: str, known: Sequence[str], likeness: float = 0.5) -> str:
     """Return ' (did you mean ...?)' for the closest known name, or '' when none is as like, from 0 to 1."""
     match = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Return an integer of any library as Python's; raise UsageError for what is none, or below the least."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise UsageError(f"{name} is {value!r}; wanted is a whole number of {least} or more.")
+    return number

@@ -1,5 +1,6 @@
 """Randomness is data: the three seeds of a run, and the draws that follow from them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -24,18 +25,20 @@ class Seeds:
 STREAMS = tuple(field.name for field in fields(Seeds))
 
 
-_CHOOSE = f"Choose from {', '.join(STREAMS)}, separated by commas."
+def parse_vary(what: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the streams of 'init,order,aug', or of these names, in canonical order.
 
-
-def parse_vary(text: str) -> tuple[str, ...]:
-    """Return the streams named in 'init,order,aug', in canonical order; raise UsageError for another name."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    Raises: UsageError for none, or for another name.
+    """
+    named = what.split(",") if isinstance(what, str) else what
+    names = [name for name in (str(one).strip() for one in named) if name]
+    choose = f"Choose from {', '.join(STREAMS)}; on the command line as --vary init,order."
     if not names:
-        raise UsageError(f"--vary {text!r} names nothing, so that all runs would be equal: {_CHOOSE}")
+        raise UsageError(f"Nothing is to be varied, so that all runs would be equal. {choose}")
     for name in names:
         if name not in STREAMS:
             raise UsageError(
-                f"--vary {text}: {name!r} is no source of randomness{nearest(name, STREAMS)}. {_CHOOSE}"
+                f"What varies: {name!r} is no source of randomness{nearest(name, STREAMS)}. {choose}"
             )
     return tuple(name for name in STREAMS if name in names)
 

@@ -370,3 +370,35 @@ def test_a_changed_source_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (
         "note: the source of your function is another than when the store was made" in capsys.readouterr().err
     )
+
+
+def test_the_integers_of_numpy_are_those_of_python(tmp_path: Path) -> None:
+    for runs in (np.int64(2), np.int64(4)):  # the second call makes the store longer
+        seed = np.uint64(2**64 - 1)
+        run_many(classes, LABELS, runs=runs, seed=seed, out=tmp_path / "own", show="quiet")  # type: ignore[arg-type]
+    store = Store.open(tmp_path / "own")
+    assert len(store.committed_ids()) == 4
+    assert store.manifest.identity["seed"] == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        ({"runs": 2.0}, r"runs is 2\.0; wanted is a whole number of 1 or more"),
+        ({"runs": 0}, "runs is 0"),
+        ({"seed": -1}, "seed is -1; wanted is a whole number of 0 or more"),
+        ({"seed": "7"}, "seed is '7'"),
+        ({"vary": ("ordr",)}, "'ordr' is no source of randomness.*did you mean 'order'"),
+        ({"vary": ()}, "all runs would be equal"),
+    ],
+)
+def test_a_campaign_that_is_none(tmp_path: Path, asked: dict[str, object], what: str) -> None:
+    with pytest.raises(UsageError, match=what):
+        run_many(classes, LABELS, out=tmp_path / "own", show="quiet", **{"runs": 2} | asked)  # type: ignore[arg-type]
+    assert not (tmp_path / "own").exists()
+
+
+def test_what_varies_is_a_name_or_names_in_any_order(tmp_path: Path) -> None:
+    for name, vary in (("one", "init"), ("two", ("aug", "init"))):
+        store = run_many(classes, LABELS, runs=1, out=tmp_path / name, vary=vary, show="quiet")  # type: ignore[arg-type]
+        assert store.manifest.identity["vary"] == {"one": ["init"], "two": ["init", "aug"]}[name]

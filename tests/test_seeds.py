@@ -45,11 +45,14 @@ def test_run_0_is_the_same_whatever_varies() -> None:
 
 def test_parse_vary_orders_and_refuses() -> None:
     assert parse_vary("aug, init") == ("init", "aug")
-    for nothing in ("", " , "):
+    assert parse_vary(("aug", "init", "aug")) == ("init", "aug")
+    for nothing in ("", " , ", ()):
         with pytest.raises(UsageError, match="all runs would be equal"):
             parse_vary(nothing)
     with pytest.raises(UsageError, match=r"'ordr' is no source of randomness.*did you mean 'order'"):
         parse_vary("ordr")
+    with pytest.raises(UsageError, match=r"'ordr' is no source of randomness"):
+        parse_vary(("init", "ordr"))
 
 
 def test_epoch_order_golden_values() -> None:

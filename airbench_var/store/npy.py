@@ -15,7 +15,8 @@ _MAGIC = b"\x93NUMPY\x01\x00"
 
 def encode_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """Return the 512 bytes before the data of a C-ordered array of this dtype and shape."""
-    fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    plain = tuple(map(int, shape))  # NumPy's integers would be written as np.int64(4), which nobody can read
+    fields = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": plain}
     text = "{" + "".join(f"{key!r}: {value!r}, " for key, value in fields.items()) + "}"
     length = HEADER_BYTES - len(_MAGIC) - 2
     if len(text) >= length:

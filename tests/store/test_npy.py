@@ -27,6 +27,10 @@ def test_numpy_reads_the_header(dtype: np.dtype, shape: tuple[int, ...]) -> None
     assert decode_rows(header, dtype, shape[1:]) == shape[0]
 
 
+def test_the_integers_of_numpy_are_written_as_those_of_python() -> None:
+    assert encode_header(np.dtype("u1"), (np.int64(2), np.int64(5))) == encode_header(np.dtype("u1"), (2, 5))
+
+
 @pytest.mark.parametrize(
     ("dtype", "row_shape"),
     [(np.dtype("i1"), (5,)), (np.dtype("u1"), (6,)), (np.dtype("u1"), ()), (STRUCTURED, (5,))],
