@@ -152,7 +152,7 @@ class Store:
     def view(self, test_set: str, run_ids: Iterable[int] | RunIds | None = None) -> CorrectView:
         """Return correctness (R, N) of committed runs, by default of all, to be read where it is looked at.
 
-        Raises: UsageError when there is no such test set; reading raises as `blocks`.
+        Raises: UsageError when there is no such test set, or no ids; reading raises as `blocks`.
         """
         return CorrectView(self, test_set, _as_ids(self.committed_ids() if run_ids is None else run_ids))
 
@@ -212,7 +212,14 @@ class Store:
 
 
 def _as_ids(run_ids: Iterable[int] | RunIds) -> RunIds:
-    return np.asarray(run_ids if isinstance(run_ids, np.ndarray) else list(run_ids), np.int64)
+    """Return a copy, int64 (R,); raise UsageError for what is no list of integers, such as a mask."""
+    ids = np.asarray(run_ids if isinstance(run_ids, np.ndarray) else list(run_ids))
+    if ids.ndim != 1 or (len(ids) and ids.dtype.kind not in "iu"):
+        raise UsageError(
+            f"run ids are integers (R,), and these are {ids.dtype} {ids.shape}. From a mask over all runs "
+            "numpy.flatnonzero(mask) makes ids, and committed_ids()[mask] from one over the committed runs."
+        )
+    return ids.astype(np.int64)
 
 
 def refuse_what_is_no_store(store: Path) -> None:

@@ -38,7 +38,7 @@ class CorrectView:
         return (self[place] for place in range(len(self)))
 
     def __getitem__(self, key: Any) -> Any:
-        """Return rows, and columns of them, as NumPy would.
+        """Return rows, and columns of them, as NumPy would, but that two lists choose a rectangle.
 
         Raises: IndexError as NumPy, and what `Store.blocks` raises.
         """

@@ -1,5 +1,6 @@
 """What a reader vouches for, and what it says of damage."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,30 @@ def test_a_wrong_question_is_answered(tmp_path: Path) -> None:
             store.records([1, outside])
     with pytest.raises(UsageError, match="there is no such store"):
         Store.open(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "no_ids", [np.array([True, False, True]), [True, False], [0.9, 1.7], [[0], [1]], np.array(1), ["1"]]
+)
+def test_what_are_no_run_ids(path: Path, no_ids: list[int]) -> None:
+    store = Store.open(path)
+    for ask in (
+        store.records,
+        lambda ids: store.view("alpha", ids),
+        lambda ids: store.correct_RN("alpha", ids),
+    ):
+        with pytest.raises(UsageError, match=r"run ids are integers \(R,\).*numpy\.flatnonzero\(mask\)"):
+            ask(no_ids)
+
+
+def test_run_ids_of_any_width_are_copied(path: Path) -> None:
+    store, ids = Store.open(path), np.array([2, 0])
+    view = store.view("alpha", ids)
+    ids[:] = 1
+    assert view.run_ids_R.tolist() == [2, 0]
+    assert len(store.records([])) == 0
+    for dtype in (np.uint8, np.uint64):
+        assert store.records(np.array([2], dtype))["run_id"].tolist() == [2]
 
 
 @pytest.mark.usefixtures("_no_pause")
