@@ -106,11 +106,7 @@ def test_a_wrong_question_is_answered(tmp_path: Path) -> None:
 )
 def test_what_are_no_run_ids(path: Path, no_ids: list[int]) -> None:
     store = Store.open(path)
-    for ask in (
-        store.records,
-        lambda ids: store.view("alpha", ids),
-        lambda ids: store.correct_RN("alpha", ids),
-    ):
+    for ask in (store.records, partial(store.view, "alpha"), partial(store.correct_RN, "alpha")):
         with pytest.raises(UsageError, match=r"run ids are integers \(R,\).*numpy\.flatnonzero\(mask\)"):
             ask(no_ids)
 
