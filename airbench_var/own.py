@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from airbench_var import machine
 from airbench_var.campaign import Campaign, run_campaign
-from airbench_var.errors import AirbenchVarError, UsageError
+from airbench_var.errors import AirbenchVarError, UsageError, whole_number
 from airbench_var.execution import HERE, Placement
 from airbench_var.report.display import Mode, refuse_unknown_mode
 from airbench_var.seeds import STREAMS, Seeds
@@ -111,7 +111,7 @@ class _Training:
 
 def _judge(what: str, answer: Answer, labels_N: Labels, classes: int) -> tuple[Predictions, bool]:
     """Return what a store keeps of an answer, and whether no logit is NaN; raises UsageError."""
-    array = np.asarray(answer)
+    array = _array(what, answer)
     wanted = f"integer classes ({len(labels_N)},) or floating-point logits ({len(labels_N)}, {classes})"
     if array.dtype.kind in "iu" and array.shape == labels_N.shape:
         outside = array[(array < 0) | (array >= classes)]
@@ -131,6 +131,18 @@ def _judge(what: str, answer: Answer, labels_N: Labels, classes: int) -> tuple[P
             hint = " Return the predicted classes; what was right alone can be imported (`import --help`)."
         raise UsageError(f"{what} answers {_described(array)}; wanted are {wanted}.{hint}")
     return Predictions.of_classes(predicted_N.astype(label_dtype(classes)), labels_N), finite
+
+
+def _array(what: str, answer: Answer) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(answer)
+    except (TypeError, RuntimeError, ValueError) as error:  # as torch's tensors on a GPU, or with a gradient
+        hint = " Of a tensor of PyTorch return tensor.detach().float().cpu().numpy()."
+        why = str(error).rstrip(".")
+        raise UsageError(
+            f"{what} answers a {type(answer).__name__} of which NumPy makes no array: {why}."
+            f"{hint if hasattr(answer, 'detach') else ''}"
+        ) from error
 
 
 def _described(array: npt.NDArray[Any]) -> str:
@@ -163,7 +175,10 @@ def own_function(
         raise UsageError("labels name no test set; at least one is needed.")
     if classes is None:
         classes = 1 + max(int(labels_N.max()) for labels_N in arrays.values())
-    names = tuple(map(str, range(classes) if isinstance(classes, int) else classes))
+    if isinstance(classes, str):  # its letters would be taken for names
+        raise UsageError(f"classes is {classes!r}; wanted is how many there are, or a list of their names.")
+    given = classes if isinstance(classes, Iterable) else range(whole_number("classes", classes, 1))
+    names = tuple(map(str, given))
     if not 1 <= len(names) <= MOST_LABELS:
         raise UsageError(f"there are {len(names):,} classes; a store takes 1 to {MOST_LABELS:,}.")
     for test_set, labels_N in arrays.items():

@@ -301,6 +301,9 @@ def test_an_answer_for_other_test_sets(tmp_path: Path, answer: object, what: str
         ({"labels": LABELS, "classes": 2}, "a label of test is 2; of 2 classes"),
         ({"labels": LABELS * 40_000}, "there are 80,001 classes; a store takes 1 to 65,536"),
         ({"labels": LABELS, "classes": []}, "there are 0 classes"),
+        ({"labels": LABELS, "classes": 0}, "classes is 0; wanted is a whole number"),
+        ({"labels": LABELS, "classes": 3.5}, r"classes is 3\.5; wanted is a whole number"),
+        ({"labels": LABELS, "classes": "cat"}, "classes is 'cat'; wanted is how many there are, or a list"),
         ({"labels": LABELS, "settings": {"f": print}}, "settings are kept as JSON"),
         ({"labels": LABELS, "settings": {"lr": float("nan")}}, "settings are kept as JSON"),
     ],
@@ -309,6 +312,30 @@ def test_what_no_store_can_take(tmp_path: Path, asked: dict[str, object], what: 
     with pytest.raises(UsageError, match=what):
         run_many(classes, runs=1, out=tmp_path / "own", show="quiet", **asked)  # type: ignore[arg-type]
     assert not (tmp_path / "own").exists()
+
+
+def test_classes_are_a_number_of_any_library_or_names(tmp_path: Path) -> None:
+    for name, given in (("number", LABELS.max() + 1), ("names", np.array(["0", "1", "2"]))):
+        store = run_many(classes, LABELS, runs=1, out=tmp_path / name, classes=given, show="quiet")  # type: ignore[arg-type]
+        assert store.manifest.test_sets[0].classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("of", ["bfloat16", "with a gradient"])
+def test_a_tensor_that_numpy_does_not_take(tmp_path: Path, of: str) -> None:
+    torch = pytest.importorskip("torch")
+    how = {"dtype": torch.bfloat16} if of == "bfloat16" else {"requires_grad": True}
+    answer = torch.zeros((len(LABELS), 3), **how)
+    with pytest.raises(UsageError, match=r"answers a Tensor .*return tensor\.detach\(\)\.float\(\)\.cpu\(\)"):
+        run_many(lambda _: answer, LABELS, runs=1, out=tmp_path / "own", name="own", show="quiet")
+    taken = run_many(
+        lambda _: answer.detach().float().cpu().numpy(),
+        LABELS,
+        runs=1,
+        out=tmp_path / "taken",
+        name="own",
+        show="quiet",
+    )
+    assert len(taken.committed_ids()) == 1
 
 
 def test_a_function_without_a_name_needs_one(tmp_path: Path) -> None:
