@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airbench_var.errors import UsageError
+from airbench_var.errors import UsageError, nearest
 from airbench_var.exporting import arrays, hub_folder, parquet, runs_csv
 from airbench_var.exporting.appearing import refuse_present
 from airbench_var.exporting.selected import Selected, Track
@@ -27,6 +27,16 @@ class Export:
     format: str | None = None  #: of FORMATS; by default what the end of the name says
     test_sets: Sequence[str] = ()  #: by default all, for a format that holds one the only one
     column: str | None = None  #: of COLUMNS, for "npy" and "parquet"; by default all that the store has
+
+    def __post_init__(self) -> None:
+        """Make paths of names, and raise UsageError for a format or a column that there is not."""
+        for name in ("store", "out"):
+            object.__setattr__(self, name, Path(getattr(self, name)))
+        for name, value, known in (("format", self.format, tuple(FORMATS)), ("column", self.column, COLUMNS)):
+            if value is not None and value not in known:
+                raise UsageError(
+                    f"unknown {name} {value!r}{nearest(str(value), known)}. Known: {', '.join(known)}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,21 @@ class Import:
     keys: Sequence[str] = ()  #: the arrays that become test sets
     classes: int | None = None  #: how many there are; None for as many as the files need
 
+    def __post_init__(self) -> None:
+        """Make paths of names."""
+        files, labels = self.predictions, self.labels
+        paths = {
+            "predictions": Path(files) if isinstance(files, str | Path) else [*map(Path, files)],
+            "labels": (
+                {key: Path(file) for key, file in labels.items()}
+                if isinstance(labels, Mapping)
+                else Path(labels)
+            ),
+            "out": Path(self.out),
+        }
+        for name, value in paths.items():
+            object.__setattr__(self, name, value)
+
 
 class ImportedTestSet(NamedTuple):
     """What was imported of one test set."""

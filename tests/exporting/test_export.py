@@ -281,6 +281,19 @@ def test_seeds_that_are_not_known_are_not_exported(store: Store, tmp_path: Path)
     assert pd.read_csv(tmp_path / "a.csv")["init_seed"].isna().all()
 
 
+def test_names_are_paths(tmp_path: Path) -> None:
+    make_store(tmp_path / "store", ("cifar10",))
+    files = {column: str(tmp_path / f"{column}.npy") for column in ("predicted", "labels")}
+    for column, file in files.items():
+        export(Export(store=str(tmp_path / "store"), out=file, column=column))  # type: ignore[arg-type]
+    for name, predictions, labels in (
+        ("one", files["predicted"], files["labels"]),
+        ("many", [files["predicted"]], {"": files["labels"]}),
+    ):
+        wanted = Import(predictions=predictions, labels=labels, out=str(tmp_path / name))  # type: ignore[arg-type]
+        assert import_runs(wanted).runs == len(RUNS)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -294,6 +307,11 @@ def test_seeds_that_are_not_known_are_not_exported(store: Store, tmp_path: Path)
         ({"out": "link.npy", "test_sets": ["cifar10"]}, "link.npy is there already"),
         ({"out": "folder", "format": "hf"}, "folder is there already"),
         ({"out": "store/a.npy", "test_sets": ["cifar10"]}, "lies in the store"),
+        (
+            {"out": "a.npy", "format": "parqet"},
+            r"unknown format 'parqet' \(did you mean 'parquet'\?\)",
+        ),
+        ({"out": "a.npy", "column": "right"}, r"unknown column 'right'.*Known: predicted, correct, labels"),
     ],
 )
 def test_mistakes(options: dict[str, object], message: str, tmp_path: Path) -> None:
