@@ -63,7 +63,9 @@ def report(options: argparse.Namespace) -> int:
         a, b = both
         comparison = compare_counted((a.store, b.store), (a.statistics, b.statistics))
     made_with = f"airbench_var {machine.version('airbench_var')}, commit {machine.short_commit()}"
-    page = report_page(both, comparison, made_with=made_with).encode()
+    page = report_page(both, comparison, made_with=made_with).encode(
+        errors="replace"
+    )  # a path may be no text
     with storage_errors(options.html, "writing"):
         replace_file(options.html, page)
     notes = dict.fromkeys(

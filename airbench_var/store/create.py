@@ -4,6 +4,7 @@
 a creation that was cut short, in which nothing was ever acknowledged, and may be made anew.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -61,6 +62,9 @@ def has_manifest(store: Path) -> bool:
             return False
 
 
+#: Characters that no picture, page or terminal shows; XML has no way to write them.
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
 #: Beyond it, the sizes of the files leave 63 bits for test sets of a million examples.
 MOST_RUNS = 10**12
 
@@ -74,6 +78,12 @@ def refuse_impossible(manifest: Manifest, labels: Mapping[str, Bytes], capacity:
         given = describe_test_set(test_set.name, labels[test_set.name], test_set.classes)
         if (given["n"], given["labels_sha256"]) != (test_set.n, test_set.labels_sha256):
             raise StoreRefusedError(f"the labels of test set {test_set.name!r} do not match its description.")
+        for name in test_set.classes:
+            if UNSHOWN.search(name):
+                raise UsageError(
+                    f"the class name {name!r} has a character that cannot be shown, such as a line break or "
+                    "half of a surrogate pair; nothing was written. Leave it out of the name."
+                )
 
 
 @contextmanager

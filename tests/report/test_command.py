@@ -1,6 +1,7 @@
 """The command `report`: what it writes, what it refuses, and which images it takes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,16 @@ def test_it_writes_a_page_and_replaces_an_older_one(
     assert cli.main(["report", str(store), "--html", str(out)]) == 0
     assert out.read_bytes() == first
     assert [path.name for path in tmp_path.iterdir()] == ["out.html"]
+
+
+def test_a_path_that_is_no_text_is_written_with_a_sign(store: Path, tmp_path: Path) -> None:
+    named, out = tmp_path / "runs-\udcff", tmp_path / "out.html"
+    try:
+        shutil.copytree(store, named)
+    except OSError:
+        pytest.skip("this filesystem has names of text only")
+    assert cli.main(["report", str(named), "--html", str(out), "--json"]) == 0
+    assert "runs-?" in out.read_text()
 
 
 def test_what_is_not_ours_stays(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,16 @@ def test_an_impossible_number_of_runs_is_refused(tmp_path: Path, capacity: int) 
     assert everything_in(tmp_path) == {}
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\x00", "\x85", "\ud800", "\ufffe"])
+def test_a_class_name_that_cannot_be_shown_is_refused(tmp_path: Path, name: str) -> None:
+    described = describe_test_set("alpha", LABELS["alpha"], (*CLASSES[:-1], name))
+    with pytest.raises(UsageError, match="has a character that cannot be shown"):
+        open_writer(
+            tmp_path / "store", 2, identity=IDENTITY | {"test_sets": [described, *IDENTITY["test_sets"][1:]]}
+        )
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     # In a process of its own, which gives up root's right to write everywhere.
     script = (

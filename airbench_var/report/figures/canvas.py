@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 from airbench_var.analysis import Estimate
 from airbench_var.errors import DeviceError
+from airbench_var.store.create import UNSHOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,8 @@ def require_matplotlib(who: str) -> None:
 
 
 def short(name: str) -> str:
-    """Return a name with room for it in a picture; longer ones are cut."""
+    """Return a name as a picture has it: longer ones are cut, and what XML cannot write is replaced."""
+    name = UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name)
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 

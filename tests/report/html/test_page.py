@@ -18,7 +18,7 @@ from airbench_var.report.html import BEGINNING, report_page
 from airbench_var.report.html.pairs import pairs_section
 from airbench_var.report.readings import readings
 from airbench_var.report.reported import Pictured, Reported
-from airbench_var.store import Store
+from airbench_var.store import Store, create
 from tests.report.stores import CLASSES, RECIPE, correct_RN, make_store
 
 pytest.importorskip("matplotlib")
@@ -114,6 +114,16 @@ def test_names_stay_text(page: Page, text: str) -> None:
     assert f"{RECIPE} on <b>Data</b>" in page.words
     assert all(name in page.words for name in CLASSES if len(name) < 14)
     assert text.startswith(BEGINNING)
+
+
+def test_names_that_xml_cannot_write_are_shown_with_a_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create, "UNSHOWN", re.compile("(?!)"))  # as when such stores were still made
+    names = ("a\x00b", "c\ud800d", "e\uffff")
+    page = page_of(make_store(tmp_path / "store", {"t": correct_RN(40)}, classes=names))
+    for shown in ("a\ufffdb", "c\ufffdd", "e\ufffd"):
+        assert shown in page
 
 
 def test_ids_are_unique_and_all_links_lead_somewhere_on_the_page(page: Page) -> None:
