@@ -11,7 +11,7 @@ from airbench_var.report.comparison import LEGEND, ROWS, headings, notes, readin
 from airbench_var.report.figures.accuracies import draw_histogram, keep_the_middle
 from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates, ink
 from airbench_var.report.html.elements import Html, tag
-from airbench_var.report.html.parts import Picture, details, pictures, slug, table
+from airbench_var.report.html.parts import Picture, details, pictures, table, test_set_id
 from airbench_var.report.html.parts import notes as notes_list
 from airbench_var.report.reported import Reported
 from airbench_var.stats import CorrectnessCounts
@@ -71,7 +71,7 @@ def _one(a: Reported, b: Reported, comparison: Comparison) -> Html:
         tag("p", reading(comparison), class_="lead"),
         table(title(comparison), (first, *middle, "n", "method", p), shown_rows),
         notes_list(notes(comparison)),
-        pictures(shown, f"comparison-{slug(comparison.test_set)}"),
+        pictures(shown, f"comparison-{test_set_id(a.store.test_sets, comparison.test_set)}"),
     )
 
 

@@ -9,7 +9,7 @@ from airbench_var.analysis import Comparison
 from airbench_var.report.document import compared, document, made, made_apart
 from airbench_var.report.html.comparison import comparison_section
 from airbench_var.report.html.elements import Html, embedded_json, tag
-from airbench_var.report.html.parts import slug
+from airbench_var.report.html.parts import test_set_id
 from airbench_var.report.html.provenance import provenance, throughput
 from airbench_var.report.html.test_set import test_set_section
 from airbench_var.report.readings import count_text
@@ -120,7 +120,8 @@ def _contents(stores: tuple[Reported, ...]) -> Html:
     links = [("#comparison", "A against B")] if len(stores) == 2 else []
     for prefix, reported in zip(_names(stores), stores, strict=True):
         of = f"{prefix.upper()}: " if len(stores) == 2 else ""
-        links += [(f"#{prefix}-{slug(one.name)}", f"{of}{one.name}") for one in reported.analysis.test_sets]
+        names = reported.store.test_sets
+        links += [(f"#{prefix}-{test_set_id(names, name)}", f"{of}{name}") for name in names]
         if reported.was_trained:
             links.append((f"#{prefix}-throughput", f"{of}throughput"))
         links.append((f"#{prefix}-provenance", f"{of}provenance"))

@@ -18,9 +18,14 @@ class Picture:
     says: str = ""
 
 
-def slug(text: str) -> str:
+def _slug(text: str) -> str:
     """Return a text as a part of an id: letters, digits and dashes."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "x"
+
+
+def test_set_id(test_sets: Sequence[str], name: str) -> str:
+    """Return what a test set is called in ids: its place, as names may become equal there, and its name."""
+    return f"{1 + test_sets.index(name)}-{_slug(name)}"
 
 
 def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]], *, class_: str = "") -> Html:

@@ -47,7 +47,7 @@ document.getElementById("theme").addEventListener("click", toggle);
 
 for (const data of document.querySelectorAll('script[type="application/json"]')) {
   const file = data.dataset.file;
-  const content = () => `${JSON.stringify(JSON.parse(data.textContent), null, 2)}\n`;
+  const content = () => `${data.textContent}\n`; // as it is: parsing would round seeds of 64 bits
   document.getElementById("downloads").append(download(file, file, "application/json", content));
 }
 for (const figure of document.querySelectorAll("figure")) {

@@ -26,7 +26,7 @@ from airbench_var.report.figures.votes import (
 )
 from airbench_var.report.html.elements import Html, tag
 from airbench_var.report.html.pairs import pairs_section
-from airbench_var.report.html.parts import Picture, details, notes, pictures, slug, table
+from airbench_var.report.html.parts import Picture, details, notes, pictures, table, test_set_id
 from airbench_var.report.paragraph import p_text
 from airbench_var.report.percent import interval_text, percent, value_text
 from airbench_var.report.readings import Question, count_text, readings
@@ -56,7 +56,8 @@ _NO_CLASSES = "the store keeps no predicted classes, only which were right"
 
 def test_set_section(reported: Reported, summary: TestSetSummary, prefix: str) -> Html:
     """Return the section of one test set; ids begin with `prefix`."""
-    state, here = reported.statistics.states[summary.name], f"{prefix}-{slug(summary.name)}"
+    state = reported.statistics.states[summary.name]
+    here = f"{prefix}-{test_set_id(reported.store.test_sets, summary.name)}"
     answers = readings(summary)
     [names] = [one.classes for one in reported.store.manifest.test_sets if one.name == summary.name]
     shown = [

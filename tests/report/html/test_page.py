@@ -135,6 +135,15 @@ def test_ids_are_unique_and_all_links_lead_somewhere_on_the_page(page: Page) -> 
     assert outside == {"https://arxiv.org/abs/2304.01910v4"}  # for people to follow; nothing is loaded
 
 
+def test_ids_are_unique_whatever_test_sets_are_called(tmp_path: Path) -> None:
+    names = ("a_b", "a-b", "A-B", "provenance", "Throughput", "a-b-accuracies")
+    rows = {name: correct_RN(3, 20) for name in names}
+    stores = [make_store(tmp_path / one, rows, classes=["x", "y"], identity={"seed": one}) for one in "ab"]
+    for page in (Page(page_of(stores[0])), Page(page_of(*stores))):
+        assert [name for name, times in Counter(page.ids).items() if times > 1] == []
+        assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+
+
 def test_a_page_can_be_read_without_seeing_it(page: Page) -> None:
     levels = [int(heading[1]) for heading in page.headings]
     assert levels[0] == 1
@@ -192,7 +201,7 @@ def test_a_comparison_comes_first_and_both_stores_are_shown(tmp_path: Path) -> N
     b = make_store(tmp_path / "b", right, classes="xyz", predicted=False, identity={"seed": 2})
     text = page_of(a, b)
     page = Page(text)
-    assert page.ids.index("comparison") < page.ids.index("a-t") < page.ids.index("b-t")
+    assert page.ids.index("comparison") < page.ids.index("a-1-t") < page.ids.index("b-1-t")
     assert "seed: 1 in A, 2 in B" in page.words
     expected = json.loads(json.dumps(compared(a, b, compare(a, b))))
     assert page.data("comparison-numbers") == expected
