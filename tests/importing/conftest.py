@@ -1,7 +1,11 @@
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.importing.inputs import Runs, some_runs
 
 
 @pytest.fixture
@@ -11,3 +15,11 @@ def syncs_take_no_time() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(os, "fdatasync", lambda _: None)
         yield
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    """Runs whose labels are in labels.npy."""
+    runs = some_runs()
+    np.save(tmp_path / "labels.npy", runs.labels_N)
+    return runs

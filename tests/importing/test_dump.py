@@ -8,18 +8,10 @@ import torch
 
 from airbench_var.errors import DataError
 from airbench_var.importing import Import, Imported, import_runs
-from tests.importing.inputs import Runs, some_runs
+from tests.importing.inputs import Runs
 from tests.importing.writers import save_pickle
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    """Runs whose labels are in labels.npy."""
-    runs = some_runs()
-    np.save(tmp_path / "labels.npy", runs.labels_N)
-    return runs
 
 
 def imported(path: Path, labels: str = "labels.npy", out: str = "store") -> Imported:

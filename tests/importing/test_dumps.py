@@ -22,14 +22,6 @@ from tests.importing.writers import save_pickle
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Runs:
-    """Runs whose labels are in labels.npy."""
-    runs = some_runs()
-    np.save(tmp_path / "labels.npy", runs.labels_N)
-    return runs
-
-
 def imported(folder: Path, *names: str, **options: Any) -> Imported:
     wanted: dict[str, Any] = {"labels": folder / "labels.npy", "out": folder / "store"} | options
     return import_runs(Import(predictions=[folder / name for name in names], **wanted))

@@ -1,6 +1,7 @@
 """What would tell: an interval of the distribution keeps the part that its examples make."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -67,21 +68,18 @@ def test_nothing_is_named_where_nothing_would_tell(one: Estimate) -> None:
 
 def test_the_extrapolated_interval_is_as_wide_as_that_of_more_runs() -> None:
     """From 100 runs to 1,600 on the same examples, in the mean over sets; a root law alone is too narrow."""
-    names = ("distribution_wise_variance", "distribution_wise_accuracy", "mean_accuracy")
-    extrapolated, by_root, found = (dict.fromkeys(names, 0.0) for _ in range(3))
+    pairs = []
     for seed in range(12):
         made = simulate(np.random.default_rng(seed), n=1000, runs=1600, distribution_wise_std=0.006)
         few, many = (
             summarize("t", state_of(made.correct_RN[:runs]), thorough=False).estimates for runs in (100, 1600)
         )
-        for name in names:
-            extrapolated[name] += length(narrowed(few[name], 16.0))
-            by_root[name] += length(few[name]) / 4
-            found[name] += length(many[name])
-    for name in names:
-        assert extrapolated[name] == pytest.approx(found[name], rel=0.1), name
+        pairs.append((few, many))
+    for name in ("distribution_wise_variance", "distribution_wise_accuracy", "mean_accuracy"):
+        extrapolated, by_root, found = lengths(name, pairs)
+        assert extrapolated == pytest.approx(found, rel=0.1), name
         if name != "mean_accuracy":
-            assert by_root[name] < 0.8 * found[name], name
+            assert by_root < 0.8 * found, name
 
 
 def test_so_it_is_for_what_votes_say() -> None:
@@ -89,21 +87,27 @@ def test_so_it_is_for_what_votes_say() -> None:
 
     More coarsely: the calibration error sums over bins, of which more runs fill more.
     """
-    names = ("disagreement_gap", "calibration_error")
-    extrapolated, by_root, found = (dict.fromkeys(names, 0.0) for _ in range(3))
+    pairs = []
     for seed in range(4):
         made = simulate_classes(np.random.default_rng(seed), n=500, runs=640, temperature=0.5, common=0.15)
         few, many = (
             summarize("t", replace(made, predicted_RN=made.predicted_RN[:runs]).state).estimates
             for runs in (40, 640)
         )
-        for name in names:
-            extrapolated[name] += length(narrowed(few[name], 16.0))
-            by_root[name] += length(few[name]) / 4
-            found[name] += length(many[name])
-    for name in names:
-        assert extrapolated[name] == pytest.approx(found[name], rel=0.2), name
-        assert by_root[name] < 0.5 * found[name], name
+        pairs.append((few, many))
+    for name in ("disagreement_gap", "calibration_error"):
+        extrapolated, by_root, found = lengths(name, pairs)
+        assert extrapolated == pytest.approx(found, rel=0.2), name
+        assert by_root < 0.5 * found, name
+
+
+def lengths(
+    name: str, pairs: Sequence[tuple[Mapping[str, Estimate], Mapping[str, Estimate]]]
+) -> tuple[float, float, float]:
+    """Return how long intervals of 16 times the runs are: extrapolated, by the root law alone, and found."""
+    extrapolated = sum(length(narrowed(few[name], 16.0)) for few, _ in pairs)
+    by_root = sum(length(few[name]) / 4 for few, _ in pairs)
+    return extrapolated, by_root, sum(length(many[name]) for _, many in pairs)
 
 
 def state_of(correct_RN: npt.NDArray[np.bool_]) -> CampaignState:
