@@ -40,6 +40,7 @@ class Number:
     method: str
     assumption: str = ""
     absent: str = ""  #: why there is no value, or no interval
+    warnings: tuple[str, ...] = ()  #: what to be wary of: that its estimate is negative
     paper: float | None = None  #: what the paper prints for its setting
 
     @classmethod
@@ -63,6 +64,7 @@ class Number:
             method=estimate.method,
             assumption=estimate.assumption,
             absent=estimate.absent,
+            warnings=estimate.warnings,
             paper=paper,
         )
 
@@ -116,7 +118,9 @@ class Number:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values; what is not finite is None."""
-        return {name: _finite(value) for name, value in vars(self).items()}
+        return {name: _finite(value) for name, value in vars(self).items()} | {
+            "warnings": list(self.warnings)
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,22 +242,28 @@ def ratio_of(estimate: Estimate, by: Estimate, name: str) -> Estimate:
         absent=absent,
         standard_errors={},
         method=f"from the intervals of {estimate.name} and {by.name}, widened to hold together (Bonferroni)",
+        warnings=tuple(dict.fromkeys((*estimate.warnings, *by.warnings))),
     )
 
 
 def text_of(estimate: Estimate, digits: int = 2) -> str:
-    """Return '0.93 (0.91 to 0.95)' for a plain number, 'none (why)' without one."""
+    """Return '0.93 (0.91 to 0.95)' for a plain number with its warnings, 'none (why)' without one."""
     if estimate.value is None or estimate.interval is None:
         return f"none ({estimate.absent})"
     low, high = estimate.interval
-    return f"{estimate.value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return _in_words(f"{estimate.value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}", estimate)
 
 
 def percent_of(estimate: Estimate) -> str:
-    """Return '0.22 % (0.14 to 0.29 %)' for a share of 1, 'none (why)' without one."""
+    """Return '0.22 % (0.14 to 0.29 %)' for a share of 1 with its warnings, 'none (why)' without one."""
     if estimate.value is None or estimate.interval is None:
         return f"none ({estimate.absent})"
-    return f"{value_text(estimate)} ({interval_text(estimate)})"
+    return _in_words(value_text(estimate), interval_text(estimate), estimate)
+
+
+def _in_words(value: str, interval: str, estimate: Estimate) -> str:
+    """Return '0 % (0 to 0.29 %; estimate negative)'."""
+    return f"{value} ({'; '.join((interval, *estimate.warnings))})"
 
 
 def decided(

@@ -28,6 +28,7 @@ UNITS: dict[str, Unit] = {
     "test_set_std": "share",
     "independent_errors_std": "share",
     "distribution_wise_std": "share",
+    "distribution_wise_variance": "variance",
     "disagreement": "share",
 }
 #: "below 0.01 %"

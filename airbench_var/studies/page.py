@@ -90,6 +90,7 @@ def _numbers_table(numbers: Sequence[Number]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for number in numbers:
         value, interval = shown(number)
+        value = f"{value} ({'; '.join(number.warnings)})" if number.warnings else value
         paper = "" if number.paper is None else _one(number.paper, number)
         target = _TARGETS.get(number.target, number.target)
         yield (
@@ -104,7 +105,8 @@ def shown(number: Number) -> tuple[str, str]:
         return "none", number.absent
     ends = None if number.low is None or number.high is None else (number.low, number.high)
     if number.unit == "share":
-        return percent(number.value, decimals(ends)), span_text(ends) if ends else number.absent
+        value = "0 %" if number.value == 0 else percent(number.value, decimals(ends))
+        return value, span_text(ends) if ends else number.absent
     interval = f"{_one(ends[0], number)} to {_one(ends[1], number)}" if ends else number.absent
     return _one(number.value, number), interval
 

@@ -132,6 +132,19 @@ def test_estimates_in_words() -> None:
     assert text_of(estimate(0.5, None)) == percent_of(estimate(None, None)) == "none (too few runs)"
 
 
+def test_warnings_of_an_estimate_are_kept_wherever_it_is_shown() -> None:
+    variance = estimate(-1e-6, (-2e-6, 4e-6), target="the distribution")
+    std = variance.standard_deviation("std")
+    number = Number.of(std, "arm", "share")
+    assert number.warnings == ("estimate negative",)
+    assert number.to_json()["warnings"] == ["estimate negative"]
+    assert Number.of(variance, "arm", "variance").to_json()["warnings"] == []
+    assert percent_of(std) == "0 % (0 to 0.20 %; estimate negative)"
+    one = estimate(1.0, (0.9, 1.1))
+    assert text_of(ratio_of(std, one, "r")) == "0.00 (0.00 to 0.00; estimate negative)"
+    assert ratio_of(one, replace(one, warnings=("w",)), "r").warnings == ("w",)
+
+
 def test_a_ratio_carries_the_interval_whichever_way_it_is_taken() -> None:
     of = estimate(4.0, (2.0, 8.0))
     assert over(2.0, of, "r").interval == (1.0, 4.0)

@@ -31,6 +31,11 @@ def test_examples_that_vary_are_right_in_some_runs_and_wrong_in_others() -> None
     numbers = {number.name: number for number in found.numbers}
     assert numbers["examples_that_vary"].value == 2
     assert numbers["test_set_std"].paper == 0.0001
+    variance = trained[0].summary.estimates["distribution_wise_variance"]
+    assert (numbers["distribution_wise_variance"].value, numbers["distribution_wise_variance"].unit) == (
+        variance.value,
+        "variance",
+    )
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas()

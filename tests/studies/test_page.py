@@ -6,7 +6,7 @@ import pytest
 
 from airbench_var.report.figures.canvas import Figure
 from airbench_var.studies.findings import Claim, Findings, Number, Unit
-from airbench_var.studies.page import claims_table, page, shown
+from airbench_var.studies.page import _numbers_table, claims_table, page, shown
 
 
 def number(unit: Unit, value: float | None, low: float | None, high: float | None) -> Number:
@@ -29,6 +29,11 @@ def number(unit: Unit, value: float | None, low: float | None, high: float | Non
 )
 def test_values_and_intervals(unit, value, low, high, text) -> None:
     assert shown(number(unit, value, low, high)) == text
+
+
+def test_a_value_comes_with_its_warnings() -> None:
+    std = replace(number("share", 0.0, 0.0, 0.002), warnings=("estimate negative", "under-dispersed"))
+    assert "| 0 % (estimate negative; under-dispersed) | 0 to 0.20 % |" in [*_numbers_table([std])][-1]
 
 
 def test_no_p_value_is_zero() -> None:
