@@ -84,7 +84,7 @@ def _tried(name: str, check: Callable[[], str], *, needed: bool = False) -> Find
 def _python() -> str:
     version, commit = machine.version("airbench_var"), machine.commit()
     return f"Python {platform.python_version()}, airbench_var {version}" + (
-        f" at commit {commit[:8]}" if commit else ""
+        f" at commit {machine.shortened(commit)}" if commit else ""
     )
 
 

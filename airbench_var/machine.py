@@ -26,8 +26,12 @@ def commit() -> str | None:
 
 def short_commit() -> str:
     """Return the same in a few characters, or 'unknown'."""
-    whole = commit() or "unknown"
-    return whole[:8] + "+" * whole.endswith("+")
+    return shortened(commit())
+
+
+def shortened(whole: str | None) -> str:
+    """Return a commit in eight characters, with its '+', or 'unknown'."""
+    return whole[:8] + "+" * whole.endswith("+") if whole else "unknown"
 
 
 def version(package: str) -> str | None:

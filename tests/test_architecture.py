@@ -55,7 +55,7 @@ MAY_IMPORT = {
         "training",
     },
     "doctor": {"cache", "data", "kernels", "machine", "recipes", "seeds", "store", "training"},
-    "report": {"analysis", "benchmark.result", "doctor", "stats", "store"},
+    "report": {"analysis", "benchmark.result", "doctor", "machine", "stats", "store"},
     "importing": {"data.unpickle", "machine", "seeds", "store"},
     "example": set(),
     "exporting": {"importing.formats", "importing.parquet_file", "importing.tables", "machine", "store"},

@@ -128,7 +128,11 @@ def test_a_function_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_commit_is_told_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for commit, end in (("0123456789abcdef", " at commit 01234567"), (None, "")):
+    for commit, end in (
+        ("0123456789abcdef", " at commit 01234567"),
+        ("0123456789abcdef+", " at commit 01234567+"),
+        (None, ""),
+    ):
         monkeypatch.setattr("airbench_var.machine.commit", lambda commit=commit: commit)
         monkeypatch.setattr("airbench_var.machine.version", lambda name: "9.8")
         assert doctor._python().endswith(f"airbench_var 9.8{end}")

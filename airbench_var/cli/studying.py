@@ -112,8 +112,10 @@ def study(options: argparse.Namespace) -> int:
     findings = run_study(chosen, scale, workplace, options.out)
     with reader_may_leave():
         if options.json:
-            print_json(findings.to_json())
+            print_json({"scale": scale.name, "caveat": scale.caveat or None, **findings.to_json()})
         else:
+            if scale.caveat:
+                print(f"Note: {scale.caveat}")
             for claim in findings.claims:
                 print(f"{claim.verdict:14}  {claim.text}: {claim.because}")
             print(f"{options.out / 'README.md'} has numbers and figures")

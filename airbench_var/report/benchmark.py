@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from airbench_var import machine
 from airbench_var.benchmark.result import RUNS, Benchmark
 
 
@@ -39,7 +40,7 @@ def print_benchmark(found: Benchmark, console: Console | None = None) -> None:
     numerics = ", ".join(f"{key} {value}" for key, value in found.numerics.items() if value is not None)
     versions = ", ".join(f"{name} {value}" for name, value in found.origin["versions"].items() if value)
     console.print(f"{found.device}; {numerics}", style="dim", soft_wrap=True)
-    commit = (found.origin["commit"] or "unknown")[:8]
+    commit = machine.shortened(found.origin["commit"])
     console.print(
         f"{versions}, Python {found.origin['python']}; commit {commit}", style="dim", soft_wrap=True
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from airbench_var import machine
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.store.disk import replace_file, storage_errors
 from airbench_var.studies.findings import Claim, Verdict
@@ -56,6 +57,15 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
+def _caveats(found: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the studies of each caveat; numbers.json of before has none."""
+    of: dict[str, list[str]] = {}
+    for name, document in found.items():
+        if caveat := document.get("caveat"):
+            of.setdefault(caveat, []).append(name)
+    return of
+
+
 def _counted(number: int, verdict: Verdict) -> str:
     return f"{number} {verdict if number == 1 else _SEVERAL.get(verdict, verdict)}"
 
@@ -69,20 +79,30 @@ def _page(
     counted = ", ".join(_counted(verdicts.get(verdict, 0), verdict) for verdict in get_args(Verdict))
     yield "# The paper's claims, one by one"
     yield ""
+    yield f"    {machine.command()}"
+    yield ""
+    for caveat, of in _caveats(found).items():
+        yield f"**{', '.join(of)}: {caveat}**"
+        yield ""
     yield (
         f"Of {sum(verdicts.values())} claims {counted}. A verdict is of these recipes, data and numbers of "
         "runs, and follows from an interval, or from a count and what chance makes of it; where it cannot be "
         "told, the runs that would tell are an extrapolation."
     )
     yield ""
-    yield "| study | in the paper | scale | data | arms | runs | hours of one worker |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| study | in the paper | scale | data | arms | runs | hours of one worker | analysed at commit "
+        "| date |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, document in found.items():
         arms = document["arms"]
         hours = sum(arm["seconds_of_training"] for arm in arms) / 3600
+        analysed = document["analysed"]
         yield (
             f"| [{name}]({name}/{PAGE}) | {document['source']} | {document['scale']} | "
-            f"{document['data_title']} | {len(arms)} | {sum(arm['runs'] for arm in arms):,} | {hours:.1f} |"
+            f"{document['data_title']} | {len(arms)} | {sum(arm['runs'] for arm in arms):,} | {hours:.1f} | "
+            f"{machine.shortened(analysed['commit'])} | {analysed['created'][:10]} |"
         )
     yield ""
     yield "Studies share runs: those of the same recipe and seeds are trained once."
@@ -93,4 +113,9 @@ def _page(
         yield ""
         yield f"## {found[name]['title']}"
         yield ""
+        yield f"    {found[name]['analysed']['command']}"
+        yield ""
+        if found[name].get("caveat"):
+            yield f"**{found[name]['caveat']}**"
+            yield ""
         yield from claims_table(some)

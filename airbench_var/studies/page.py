@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from airbench_var.machine import shortened
 from airbench_var.report.percent import decimals, percent, span_text
 from airbench_var.studies.findings import Claim, Findings, Number
 
@@ -11,6 +12,16 @@ LEAST_P_VALUE = 1e-300
 
 #: Targets in a table.
 _TARGETS = {"this test set": "test set", "the distribution": "distribution"}
+
+#: How to get the data, by name.
+_OBTAINED = {
+    "cifar10": "It is read from the folder that `--data-dir` names, else looked for in `$AIRBENCH_VAR_DATA` "
+    "and the cache, else downloaded",
+    "synthetic": "The package makes it",
+    "mrpc": "It is read from the folder that `--data-dir` names, else looked for in `$AIRBENCH_VAR_DATA` and "
+    "the cache, else taken from the Hugging Face Hub",
+    "photos": "The command `photos` writes its files from folders of images; `--data-dir` names their folder",
+}
 
 
 def page(document: Mapping[str, Any], question: str, findings: Findings) -> str:
@@ -21,6 +32,7 @@ def page(document: Mapping[str, Any], question: str, findings: Findings) -> str:
         "",
         f"{question} ({document['source']}.)",
         "",
+        *([f"**{document['caveat']}**", ""] if document["caveat"] else []),
         f"    {analysed['command']}",
         "",
         *_trained(document),
@@ -70,11 +82,13 @@ def _rounded(number: int) -> str:
 def _trained(document: Mapping[str, Any]) -> Iterator[str]:
     analysed = document["analysed"]
     devices = ", ".join(dict.fromkeys(str(arm["device"]) for arm in document["arms"]))
-    commits = ", ".join(dict.fromkeys(str(arm["trained_at_commit"])[:8] for arm in document["arms"]))
+    commits = ", ".join(dict.fromkeys(shortened(arm["trained_at_commit"]) for arm in document["arms"]))
     yield (
         f"{document['data_title']}; trained on {devices}, commit {commits}; analysed at commit "
-        f"{str(analysed['commit'])[:8]}, {analysed['created'][:10]}."
+        f"{shortened(analysed['commit'])}, {analysed['created'][:10]}."
     )
+    yield ""
+    yield _data(document["data"])
     yield ""
     yield "| arm | recipe | hash | runs | varied | diverged | seconds a run |"
     yield "|---|---|---|---|---|---|---|"
@@ -83,6 +97,25 @@ def _trained(document: Mapping[str, Any]) -> Iterator[str]:
             f"| {arm['name']} | {arm['recipe']['name']} | {arm['recipe_sha256'][:8]} | {arm['runs']:,} | "
             f"{', '.join(arm['vary'])} | {arm['diverged']} | {arm['seconds_of_training'] / arm['runs']:.1f} |"
         )
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    """Return name and hashes of the data, and how to get them."""
+    splits = [
+        f"{name} {of['n']:,} examples ({', '.join(_hashes(of))})"
+        for name, of in data.items()
+        if name != "name"
+    ]
+    return (
+        f"Data `{data['name']}`: {'; '.join(splits)}; the first characters of each sha256. "
+        f"{_OBTAINED[data['name']]}."
+    )
+
+
+def _hashes(fingerprint: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in fingerprint.items():
+        if name.endswith("_sha256"):
+            yield f"{name.removesuffix('_sha256')} {value[:8]}"
 
 
 def _numbers_table(numbers: Sequence[Number]) -> Iterator[str]:

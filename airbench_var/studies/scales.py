@@ -31,6 +31,7 @@ class Scale:
 
     name: str
     about: str  #: for people
+    caveat: str = ""  #: why its verdicts say nothing of the paper
     data: str  #: the data set that is used unless another is asked for
     train_images: int  #: of that
     recipe: Recipe  #: at the longest of the lengths
@@ -107,6 +108,8 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
         "quick": Scale(
             name="quick",
             about="seconds, to see that it works: `tiny` on 1,000 synthetic images",
+            caveat="Scale quick only shows that the study works: its networks are hardly trained and near "
+            "chance, so that these verdicts say nothing of the paper.",
             data="synthetic",
             train_images=20_000,
             recipe=_small(2, 0.05),

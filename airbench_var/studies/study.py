@@ -59,7 +59,7 @@ def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Fi
         workplace.train(arm)
     trained = [workplace.trained(arm) for arm in arms]
     findings = study.findings(Evidence(trained=trained, data=workplace.data, scale=scale))
-    _write(study, asked, trained, findings, out)
+    _write(study, asked, scale.caveat, trained, findings, out)
     return findings
 
 
@@ -117,7 +117,12 @@ def _agree(out: Path, asked: dict[str, Any]) -> None:
 
 
 def _write(
-    study: Study, asked: dict[str, Any], trained: Sequence[Trained], findings: Findings, out: Path
+    study: Study,
+    asked: dict[str, Any],
+    caveat: str,
+    trained: Sequence[Trained],
+    findings: Findings,
+    out: Path,
 ) -> None:
     origin = machine.origin("airbench_var", "torch", "numpy", "scipy", "matplotlib")
     made = [_made(arm) for arm in trained]
@@ -127,6 +132,7 @@ def _write(
         "title": study.title,
         "source": study.source,
         "scale": asked["scale"],
+        "caveat": caveat or None,
         "analysed": origin,
         "data": asked["data"],
         "data_title": trained[0].store.manifest.provenance.get("data_title"),

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from airbench_var import cli
+from airbench_var import cli, machine
 from airbench_var.benchmark import measure
 from airbench_var.cli import benchmarking
 from airbench_var.data.dataset import Dataset
@@ -60,9 +60,13 @@ def test_it_is_told_now_and_then_how_far_it_is(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.splitlines() == ["  3 networks after 15 s", "  7 networks after 40 s"]
 
 
-def test_the_table_says_what_was_measured_and_how_it_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_says_what_was_measured_and_how_it_was_chosen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "commit", lambda: "0123456789abcdef+")
     assert cli.main([*SMALL, "--workers", "2"]) == 0  # the pool
     printed = capsys.readouterr()
+    assert "commit 01234567+\n" in printed.out
     for words in ("tiny, 2 workers", "Networks per hour", "95th percentile", "10,000 runs", "TFLOP/s"):
         assert words in printed.out
     assert "workers  2 (pool): asked for" in printed.err

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from airbench_var import machine
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.studies.index import write_index
 from airbench_var.studies.study import SCHEMA
@@ -23,7 +24,7 @@ def claim(verdict: str) -> dict[str, object]:
     }
 
 
-def study(folder: Path, name: str, *verdicts: str) -> None:
+def study(folder: Path, name: str, *verdicts: str, **more: str) -> None:
     (folder / name).mkdir()
     document = {
         "schema": SCHEMA,
@@ -33,6 +34,12 @@ def study(folder: Path, name: str, *verdicts: str) -> None:
         "data_title": "Data",
         "arms": [{"runs": 1200, "seconds_of_training": 5000.0}, {"runs": 30, "seconds_of_training": 400.0}],
         "claims": [claim(verdict) for verdict in verdicts],
+        "analysed": {
+            "commit": "0123456789abcdef+",
+            "created": "2026-01-02T03:04:05+00:00",
+            "command": f"do {name}",
+        },
+        **more,
     }
     (folder / name / "numbers.json").write_text(json.dumps(document))
 
@@ -45,9 +52,25 @@ def test_every_claim_is_there_and_counted(tmp_path: Path) -> None:
     text = (tmp_path / "README.md").read_text()
     assert "Of 4 claims 2 hold, 1 does not hold, 1 cannot be told. " in text
     assert text.index("## Durations") < text.index("## Truth")
-    assert "[durations](durations/README.md) | Fig 1 | cpu | Data | 2 | 1,230 | 1.5 |" in text
+    assert (
+        "[durations](durations/README.md) | Fig 1 | cpu | Data | 2 | 1,230 | 1.5 | 01234567+ | 2026-01-02 |"
+        in text
+    )
+    assert f"\n\n    {machine.command()}\n\n" in text
+    assert "## Truth\n\n    do truth\n\n| claim |" in text
     assert "Not in this folder: pairs." in text
     assert text.count("It holds") == 2
+
+
+def test_studies_of_a_scale_that_says_nothing_of_the_paper_are_told_apart(tmp_path: Path) -> None:
+    study(tmp_path, "durations", "holds", caveat="Mind this.")
+    study(tmp_path, "pairs", "holds", caveat="Mind this.")
+    study(tmp_path, "truth", "holds")
+    write_index(tmp_path, NAMES)
+    text = (tmp_path / "README.md").read_text()
+    assert text.index("\n**durations, pairs: Mind this.**\n") < text.index("| study |")
+    of = {section.partition("\n")[0]: "\n**Mind this.**\n" in section for section in text.split("\n## ")[1:]}
+    assert of == {"Durations": True, "Pairs": True, "Truth": False}
 
 
 def test_a_folder_without_studies_is_refused(tmp_path: Path) -> None:

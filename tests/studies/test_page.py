@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from airbench_var.data import NAMES
 from airbench_var.report.figures.canvas import Figure
 from airbench_var.studies.findings import Claim, Findings, Number, Unit
-from airbench_var.studies.page import _numbers_table, claims_table, page, shown
+from airbench_var.studies.page import _OBTAINED, _numbers_table, claims_table, page, shown
 
 
 def number(unit: Unit, value: float | None, low: float | None, high: float | None) -> Number:
@@ -29,6 +30,10 @@ def number(unit: Unit, value: float | None, low: float | None, high: float | Non
 )
 def test_values_and_intervals(unit, value, low, high, text) -> None:
     assert shown(number(unit, value, low, high)) == text
+
+
+def test_the_page_says_of_every_data_set_how_to_get_it() -> None:
+    assert tuple(_OBTAINED) == NAMES
 
 
 def test_a_value_comes_with_its_warnings() -> None:
@@ -63,9 +68,12 @@ def test_the_page_has_every_number_with_its_size_and_what_the_paper_prints() -> 
         "vary": ["init"], "diverged": 1, "seconds_of_training": 10.0, "device": "D",
         "trained_at_commit": "abcdefghij",
     }  # fmt: skip
+    split = {"n": 1200, "images_sha256": "aaaaaaaaaa", "labels_sha256": "bbbbbbbbbb"}
     document = {
-        "title": "Title", "source": "Fig 1", "data_title": "Data", "arms": [arm, arm],
-        "analysed": {"command": "run it", "commit": "1234567890", "created": "2026-01-02T03"},
+        "title": "Title", "source": "Fig 1", "caveat": None, "data_title": "Data",
+        "data": {"name": "cifar10", "train": split, "test": {"n": 7, "text_sha256": "cccccccccc"}},
+        "arms": [arm, arm, {**arm, "trained_at_commit": "abcdefghij+"}],
+        "analysed": {"command": "run it", "commit": "1234567890+", "created": "2026-01-02T03"},
     }  # fmt: skip
     std = replace(
         number("share", 0.0015, 0.0014, 0.0016), name="test_set_std", paper=0.0056, target="this test set",
@@ -74,18 +82,21 @@ def test_the_page_has_every_number_with_its_size_and_what_the_paper_prints() -> 
     real = replace(
         std, name="real", target="the distribution", low=None, high=None, method="never", absent="too few"
     )
-    text = page(
-        document,
-        "Why?",
-        Findings(
-            numbers=[std, real],
-            claims=[Claim(text="T", source="S", verdict="holds", because="B")],
-            figures=[Figure(name="f", caption="Caption.", draw=lambda canvas: None)],
-            notes=["Note."],
-        ),
+    findings = Findings(
+        numbers=[std, real],
+        claims=[Claim(text="T", source="S", verdict="holds", because="B")],
+        figures=[Figure(name="f", caption="Caption.", draw=lambda canvas: None)],
+        notes=["Note."],
     )
-    assert text.startswith("# Title\n\nWhy? (Fig 1.)\n\n    run it\n\nData; trained on D, commit abcdefgh; ")
-    assert "analysed at commit 12345678, 2026-01-02.\n" in text
+    text = page(document, "Why?", findings)
+    assert text.startswith(
+        "# Title\n\nWhy? (Fig 1.)\n\n    run it\n\nData; trained on D, commit abcdefgh, abcdefgh+; analysed "
+        "at commit 12345678+, 2026-01-02.\n\nData `cifar10`: train 1,200 examples (images aaaaaaaa, labels "
+        "bbbbbbbb); test 7 examples (text cccccccc); the first characters of each sha256. It is read from "
+        "the folder that `--data-dir` names, "
+    )
+    warned = page({**document, "caveat": "Mind this."}, "Why?", findings)
+    assert warned.startswith("# Title\n\nWhy? (Fig 1.)\n\n**Mind this.**\n\n    run it\n")
     assert "\n| long | tiny | 01234567 | 4 | init | 1 | 2.5 |\n" in text
     assert "\n| test set std | test set | a | 0.150 % | 0.140 to 0.160 % | 2 x 3 | 0.560 % |\n" in text
     assert "\n| real | distribution | a | 0.15 % | too few | 2 x 3 | 0.560 % |\n" in text

@@ -76,7 +76,8 @@ def test_the_document_says_where_its_runs_are_from(done: Done) -> None:
     document = done.document
     assert document["schema"] == SCHEMA
     assert document["study"] == done.study.name
-    assert document["scale"] == "quick"
+    assert (document["scale"], document["caveat"]) == ("quick", QUICK.caveat)
+    assert f"\n**{QUICK.caveat}**\n" in (done.out / "README.md").read_text()
     for arm, planned in zip(document["arms"], done.study.arms(done.scale), strict=True):
         assert arm["recipe_sha256"] == planned.recipe.sha256
         assert arm["runs"] == planned.runs
@@ -214,6 +215,24 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr("airbench_var.studies.run_study", not_now)
     return seen
+
+
+def test_the_terminal_says_that_scale_quick_says_nothing_of_the_paper(
+    asked_for: list[Any],
+    workplace: Workplace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: workplace.data)
+    command = ["study", "linear", "--data", "synthetic", "--out", str(tmp_path)]
+    assert exit_code([*command, "--quiet"]) == 0
+    assert capsys.readouterr().out.startswith(f"Note: {QUICK.caveat}\n")
+    assert exit_code([*command, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["scale"], printed["caveat"]) == ("quick", QUICK.caveat)
+    assert exit_code([*command, "--quiet", "--scale", "cpu"]) == 0
+    assert "Note:" not in capsys.readouterr().out
 
 
 def test_the_study_of_shift_takes_published_test_sets(
