@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
-from math import ceil
 from typing import TYPE_CHECKING
 
 from airbench_var.analysis import Estimate
@@ -25,27 +24,35 @@ from airbench_var.studies.findings import (
 )
 from airbench_var.studies.scales import Scale
 from airbench_var.studies.study import Study
+from airbench_var.training.trainer import steps_in_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-#: At 128 epochs, of a poke at the start and of all-new seeds.
-PAPER = {"churn": 0.0514, "disagreement": 0.0519}
+#: Of a poke at the start and of all-new seeds, and the length of that training.
+PAPER, PAPER_EPOCHS = {"churn": 0.0514, "disagreement": 0.0519}, 128
+SEED = 700
 
 
 def arms(scale: Scale) -> list[Arm]:
-    """Return runs of the study of durations, and the same runs poked at each place of training."""
-    same = durations.arm_of(scale, scale.one_epochs)
-    recipe, runs = same.recipe, min(scale.runs["poke"], same.runs)
-    steps = ceil(recipe.epochs * (int(scale.train_images * scale.recipe.train_share) // recipe.batch_size))
+    """Return runs, and the same runs poked at each place of training.
+
+    They are those of the study of durations, where it has the length.
+    """
+    recipe, runs, seed = scale.recipe.with_values({"epochs": scale.poke_epochs}), scale.runs["poke"], SEED
+    for same in durations.arms(scale):
+        if same.recipe == recipe:
+            runs, seed = min(runs, same.runs), same.seed
+    images = round(scale.train_images * recipe.train_share)
+    steps = steps_in_all(recipe, images // recipe.batch_size)
     return [
-        Arm(name="not poked", recipe=recipe, runs=runs, seed=same.seed),
+        Arm(name="not poked", recipe=recipe, runs=runs, seed=seed),
         *(
             Arm(
                 name=f"poked at {share:.0%}",
                 recipe=recipe.with_values({"poke.step": int(share * steps)}),
                 runs=runs,
-                seed=same.seed,
+                seed=seed,
             )
             for share in scale.poked_at
         ),
@@ -82,10 +89,11 @@ def _churn(base: Trained, poked: Trained) -> Estimate:
 
 def _numbers(base: Trained, poked: Sequence[Trained], churns: Sequence[Estimate]) -> Iterator[Number]:
     new_seeds = base.summary.estimates["disagreement"]
-    paper = PAPER["disagreement"]
+    printed = PAPER if base.arm.recipe.epochs == PAPER_EPOCHS else {}
+    paper = printed.get("disagreement")
     yield Number.of(new_seeds, base.arm.name, "share", paper=paper, name="churn_of_new_seeds")
     for place, (one, churn) in enumerate(zip(poked, churns, strict=True)):
-        yield Number.of(churn, one.arm.name, "share", paper=None if place else PAPER["churn"])
+        yield Number.of(churn, one.arm.name, "share", paper=None if place else printed.get("churn"))
         ratio = ratio_of(churn, new_seeds, "churn_over_that_of_new_seeds")
         yield Number.of(ratio, one.arm.name, "plain")
 

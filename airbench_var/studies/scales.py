@@ -33,7 +33,7 @@ class Scale:
     about: str  #: for people
     caveat: str = ""  #: why its verdicts say nothing of the paper
     data: str  #: the data set that is used unless another is asked for
-    train_images: int  #: of that
+    train_images: int  #: of that; a study on other data puts theirs in place
     recipe: Recipe  #: at the longest of the lengths
     epochs: tuple[float, ...]  #: of training, shortest first
     rates: tuple[int, ...]  #: of the study of the learning rate, as powers of two times the recipe's own
@@ -45,7 +45,8 @@ class Scale:
     published: tuple[str, ...] = ()  #: further test sets there, from files beside CIFAR-10, see data.shifted
     photos: PhotoRecipe  #: of the study of shift where it is on photographs
     on_photos: bool = False
-    poked_at: tuple[float, ...]  #: of training, where the study of the poke pokes, as shares of its steps
+    poke_epochs: float  #: of training in the study of the poke
+    poked_at: tuple[float, ...]  #: of training, where that study pokes, as shares of its steps
     augmented: Mapping[str, Any]  #: values that give the recipe its augmentation in that study
     linear: Recipe  #: of the study of the linear model
     finetuning: Mapping[str, FinetuningRecipe]  #: stable and unstable, of the study of finetuning
@@ -124,6 +125,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             finetuning=_minilm(1e-4, 5e-4, train_share=0.02, tokens=16),
             severities=(3,),
             photos=_photos(32, **{"network.width": 8, "epochs": 1, "batch_size": 32}),
+            poke_epochs=2,
             poked_at=(0, 0.5),
             synthetic=_small(2, 0.05),
             synthetic_epochs=(1, 2),
@@ -160,6 +162,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             finetuning=_minilm(1e-4, 5e-4),
             severities=(1, 3, 5),
             photos=_photos(64, **{"network.width": 16, "epochs": 8}),
+            poke_epochs=16,
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=images_recipe("tiny"),
             synthetic_epochs=(0.5, 1, 3, 8),
@@ -194,6 +197,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             severities=(1, 2, 3, 4, 5),
             photos=resnet18_imagenet(),
             published=("cifar10.1-v6", "cifar10.2", "cinic10"),
+            poke_epochs=128,
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=images_recipe("airbench94").with_values({"tta": False}),
             synthetic_epochs=(0.5, 1, 4, 16),

@@ -8,11 +8,12 @@ OUT/README.md      the same for people
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from airbench_var import machine
+from airbench_var.data.dataset import Dataset
 from airbench_var.errors import StoreRefusedError
 from airbench_var.report.figures.canvas import require_matplotlib, save_figure
 from airbench_var.store.disk import replace_file, storage_errors
@@ -50,6 +51,8 @@ def run_study(study: Study, scale: Scale, workplace: Workplace, out: Path) -> Fi
         and whatever `run_campaign` raises: the same command goes on from there.
     """
     require_matplotlib("studies")
+    if isinstance(workplace.data, Dataset):
+        scale = replace(scale, train_images=len(workplace.data.train))
     arms = study.arms(scale)
     for arm in arms:
         workplace.campaign(arm).subject.refuse_misfit()

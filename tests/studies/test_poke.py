@@ -1,10 +1,13 @@
 """Where the arms poke, and what the verdicts follow from."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from airbench_var.studies import poke
+from airbench_var.studies import durations, poke, run_study
 from airbench_var.studies.arms import Workplace
 from airbench_var.studies.scales import SCALES
 from airbench_var.training import Settings, Trainer
@@ -21,6 +24,36 @@ def test_pokes_are_at_shares_of_the_steps_that_a_trainer_takes(workplace: Workpl
         assert arm.recipe.poke.step == int(share * steps) < steps
         assert (arm.seed, arm.runs) == (base.seed, base.runs)
     assert base.recipe.poke is None
+
+
+def test_pokes_are_at_shares_of_the_steps_on_other_data_as_well(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of half the images half the steps."""
+
+    class Planned(Exception):
+        pass
+
+    def planned(*_: object) -> None:
+        raise Planned
+
+    monkeypatch.setattr(Workplace, "train", planned)
+    data = replace(workplace.data, train=workplace.data.train.first(10_000))
+    with pytest.raises(Planned):
+        run_study(poke.STUDY, QUICK, replace(workplace, data=data), tmp_path)
+    arms = json.loads((tmp_path / "study.json").read_text())["arms"]
+    steps = Trainer(poke.arms(QUICK)[0].recipe, data, Settings()).steps
+    poked_at = [arm["recipe"]["poke"]["step"] for arm in arms[1:]]
+    assert poked_at == [int(share * steps) for share in QUICK.poked_at]
+
+
+def test_at_the_scale_of_the_paper_training_is_as_long_as_in_the_paper() -> None:
+    for name, scale in SCALES.items():
+        base, *poked = poke.arms(scale)
+        assert (base.recipe.epochs == 128) == (name == "paper")
+        assert {arm.recipe.epochs for arm in poked} == {base.recipe.epochs}
+        for same in durations.arms(scale):  # the same runs, or of other seeds
+            assert (same.recipe == base.recipe) == (same.seed == base.seed)
 
 
 def test_every_scale_pokes_at_different_steps() -> None:
@@ -68,8 +101,12 @@ def test_runs_of_equal_id_are_paired_on_the_first_test_set(monkeypatch: pytest.M
     assert poke._churn(base, other) == (base.store, other.store, "t", base.run_ids_R)
 
 
-def test_numbers_are_over_that_of_new_seeds() -> None:
-    base, one, other = (made_up(name, 0.6, 0.01, runs=9, n=90) for name in ("not poked", "0 %", "50 %"))
+@pytest.mark.parametrize(("epochs", "printed"), [(128, (0.0519, 0.0514)), (64, (None, None))])
+def test_numbers_are_over_that_of_new_seeds(epochs, printed) -> None:
+    """Beside them what the paper prints, of training as long as its own."""
+    base, one, other = (
+        made_up(name, 0.6, 0.01, runs=9, n=90, epochs=epochs) for name in ("not poked", "0 %", "50 %")
+    )
     base.summary = SimpleNamespace(estimates={"disagreement": estimate(0.05, (0.049, 0.051))})
     churns = [estimate(0.04, (0.039, 0.041)), estimate(0.02, (0.019, 0.021))]
     found = [
@@ -78,8 +115,8 @@ def test_numbers_are_over_that_of_new_seeds() -> None:
     ]
     ratio = "churn_over_that_of_new_seeds"
     assert found == [
-        ("not poked", "churn_of_new_seeds", 0.05, 0.0519),
-        ("0 %", "x", 0.04, 0.0514),
+        ("not poked", "churn_of_new_seeds", 0.05, printed[0]),
+        ("0 %", "x", 0.04, printed[1]),
         ("0 %", ratio, pytest.approx(0.8), None),
         ("50 %", "x", 0.02, None),
         ("50 %", ratio, pytest.approx(0.4), None),
