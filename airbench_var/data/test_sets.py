@@ -60,14 +60,17 @@ def named(
             f"{shifted.lacking(data.folder, {published[name]: files for name, files in missing.items()})}. "
             f"Put the files there, or leave out {', '.join(missing)}, as --skip-missing-test-sets does."
         )
+    skipped: dict[str, list[str]] = {}
     doubts: dict[str, list[str]] = {}
     for name, one in published.items():
         if name in missing:
-            say(f"skipped test set {name}: {shifted.lacking(data.folder, {one: missing[name]})}.")
+            skipped.setdefault(shifted.lacking(data.folder, {one: missing[name]}), []).append(name)
             continue
         found[name] = one.load(data.folder, sizes[name])
         if doubt := one.doubt(data.folder):
             doubts.setdefault(doubt, []).append(name)
+    for why, names in skipped.items():
+        say(f"skipped test set {', '.join(names)}: {why}.")
     for doubt, names in doubts.items():
         say(f"note: {doubt}: test set {', '.join(names)}")
     return {name: found[name] for name in sizes if name in found}

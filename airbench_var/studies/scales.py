@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from airbench_var.data.shifted import BENCHMARK
 from airbench_var.errors import UsageError, nearest
 from airbench_var.recipe import AdamW, FinetuningRecipe, PhotoRecipe, Recipe
 from airbench_var.recipes import images_recipe
@@ -75,6 +76,11 @@ def _small(epochs: float, train_share: float) -> Recipe:
     return images_recipe("tiny").with_values(
         {"epochs": epochs, "batch_size": 250, "train_share": train_share, "augment.translate": 0}
     )
+
+
+def _cifar10_c(*severities: int) -> tuple[str, ...]:
+    """Return the test sets of CIFAR-10-C at these severities, by corruption."""
+    return tuple(f"cifar10-c-{kind}-{severity}" for kind in BENCHMARK for severity in severities)
 
 
 def _minilm(lr: float, unstable_lr: float, **values: Any) -> dict[str, FinetuningRecipe]:
@@ -196,7 +202,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             finetuning=_bert(),
             severities=(1, 2, 3, 4, 5),
             photos=resnet18_imagenet(),
-            published=("cifar10.1-v6", "cifar10.2", "cinic10"),
+            published=("cifar10.1-v6", "cifar10.2", "cinic10", *_cifar10_c(1, 2, 3, 4, 5)),
             poke_epochs=128,
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=images_recipe("airbench94").with_values({"tta": False}),

@@ -95,7 +95,7 @@ def findings(evidence: Evidence) -> Findings:
                 caption="Spread (std) over the same runs on each test set and on its distribution, with 95 % "
                 "intervals (paper, Fig 9).",
                 draw=partial(_spread, one),
-                inches=(7, 4.6),
+                inches=(max(7.0, 0.15 * len(one.store.test_sets)), 4.6),
             ),
             Figure(
                 name="correlations",
@@ -103,7 +103,7 @@ def findings(evidence: Evidence) -> Findings:
                 "the corrupted ones show the same images; right: between even examples of one and odd "
                 "examples of the other, which share none (paper, Fig 10).",
                 draw=partial(_correlations, names, whole, halves),
-                inches=(7, 4.7),
+                inches=(max(7.0, 0.6 * len(names)), max(4.7, 0.4 * len(names))),
             ),
         ],
         notes=[
@@ -116,7 +116,13 @@ def findings(evidence: Evidence) -> Findings:
 def _at_one_severity(one: Trained, scale: Scale) -> list[str]:
     severity = scale.severities[len(scale.severities) // 2]
     corrupted = () if scale.on_photos else (f"{kind}-{severity}" for kind in KINDS)
-    return [*corrupted, *(text.partition(":")[0] for text in scale.published)]
+    published = [text.partition(":")[0] for text in scale.published]
+
+    def at_another(name: str) -> bool:
+        start = name.rpartition("-")[0]
+        return start.startswith("cifar10-c-") and name != f"{start}-{severity}" in published
+
+    return [*corrupted, *(name for name in published if not at_another(name))]
 
 
 def _numbers(one: Trained) -> Iterator[Number]:

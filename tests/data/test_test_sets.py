@@ -141,6 +141,15 @@ def test_missing_ones_are_skipped_when_asked_and_each_is_told(
     assert shown.out == ""
 
 
+def test_what_lacks_the_same_files_is_told_at_once(cifar10: Dataset, tmp_path: Path) -> None:
+    told: list[str] = []
+    named(cifar10, ["cifar10-c-fog-1", "cifar10.2", "cifar10-c-fog-3"], skip_missing=True, say=told.append)
+    assert [text.partition(":")[0] for text in told] == [
+        "skipped test set cifar10-c-fog-1, cifar10-c-fog-3",
+        "skipped test set cifar10.2",
+    ]
+
+
 def test_a_damaged_file_is_not_skipped(cifar10: Dataset, tmp_path: Path) -> None:
     write_cifar10_c(tmp_path, "fog")
     (tmp_path / "CIFAR-10-C" / "fog.npy").write_bytes(b"")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from airbench_var.analysis.correlation import Correlation
+from airbench_var.data.shifted import NAMES
 from airbench_var.studies import shift
 from airbench_var.studies.arms import Evidence
 from airbench_var.studies.scales import SCALES
@@ -105,6 +106,19 @@ def test_the_verdict_is_on_halves_and_both_are_in_the_numbers() -> None:
         square_MM = axis.images[0].get_array()
         low, high = names.index("t"), names.index("blur-3")
         assert square_MM[high, low] == pytest.approx((r[how]["t and blur-3"].value or 0) ** 2)
+
+
+def test_the_scale_of_the_paper_has_cifar10_c_whose_middle_severity_is_correlated() -> None:
+    [arm] = shift.arms(SCALES["paper"])
+    of_c = [name for name in arm.test_sets if name.startswith("cifar10-c-")]
+    assert len(set(of_c)) == len(of_c) == 15 * 5
+    assert set(of_c) <= set(NAMES)
+    chosen = shift._at_one_severity(runs_of({"t": 0.1}), SCALES["paper"])
+    assert [name for name in of_c if name.endswith("-3")] == chosen[-15:]
+    assert chosen[-18:-15] == ["cifar10.1-v6", "cifar10.2", "cinic10"]
+    assert len(chosen) == len(shift.KINDS) + 3 + 15
+    alone = replace(SCALES["paper"], published=("cifar10-c-fog-1", "cifar10-c-snow-1", "cifar10-c-snow-3"))
+    assert shift._at_one_severity(runs_of({"t": 0.1}), alone)[-2:] == ["cifar10-c-fog-1", "cifar10-c-snow-3"]
 
 
 def test_of_several_severities_the_middle_one_is_correlated() -> None:
