@@ -40,6 +40,7 @@ class Scale:
     rates: tuple[int, ...]  #: of the study of the learning rate, as powers of two times the recipe's own
     rate_epochs: float  #: of training there
     seed_epochs: tuple[float, float]  #: of the study of seeds, a short and a long training
+    seeds_fixed: bool  #: whether it also trains with each source fixed while the others vary
     one_epochs: float  #: of training where one length is enough
     few_images: float  #: share of its images that a recipe with augmentation needs to be as good as without
     severities: tuple[int, ...]  #: of the corruptions that the study of shift evaluates
@@ -124,6 +125,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             rates=(-2, 0, 1),
             rate_epochs=1,
             seed_epochs=(1, 2),
+            seeds_fixed=True,
             one_epochs=2,
             few_images=0.6,
             augmented={"augment.translate": 1},
@@ -161,6 +163,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             rates=tuple(range(-5, 3)),
             rate_epochs=4,
             seed_epochs=(4, 16),
+            seeds_fixed=False,  # an hour more
             one_epochs=16,
             few_images=0.45,
             augmented={"augment.translate": 1},
@@ -195,6 +198,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             rates=tuple(range(-9, 4)),  # 2^-10 to 2^2, as the recipe's own is 2^-1
             rate_epochs=64,
             seed_epochs=(4, 64),
+            seeds_fixed=True,
             one_epochs=64,
             few_images=0.2,
             augmented={},  # it has one

@@ -14,34 +14,50 @@ from tests.studies.made_up import made_up
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=list(SCALES))
-def test_arms_vary_all_and_then_each_alone(scale) -> None:
+def test_arms_vary_all_and_then_each_alone_and_all_but_each(scale) -> None:
     arms = seeds.arms(scale)
-    groups = [arms[:4], arms[4:]]
+    groups = [arms[: len(arms) // 2], arms[len(arms) // 2 :]]
+    without_each = [("order", "aug"), ("init", "aug"), ("init", "order")] if scale.seeds_fixed else []
     for epochs, group in zip(scale.seed_epochs, groups, strict=True):
-        everything, *alone = group
+        everything, *some = group
         theirs = durations.arm_of(scale, epochs)
         assert (everything.recipe, everything.seed) == (theirs.recipe, theirs.seed)
-        assert [arm.vary for arm in group] == [STREAMS, ("init",), ("order",), ("aug",)]
-        assert all(arm.recipe == theirs.recipe for arm in alone)
-        assert theirs.seed not in {arm.seed for arm in alone}
+        assert [arm.vary for arm in group] == [STREAMS, ("init",), ("order",), ("aug",), *without_each]
+        assert all(arm.recipe == theirs.recipe for arm in some)
+        assert theirs.seed not in {arm.seed for arm in some}
+        alone, fixed = ({arm.seed for arm in which} for which in (some[:3], some[3:]))
+        assert alone.isdisjoint(fixed)  # else runs of equal number would share what both vary
+    if scale.seeds_fixed:
+        assert [arm.name.partition(", ")[2] for arm in arms[4:7]] == [
+            f"all but {name}" for name in ("initialisation", "data order", "augmentation")
+        ]
+
+
+def test_only_scale_cpu_saves_the_time_of_fixed_sources_and_says_so() -> None:
+    assert [name for name, scale in SCALES.items() if not scale.seeds_fixed] == ["cpu"]
+    for scale, said in ((SCALES["cpu"], True), (QUICK, False)):
+        evidence = groups((0.02,) * 4, (0.01,) * 4)
+        evidence.scale = scale
+        assert ("No arm here fixes one source" in seeds.findings(evidence).notes[0]) == said
 
 
 def test_the_runs_of_all_are_no_more_than_durations_has() -> None:
     more = replace(QUICK, runs={**QUICK.runs, "seeds": 9})
-    everything, *alone = seeds.arms(more)[:4]
+    everything, *some = seeds.arms(more)[:7]
     assert everything.runs == QUICK.runs["durations"]
-    assert all(arm.runs == 9 for arm in alone)
+    assert all(arm.runs == 9 for arm in some)
 
 
 def groups(short: tuple[float, ...], long: tuple[float, ...], epochs: tuple[float, float] = (4, 64)) -> Any:
-    """Return evidence of runs with these stds, all varied and each source alone, by length."""
-    varied = (STREAMS, *((source,) for source in STREAMS))
+    """Return evidence of runs with these stds: all varied, each source alone, all but each, by length."""
+    each = (*((source,) for source in STREAMS), ("order", "aug"), ("init", "aug"), ("init", "order"))
+    varied = (STREAMS, *each)[: len(short)]
     trained = [
         made_up(f"{length} {'+'.join(vary)}", 0.6, std, n=2000, epochs=length, vary=vary)
         for length, stds in zip(epochs, (short, long), strict=True)
         for std, vary in zip(stds, varied, strict=True)
     ]
-    return SimpleNamespace(trained=trained)
+    return SimpleNamespace(trained=trained, scale=QUICK)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +79,18 @@ def test_verdicts(short, long, verdicts) -> None:
     for claim, source in zip(claims, STREAMS, strict=False):
         assert f"64 {source})" in claim.text
     assert "(4 init+order+aug)" in claims[-1].text
+
+
+def test_verdicts_are_on_each_source_alone_and_the_others_in_the_numbers() -> None:
+    fixed = seeds.findings(groups((0.02, 0.01, 0.02, 0.02, *(0.01,) * 3), (0.01,) * 4 + (0.02, 0.01, 0.005)))
+    assert len(fixed.claims) == 4
+    ratio = {
+        number.arm: number.value for number in fixed.numbers if number.name == "variance_over_that_of_all"
+    }
+    assert len(ratio) == 12
+    assert ratio["64 order+aug"] == pytest.approx(4, rel=0.02)
+    assert ratio["64 init+aug"] == pytest.approx(1, rel=0.02)
+    assert ratio["64 init+order"] == pytest.approx(0.25, rel=0.02)
 
 
 def test_numbers_are_over_that_of_all_with_what_the_paper_prints() -> None:
