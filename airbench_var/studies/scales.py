@@ -69,7 +69,12 @@ class Scale:
 
 
 def _at_lengths(recipe: Recipe, epochs: tuple[float, ...]) -> dict[str, Recipe]:
-    return {f"{e:g} epoch{'' if e == 1 else 's'}": recipe.with_values({"epochs": e}) for e in epochs}
+    return {length_text(e): recipe.with_values({"epochs": e}) for e in epochs}
+
+
+def length_text(epochs: float) -> str:
+    """Return '1 epoch', '16 epochs'."""
+    return f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
 
 
 def _small(epochs: float, train_share: float) -> Recipe:

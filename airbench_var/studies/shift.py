@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from airbench_var.analysis import Estimate
 from airbench_var.analysis.correlation import Correlation, correlations, discoveries
 from airbench_var.analysis.summary import LEVEL
 from airbench_var.data.corruptions import KINDS
+from airbench_var.recipes.paper import resnet18_imagenet
 from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates
 from airbench_var.stats import CorrectnessCounts
 from airbench_var.studies import durations
@@ -43,6 +44,14 @@ UNITS: dict[str, Unit] = {
 }
 #: The strongest correlation that the paper finds, between ImageNet-R and Sketch.
 PAPER_R_SQUARED = 0.14
+#: Of the paper's network on ImageNet, by the name of the test set's file.
+PAPER = {
+    "val": {"mean_accuracy": 0.710, "test_set_std": 0.00118, "distribution_wise_std": 0.00034},
+    "v2": {"distribution_wise_std": 0.00071},
+    "r": {"distribution_wise_std": 0.00181},
+    "sketch": {"distribution_wise_std": 0.00257},
+    "objectnet": {"distribution_wise_std": 0.00179},
+}
 SEED = 600
 _SHARED_IMAGES = (
     "The corruptions show the images of the test set again, so that whole test sets go together by the "
@@ -84,7 +93,11 @@ def findings(evidence: Evidence) -> Findings:
     counts = [(name, one.state_of(name).correct) for name in names]
     whole, halves = (correlations(counts, halves=halves, level=LEVEL) for halves in (False, True))
     return Findings(
-        numbers=[*_numbers(one), *_correlated(one, "whole", whole), *_correlated(one, "halves", halves)],
+        numbers=[
+            *_numbers(one, PAPER if _is_the_papers(evidence) else {}),
+            *_correlated(one, "whole", whole, PAPER_R_SQUARED if _is_the_papers(evidence) else None),
+            *_correlated(one, "halves", halves),
+        ],
         claims=[
             _larger_under_shift(one),
             _uncorrelated(whole if evidence.scale.on_photos else halves, one.state.correct),
@@ -125,12 +138,30 @@ def _at_one_severity(one: Trained, scale: Scale) -> list[str]:
     return [*corrupted, *(name for name in published if not at_another(name))]
 
 
-def _numbers(one: Trained) -> Iterator[Number]:
+def _is_the_papers(evidence: Evidence) -> bool:
+    """Return whether this is the paper's network on as many classes as ImageNet has."""
+    [one] = evidence.trained
+    return one.arm.recipe == resnet18_imagenet() and len(evidence.data.classes) == 1000
+
+
+def _numbers(one: Trained, paper: Mapping[str, Mapping[str, float]]) -> Iterator[Number]:
     for name in one.store.test_sets:
-        yield from numbers_of(name, one.summary_of(name).estimates, UNITS)
+        yield from numbers_of(name, one.summary_of(name).estimates, UNITS, paper.get(name))
 
 
-def _correlated(one: Trained, how: str, found: Sequence[Correlation]) -> Iterator[Number]:
+def _correlated(
+    one: Trained, how: str, found: Sequence[Correlation], paper: float | None = None
+) -> Iterator[Number]:
+    if strongest := max(found, key=lambda pair: abs(pair.r), default=None):
+        yield Number.bare(
+            f"strongest_r_squared_of_{how}",
+            " and ".join(strongest.names),
+            "plain",
+            strongest.r**2,
+            counts=one.state.correct,
+            method="the largest among all pairs",
+            paper=paper,
+        )
     for pair in found:
         counts = min((one.state_of(name).correct for name in pair.names), key=lambda of: of.n)
         yield Number.of_correlation(

@@ -6,6 +6,8 @@ import pytest
 
 from airbench_var.recipes import find_recipe
 from airbench_var.studies import learning_rate
+from airbench_var.studies.arms import Evidence
+from airbench_var.studies.findings import Findings
 from airbench_var.studies.learning_rate import with_rate
 from airbench_var.studies.scales import SCALES
 from tests.studies.made_up import made_up
@@ -38,6 +40,27 @@ def test_verdicts(stds, same, above) -> None:
     trained = [made_up(str(std), mean, std) for mean, std in zip((0.6, 0.7, 0.65), stds, strict=True)]
     assert learning_rate._same_place(trained).verdict == same
     assert learning_rate._above_the_best(trained, (-1, 0, 1)).verdict == above
+
+
+def test_the_length_of_training_is_said_and_what_the_paper_prints_stands_beside_its_own() -> None:
+    def found(scale_name: str) -> Findings:
+        scale = SCALES[scale_name]
+        trained = [
+            made_up(arm.name, 0.6, 0.01, runs=9, n=90, thorough=True) for arm in learning_rate.arms(scale)
+        ]
+        for one, arm in zip(trained, learning_rate.arms(scale), strict=True):
+            one.arm = arm
+        return learning_rate.findings(Evidence(trained=trained, data=None, scale=scale))  # type: ignore[arg-type]
+
+    cpu, paper = found("cpu"), found("paper")
+    for findings, length in ((cpu, "4 epochs)"), (paper, "64 epochs)")):
+        assert [length in claim.text for claim in findings.claims] == [True, True]
+    assert cpu.notes[0].startswith("Every arm is trained for 4 epochs, in the paper for 64.")
+    assert {(one.arm, one.name): one.paper for one in paper.numbers if one.paper is not None} == {
+        ("rate x 2^0", "test_set_std"): 0.00148,
+        ("rate x 2^1", "test_set_std"): 0.00168,
+    }
+    assert not any(one.paper for one in cpu.numbers)
 
 
 @pytest.mark.parametrize(("means", "exponents"), [((0.6, 0.7), (0, 1)), ((0.7, 0.6), (-2, 0))])

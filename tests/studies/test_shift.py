@@ -1,6 +1,7 @@
 """Verdicts on shifted test sets, from runs of known skill."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from airbench_var.analysis.correlation import Correlation
 from airbench_var.data.shifted import NAMES
+from airbench_var.recipes.paper import resnet18_imagenet
 from airbench_var.studies import shift
 from airbench_var.studies.arms import Evidence
 from airbench_var.studies.scales import SCALES
@@ -79,6 +81,36 @@ def test_published_test_sets_are_evaluated_and_correlated_as_well() -> None:
 def test_the_strongest_is_told_by_its_r_squared_whatever_its_sign() -> None:
     claim = shift._uncorrelated([pair(0.3, 0.1), replace(pair(-0.4, 0.1), names=("c", "d"))], OF_100)
     assert claim.because.startswith("strongest c and d, R^2 0.160 (r -0.50 to -0.30)")
+
+
+@pytest.mark.parametrize(
+    ("classes", "epochs", "same"), [(1000, 100, True), (10, 100, False), (1000, 8, False)]
+)
+def test_what_the_paper_prints_stands_beside_its_network_on_imagenet(classes, epochs, same) -> None:
+    one = runs_of(dict.fromkeys(("val", "v2", "r", "sketch", "own"), 0.02), n=200)
+    recipe = resnet18_imagenet().with_values({"epochs": epochs})
+    one.arm = replace(one.arm, recipe=recipe)
+    scale = replace(QUICK, on_photos=True, published=("v2", "r", "sketch", "own"))
+    data: Any = SimpleNamespace(classes=range(classes))
+    numbers = shift.findings(Evidence(trained=[one], data=data, scale=scale)).numbers
+    printed = {(number.arm, number.name): number.paper for number in numbers if number.paper is not None}
+    strongest = [number for number in numbers if number.name.startswith("strongest_r_squared_of_")]
+    r = {
+        how: max((number.value or 0) ** 2 for number in numbers if number.name == f"correlation_of_{how}")
+        for how in ("whole", "halves")
+    }
+    assert {number.name.rpartition("_")[2]: number.value for number in strongest} == pytest.approx(r)
+    std = "distribution_wise_std"
+    expected = {
+        ("val", "mean_accuracy"): 0.71,
+        ("val", "test_set_std"): 0.00118,
+        ("val", std): 0.00034,
+        ("v2", std): 0.00071,
+        ("r", std): 0.00181,
+        ("sketch", std): 0.00257,
+        (strongest[0].arm, "strongest_r_squared_of_whole"): 0.14,
+    }
+    assert printed == (expected if same else {})
 
 
 def test_the_verdict_is_on_halves_and_both_are_in_the_numbers() -> None:
