@@ -155,6 +155,7 @@ def calibration(counts: PredictionCounts, witness_WN: npt.NDArray[np.uint8]) -> 
         method=f"rank of the calibration error among {W} with the predictions of a run for labels",
         assumption="runs are exchangeable, errors independent; where runs move as a whole, p is too large",
         absent=absent,
+        least_p_value=1 / (W + 1),
     )
 
 

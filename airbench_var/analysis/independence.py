@@ -41,6 +41,7 @@ class HypothesisTest:
     method: str
     assumption: str
     absent: str = ""
+    least_p_value: float = 0.0  #: that it could have found, above 0 where it is a rank among so many draws
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -123,6 +124,7 @@ def goodness_of_fit(counts: CorrectnessCounts, draws: int = DRAWS) -> Hypothesis
         method=f"Kolmogorov-Smirnov distance against {draws:,} samples of the law, each re-centred",
         assumption=ASSUMPTION,
         absent=absent,
+        least_p_value=1 / (draws + 1),
     )
 
 

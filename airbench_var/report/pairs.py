@@ -9,7 +9,7 @@ from rich.text import Text
 
 from airbench_var.analysis import PairAnalysis
 from airbench_var.analysis.pairs import PairFindings
-from airbench_var.report.paragraph import p_text, print_paragraph
+from airbench_var.report.paragraph import p_equals, print_paragraph
 from airbench_var.report.percent import percent
 
 #: Pairs that are shown; --json has more.
@@ -88,11 +88,9 @@ def reading(analysis: PairAnalysis, findings: PairFindings) -> str:
     else:
         text = "No two examples are shown to depend on each other."
     if squared.test.statistic is not None and squared.test.p_value is not None:
-        p_value = p_text(squared.test.p_value)
-        p_value = p_value if p_value.startswith("<") else f"= {p_value}"
         text += (
             f" Over all pairs the mean squared covariance is {squared.test.statistic:.3g} times that of "
-            f"chance (p {p_value}, one-sided chi-square)."
+            f"chance (p {p_equals(squared.test.p_value)}, one-sided chi-square)."
         )
     return f"{text} {_rule(analysis, findings)}"
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from airbench_var.analysis import Estimate, TestSetSummary
-from airbench_var.report.paragraph import p_text
+from airbench_var.analysis.independence import HypothesisTest
+from airbench_var.report.paragraph import p_equals
 from airbench_var.report.percent import interval_text, percent, upper_text, value_text
 
 #: No accuracy, a share of 1, has a larger one.
@@ -32,12 +33,12 @@ def _independence(summary: TestSetSummary) -> Iterator[str]:
     if ratio and ratio.statistic is not None:
         yield (
             f"Were they, the variance would be that of independent errors; it is {ratio.statistic:.2f} times "
-            f"that (p {_p(ratio.p_value)}, one-sided chi-square)."
+            f"that (p {_p(ratio)}, one-sided chi-square)."
         )
     if fit and fit.statistic is not None:
         yield (
             "The accuracies would also be distributed as independent errors make them; the largest distance "
-            f"from that is {fit.statistic:.3f} (p {_p(fit.p_value)}, re-centred Kolmogorov-Smirnov)."
+            f"from that is {fit.statistic:.3f} (p {_p(fit)}, re-centred Kolmogorov-Smirnov)."
         )
 
 
@@ -111,7 +112,7 @@ def _calibration(summary: TestSetSummary) -> str:
     )
     if gap.interval is None or disagreement.value is None or gap.value is None:
         return ""
-    p_value = f"no p-value: {test.absent}" if test.p_value is None else f"p {_p(test.p_value)}"
+    p_value = f"no p-value: {test.absent}" if test.p_value is None else f"p {_p(test)}"
     return (
         "Is the ensemble calibrated? Were it, two runs would disagree as often as one is wrong. They "
         f"disagree on {percent(disagreement.value)} of the examples, and a run is wrong on "
@@ -156,10 +157,9 @@ def _times(ratio: float) -> str:
     return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
-def _p(p_value: float | None) -> str:
-    assert p_value is not None
-    text = p_text(p_value)
-    return text if text.startswith("<") else f"= {text}"
+def _p(test: HypothesisTest) -> str:
+    assert test.p_value is not None
+    return p_equals(test.p_value, test.least_p_value)
 
 
 def count_text(number: int, noun: str) -> str:

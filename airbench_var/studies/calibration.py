@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airbench_var.report.figures.canvas import COLOURS, Figure
 from airbench_var.report.figures.votes import draw_reliability
+from airbench_var.report.paragraph import p_equals
 from airbench_var.studies import durations
 from airbench_var.studies.arms import Evidence, Trained
 from airbench_var.studies.findings import (
@@ -75,7 +76,8 @@ def _numbers(one: Trained) -> Iterator[Number]:
 def _claims(one: Trained) -> Iterator[Claim]:
     estimates, arm = one.summary.estimates, one.arm.name
     error, gap = estimates["calibration_error"], estimates["disagreement_gap"]
-    p_value = one.summary.tests["calibration"].p_value
+    test = one.summary.tests["calibration"]
+    p_value = test.p_value
     yield above(
         error,
         0.05,
@@ -84,7 +86,7 @@ def _claims(one: Trained) -> Iterator[Claim]:
         source="section 3.4, Definition 2",
         shown=f"{percent_of(error)}, a conservative interval; exactly calibrated is "
         f"{'not told' if p_value is None else 'rejected' if p_value < 0.05 else 'not rejected'}"
-        f"{'' if p_value is None else f', p = {p_value:.2g}'}",
+        f"{'' if p_value is None else f', p {p_equals(p_value, test.least_p_value)}'}",
     )
     wrong = 1 - (estimates["mean_accuracy"].value or 0.0)
     yield near(

@@ -41,6 +41,7 @@ class Number:
     assumption: str = ""
     absent: str = ""  #: why there is no value, or no interval
     warnings: tuple[str, ...] = ()  #: what to be wary of: that its estimate is negative
+    least: float | None = None  #: of a p-value, what the test could have found at least
     paper: float | None = None  #: what the paper prints for its setting
 
     @classmethod
@@ -172,7 +173,7 @@ def numbers_of(
 
 def p_value_of(test: HypothesisTest, arm: str, counts: CorrectnessCounts) -> Number:
     """Return the p-value of a test as a number of a study."""
-    return Number.bare(
+    number = Number.bare(
         f"{test.name}_p_value",
         arm,
         "plain",
@@ -182,6 +183,7 @@ def p_value_of(test: HypothesisTest, arm: str, counts: CorrectnessCounts) -> Num
         target="this test set",
         absent=test.absent or "no interval: it is a p-value",
     )
+    return replace(number, least=test.least_p_value)
 
 
 def over(by: float, estimate: Estimate, name: str, *, inverse: bool = False) -> Estimate:

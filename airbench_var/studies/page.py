@@ -152,4 +152,6 @@ def _one(value: float, number: Number) -> str:
         return f"{in_millionths:,.0f}e-6" if abs(in_millionths) >= 1000 else f"{in_millionths:.3g}e-6"
     if number.name.endswith("p_value") and value < LEAST_P_VALUE:
         return f"below {LEAST_P_VALUE:g}"
+    if number.least and value <= number.least:
+        return f"<= {value:.3g}"
     return f"{value:,.0f}" if number.unit == "count" else f"{value:.3g}"

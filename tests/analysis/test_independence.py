@@ -44,6 +44,13 @@ def test_the_same_runs_give_the_same_p_value() -> None:
     assert goodness_of_fit(state) == goodness_of_fit(state)
 
 
+def test_the_least_p_value_is_that_of_no_draw_beyond() -> None:
+    far = simulate(np.random.default_rng(3), n=2000, runs=200, distribution_wise_std=0.02).counts
+    test = goodness_of_fit(far, draws=99)
+    assert (test.p_value, test.least_p_value) == (0.01, 0.01)
+    assert variance_ratio(far).least_p_value == 0  # of a law, not of draws
+
+
 @pytest.mark.parametrize(
     ("correct_RN", "reason"),
     [

@@ -8,10 +8,12 @@ import pytest
 from rich.console import Console
 
 from airbench_var.analysis import Analysis, summarize
+from airbench_var.report.paragraph import p_equals, p_text
 from airbench_var.report.percent import interval_text
 from airbench_var.report.readings import readings
 from airbench_var.report.table import print_analysis
 from airbench_var.stats import CorrectnessCounts
+from tests.statistical.classes import simulate_classes
 from tests.statistical.generator import count, simulate, state_of, state_with_classes
 
 
@@ -168,7 +170,7 @@ def test_what_the_tests_of_independence_say() -> None:
         "(p < 0.0001, one-sided chi-square)" in text
     )
     assert "re-centred Kolmogorov-Smirnov" in text
-    assert re.search(r"the largest distance from that is 0\.\d\d\d \(p (=|<) ", text)
+    assert re.search(r"the largest distance from that is 0\.\d\d\d \(p <= 0\.0005, re-centred ", text)
 
 
 def test_three_runs_have_a_variance_and_no_distribution() -> None:
@@ -205,6 +207,14 @@ def test_calibration_is_told_without_a_p_value_where_runs_are_too_few_for_one() 
     summary = summarize("cifar10", state_with_classes(drawn.correct_RN, 10))
     assert summary.tests["calibration"].p_value is None
     assert "no p-value: at least 19 runs are needed" in readings(summary)["calibration"]
+
+
+def test_a_p_value_at_its_least_is_said_to_be_a_bound() -> None:
+    drawn = simulate_classes(np.random.default_rng(3), n=300, runs=30, temperature=0.5)
+    assert "(p <= 0.032, runs in place" in readings(summarize("cifar10", drawn.state))["calibration"]
+    for p_value, text in ((0.0334, "= 0.033"), (0.005, "<= 0.005")):
+        assert p_equals(p_value, 0.005) == text
+    assert (p_text(0.0334), p_text(1e-5), p_equals(1e-5)) == ("0.033", "< 0.0001", "< 0.0001")
 
 
 def test_calibration_and_halves_are_said_with_their_numbers() -> None:

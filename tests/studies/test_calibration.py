@@ -24,7 +24,9 @@ def claims_of(p_value: float | None = 0.3, **changes: Estimate) -> list[Claim]:
         "theorem_4_ratio": estimate(3.0, (2.0, 4.0)),
         **changes,
     }
-    summary = SimpleNamespace(estimates=estimates, tests={"calibration": SimpleNamespace(p_value=p_value)})
+    summary = SimpleNamespace(
+        estimates=estimates, tests={"calibration": SimpleNamespace(p_value=p_value, least_p_value=0.005)}
+    )
     one: Any = SimpleNamespace(summary=summary, arm=SimpleNamespace(name="a"))
     return list(calibration._claims(one))
 
@@ -59,7 +61,13 @@ def test_nearly_calibrated_is_an_error_below_5_percent(interval, verdict) -> Non
 
 
 @pytest.mark.parametrize(
-    ("p_value", "told"), [(0.01, "rejected, p = 0.01"), (0.5, "not rejected, p = 0.5"), (None, "not told")]
+    ("p_value", "told"),
+    [
+        (0.01, "rejected, p = 0.01"),
+        (0.005, "rejected, p <= 0.005"),
+        (0.5, "not rejected, p = 0.5"),
+        (None, "not told"),
+    ],
 )
 def test_exact_calibration_is_rejected_by_a_small_p_value(p_value, told) -> None:
     assert claims_of(p_value)[0].because.endswith(f"exactly calibrated is {told}")

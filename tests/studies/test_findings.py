@@ -118,11 +118,11 @@ def test_numbers_come_in_the_order_of_the_units_with_what_the_paper_prints() -> 
 def test_a_p_value_is_that_of_the_test() -> None:
     counts = CorrectnessCounts.of(8, "t", np.arange(2), np.array([[1], [2]], np.uint8))
     test = HypothesisTest(
-        name="t", null="n", statistic=3.0, p_value=0.02, method="m", assumption="a", absent=""
+        name="t", null="n", statistic=3.0, p_value=0.02, method="m", assumption="a", least_p_value=0.01
     )
     number = p_value_of(test, "arm", counts)
     assert (number.name, number.value, number.method) == ("t_p_value", 0.02, "m; null: n")
-    assert (number.runs, number.examples) == (2, 8)
+    assert (number.runs, number.examples, number.least) == (2, 8, 0.01)
 
 
 def test_estimates_in_words() -> None:

@@ -47,6 +47,12 @@ def test_no_p_value_is_zero() -> None:
     assert shown(replace(tiny, value=1e-20))[0] == "1e-20"
 
 
+def test_the_least_p_value_that_a_test_could_find_is_a_bound() -> None:
+    ranked = replace(number("plain", 0.005, None, None), name="calibration_p_value", least=0.005)
+    assert shown(ranked)[0] == "<= 0.005"
+    assert shown(replace(ranked, value=0.01))[0] == "0.01"
+
+
 def test_a_claim_is_a_row_with_the_runs_that_would_tell() -> None:
     claim = Claim(text="T", source="S", verdict="cannot be told", because="B", runs_needed=1234)
     assert (

@@ -266,7 +266,7 @@ def _everything(summary: TestSetSummary) -> Iterator[Html]:
         (
             name,
             "none" if test.statistic is None else f"{test.statistic:.4g}",
-            "none" if test.p_value is None else p_text(test.p_value),
+            "none" if test.p_value is None else p_text(test.p_value, test.least_p_value),
             test.null,
             f"none: {test.absent}" if test.absent else test.method,
             test.assumption,

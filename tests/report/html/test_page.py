@@ -106,6 +106,7 @@ def test_words_are_those_of_the_terminal(page: Page, nasty: Path) -> None:
             assert answer in page.words
     assert "1 of 40 runs diverged" in page.words
     assert "Failed for good, so not in the tables: 1 run." in page.words
+    assert re.search(r"<= 0\.0005\s*accuracies follow the Poisson-binomial law", page.words)
 
 
 def test_names_stay_text(page: Page, text: str) -> None:
