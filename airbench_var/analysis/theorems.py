@@ -145,6 +145,28 @@ def theorem_3_ratio(
     )
 
 
+def theorem_3_ratio_of_independent_errors(
+    counts: PredictionCounts, chunks: Sequence[PredictionCounts], level: float
+) -> Estimate | None:
+    """Return the same ratio of the variance less (1 - 1/n) times that on the distribution.
+
+    Where runs differ on the distribution it is this that the error predicts if the ensemble is calibrated.
+    None where there are no such tasks, see `collapses`. Source: paper, Theorem 3, with both its terms.
+    """
+    found = collapses(counts)
+    if found is None or not found.error_T.any():
+        return None
+
+    def ratio(part: PredictionCounts) -> float:
+        of_part = collapses(part)
+        assert of_part is not None
+        predicted = float(of_part.predicted_T.mean())
+        return float(of_part.independent_errors_variance_T.mean()) / predicted if predicted else math.nan
+
+    name = "theorem_3_ratio_of_independent_errors"
+    return estimate_over_chunks(name, ratio, counts, chunks, level, needs=2, logarithmic=True)
+
+
 def times_closer(counts: PredictionCounts, chunks: Sequence[PredictionCounts], level: float) -> Estimate:
     """Return `times_closer_std` of `Collapses.fit` with an interval for infinitely many runs.
 

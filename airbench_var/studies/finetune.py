@@ -170,7 +170,7 @@ def _correlation(one: Trained, collapsed: Estimate) -> list[Number]:
     """Return the correlation of both test sets; none where runs do not differ on one of them."""
     counts = [(name, one.state_of(name).correct) for name in (VALIDATION, TEST)]
     name, arm, of_validation = "validation_test_correlation", one.arm.name, counts[0][1]
-    found = correlations(counts, halves=False, level=LEVEL)
+    found = correlations(counts, level=LEVEL)
     if two_kinds(collapsed):
         return [
             Number.bare(name, arm, "plain", pair.r, counts=of_validation, method="Pearson", absent=TWO_KINDS)

@@ -97,9 +97,13 @@ def _numbers(one: Trained, analysis: PairAnalysis, found: PairFindings) -> Itera
 
 
 def _claim(one: Trained, analysis: PairAnalysis, found: PairFindings) -> Claim:
-    """Return whether no more than one pair in a million deviates by 2 %; chance alone must allow telling."""
+    """Return whether no more than one pair in a million deviates by 2 %; chance alone must allow telling.
+
+    Where chance makes some of the pairs, only those beyond it speak against the claim.
+    """
     rule, all_pairs = found.joint_frequency, math.comb(analysis.examples, 2)
     few = all_pairs / 1e6
+    excess = rule.pairs - rule.by_chance
     text = (
         f"Hardly any pair of examples is 2 % off independence (fewer than one in a million, {one.arm.name})"
     )
@@ -107,10 +111,10 @@ def _claim(one: Trained, analysis: PairAnalysis, found: PairFindings) -> Claim:
     source = "section 3.2, Fig 4 (5 of 49,995,000 pairs)"
     if rule.pairs <= few:
         return Claim(text=text, source=source, verdict="holds", because=shown)
-    if rule.by_chance > few / 2:
+    if rule.by_chance > few / 2 or excess <= few:
         c_N = one.state.correct.c_N
         varying_N = c_N[(c_N > 0) & (c_N < one.state.correct.R)]
-        needed = runs_needed(varying_N, one.state.correct.R, few / 2)
+        needed = runs_needed(varying_N, one.state.correct.R, min(few, rule.by_chance) / 2)
         return Claim(text=text, source=source, verdict="cannot be told", because=shown, runs_needed=needed)
     return Claim(text=text, source=source, verdict="does not hold", because=shown)
 

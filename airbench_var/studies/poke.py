@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 from airbench_var.analysis import Estimate
@@ -118,13 +118,14 @@ def _earlier_is_more(poked: Sequence[Trained], churns: Sequence[Estimate]) -> Cl
 
 
 def _falls(*churns: Estimate) -> Verdict:
-    """Return whether the first is larger than the last, and no later one larger than an earlier one.
+    """Return whether each is larger than the next, and no later one larger than an earlier one.
 
     All by whether the intervals are apart.
     """
     if any(larger(early, late) == "does not hold" for early, late in combinations(churns, 2)):
         return "does not hold"
-    return larger(churns[0], churns[-1])
+    steps = {larger(early, late) for early, late in pairwise(churns)}
+    return "holds" if steps == {"holds"} else "cannot be told"
 
 
 def _draw(places: Sequence[float], churns: Sequence[Estimate], new_seeds: Estimate, canvas: "Canvas") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airbench_var.report.figures.canvas import COLOURS, draw_estimates
+from airbench_var.report.figures.canvas import COLOURS, draw_estimates, scale_for_stds
 from airbench_var.studies.arms import Trained
 from airbench_var.studies.fresh import accuracies, fresh_accuracies, lucky, measured
 from airbench_var.studies.test_bed import Against, Truth
@@ -71,9 +71,7 @@ def draw_lengths(lengths: Sequence[Trained], canvas: "Canvas") -> None:
             marker="os"[kind],
         )
     axis.set_xticks(range(len(lengths)), [one.arm.name for one in lengths])
-    axis.set_yscale("symlog", linthresh=0.1)
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.set_ylim(bottom=0)
+    scale_for_stds(axis)
     axis.set_ylabel("std over runs, % (linear below 0.1)")
     axis.legend()
 

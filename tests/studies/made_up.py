@@ -26,7 +26,9 @@ def made_up(name: str, mean: float, std: float, runs: int = 200, n: int = 4000, 
 
 def of_bits(name: str, correct: dict[str, npt.NDArray[np.bool_]], **more: Any) -> Any:
     """Return what a study sees of runs with these bits, (R, N) by test set."""
-    return of_states(name, {test_set: _state(correct_RN) for test_set, correct_RN in correct.items()}, **more)
+    one = of_states(name, {test_set: _state(correct_RN) for test_set, correct_RN in correct.items()}, **more)
+    one.correct_RN = lambda test_set: correct[test_set].astype(np.uint8)
+    return one
 
 
 def of_states(

@@ -29,12 +29,19 @@ def test_the_first_arm_has_no_augmentation_and_the_second_fewer_images(scale) ->
     assert bare.runs == augmented.runs
 
 
-NO_TEST = SimpleNamespace(name="variance_ratio", p_value=0.5, method="m", null="n", absent="")
+NO_TEST = SimpleNamespace(
+    name="variance_ratio", p_value=0.5, method="m", null="n", absent="", least_p_value=None
+)
 
 
-def pair(stds: tuple[float, float], votes: tuple[float, float]) -> tuple[Any, Any]:
+def pair(
+    stds: tuple[float, float], votes: tuple[float, float], means: tuple[float, float] = (0.6, 0.6)
+) -> tuple[Any, Any]:
     """Return runs of these spreads whose plurality votes are right on these shares, by 1 %."""
-    both = [made_up(str(place), 0.6, std, n=2000) for place, std in enumerate(stds)]
+    both = [
+        made_up(str(place), mean, std, n=2000)
+        for place, (mean, std) in enumerate(zip(means, stds, strict=True))
+    ]
     for one, share in zip(both, votes, strict=True):
         vote = replace(estimate(share, (share - 0.01, share + 0.01)), name="ensemble_accuracy")
         one.summary = SimpleNamespace(
@@ -59,6 +66,18 @@ def test_verdicts(stds, votes, verdicts) -> None:
     assert [claim.verdict for claim in found.claims] == verdicts
     [ratio] = [number for number in found.numbers if number.name == "variance_ratio"]
     assert ratio.value == pytest.approx((stds[0] / stds[1]) ** 2, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("means", "verdict"),
+    [((0.6, 0.606), "holds"), ((0.606, 0.6), "holds"), ((0.6, 0.611), "cannot be told")],
+)
+def test_spreads_are_compared_where_the_means_are_within_a_std(means, verdict) -> None:
+    evidence: Any = SimpleNamespace(trained=pair((0.02, 0.01), (0.75, 0.7), means))
+    claim = augmentation.findings(evidence).claims[0]
+    assert claim.verdict == verdict
+    assert ("other shares of the images would tell" in claim.because) == (verdict != "holds")
+    assert claim.runs_needed is None
 
 
 def test_what_the_paper_prints_stands_beside_its_arm() -> None:

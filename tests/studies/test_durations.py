@@ -52,16 +52,18 @@ def skill() -> Any:
 
 def test_claims_hold_where_skill_differs_after_short_and_luck_after_long_training(skill, luck) -> None:
     claims = list(durations._claims([made_up("untrained", 0.1, 0.01, epochs=0), skill, luck]))
-    assert [claim.verdict for claim in claims] == ["holds"] * 5
+    assert [claim.verdict for claim in claims] == ["holds"] * 9
     assert "at skill" in claims[0].because  # of training, not of none
-    assert [
-        word in claim.text for word, claim in zip(("skill", "luck", "luck", "luck"), claims[1:], strict=True)
-    ]
+    assert "untrained" not in claims[0].because
+    named = ("skill", "luck", "skill", "luck", "skill", "luck", "skill", "luck")
+    assert all(word in claim.text for word, claim in zip(named, claims[1:], strict=True))
 
 
 def test_none_holds_the_other_way_round(skill, luck) -> None:
     claims = list(durations._claims([luck, skill]))
-    assert [claim.verdict for claim in claims] == ["does not hold"] * 5
+    verdicts = [claim.verdict for claim in claims]
+    assert verdicts.pop(1) != "holds"  # of luck alone a correlation of 0 is not told from a small one
+    assert verdicts == ["does not hold"] * 8
 
 
 @pytest.mark.parametrize(
@@ -82,13 +84,48 @@ def test_bounds_are_a_sixth_and_a_tenth(here, real, verdicts) -> None:
     }
     one = made_up("b", 0.5, 0.02)
     one.summary = SimpleNamespace(estimates=estimates)
-    *_, explained, tenth = durations._claims([one, one])
+    *_, explained, _, tenth = durations._claims([one, one])
     assert [explained.verdict, tenth.verdict] == verdicts
+
+
+@pytest.mark.parametrize(
+    ("here", "real", "verdicts"),
+    [
+        ((2.1, 2.3), (1.2, 1.4), ["holds", "holds"]),
+        ((1.9, 2.3), (1.0, 1.4), ["cannot be told", "cannot be told"]),
+        ((1.1, 1.9), (0.3, 0.7), ["does not hold", "does not hold"]),
+    ],
+)
+def test_of_short_training_bounds_are_twice_and_a_half(here, real, verdicts) -> None:
+    estimates = {
+        **skilled("a", 0.03, 64, runs=50, n=50).summary.estimates,
+        "test_set_variance": estimate(sum(here) / 2, here),
+        "independent_errors_variance": estimate(1.0, (1.0, 1.0)),
+        "distribution_wise_variance": estimate(sum(real) / 2, real, target="the distribution"),
+    }
+    one = made_up("b", 0.5, 0.02)
+    one.summary = SimpleNamespace(estimates=estimates)
+    *_, more, _, half, _ = durations._claims([one, one])
+    assert [more.verdict, half.verdict] == verdicts
+
+
+def test_few_runs_of_the_longest_are_evaluated_on_the_images_that_they_were_trained_on() -> None:
+    for scale in SCALES.values():
+        *lengths, fitted = durations.STUDY.arms(scale)
+        assert lengths == durations.arms(scale)
+        assert fitted.recipe == lengths[-1].recipe
+        assert fitted.seed not in {arm.seed for arm in lengths}
+        assert fitted.runs == min(10, lengths[-1].runs)
+    assert durations.STUDY.arms(SCALES["cpu"])[-1].test_sets == ("train:5000",)
+    assert durations.STUDY.arms(SCALES["paper"])[-1].test_sets == ("train:50000",)
+    right = of_bits("fit", {"t": np.ones((10, 50), bool), "train": np.tile(np.arange(200) < 199, (10, 1))})
+    number = durations._training_accuracy(right)
+    assert (number.value, number.arm) == (0.995, "fit")
 
 
 def test_without_a_spread_the_first_claim_cannot_be_told(luck) -> None:
     same = of_bits("same", {"t": np.tile(np.arange(100) < 40, (10, 1))}, epochs=4)
-    first = next(durations._claims([same, luck]))
+    first = next(iter(durations._claims([same, luck])))
     assert (first.verdict, first.because.startswith("no spread")) == ("cannot be told", True)
 
 

@@ -78,7 +78,8 @@ def test_verdicts() -> None:
     ("churns", "verdict"),
     [
         ((0.05, 0.04, 0.03), "holds"),
-        ((0.05, 0.0499, 0.03), "holds"),
+        ((0.05, 0.0499, 0.03), "cannot be told"),  # of the first two
+        ((0.05, 0.04, 0.0399), "cannot be told"),  # of the last two
         ((0.05, 0.03, 0.04), "does not hold"),  # the last changes more than the one before it
         ((0.03, 0.04, 0.05), "does not hold"),
         ((0.03, 0.05, 0.02), "does not hold"),  # the first changes more than the last, and less than another

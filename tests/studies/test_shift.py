@@ -44,7 +44,7 @@ OF_100 = runs_of({"t": 0.01}, n=8, runs=100).state.correct
 
 
 def pair(r: float, reach: float) -> Correlation:
-    return Correlation(names=("a", "b"), r=r, low=r - reach, high=r + reach, p_value=0.5)
+    return Correlation(names=("a", "b"), r=r, low=r - reach, high=r + reach, p_value=0.5, method="t")
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_what_the_paper_prints_stands_beside_its_network_on_imagenet(classes, ep
     strongest = [number for number in numbers if number.name.startswith("strongest_r_squared_of_")]
     r = {
         how: max((number.value or 0) ** 2 for number in numbers if number.name == f"correlation_of_{how}")
-        for how in ("whole", "halves")
+        for how in ("whole", "distinct_images")
     }
-    assert {number.name.rpartition("_")[2]: number.value for number in strongest} == pytest.approx(r)
+    assert {number.name.partition("_of_")[2]: number.value for number in strongest} == pytest.approx(r)
     std = "distribution_wise_std"
     expected = {
         ("val", "mean_accuracy"): 0.71,
@@ -113,8 +113,8 @@ def test_what_the_paper_prints_stands_beside_its_network_on_imagenet(classes, ep
     assert printed == (expected if same else {})
 
 
-def test_the_verdict_is_on_halves_and_both_are_in_the_numbers() -> None:
-    """The same images shown twice: whole test sets go together by them alone."""
+def test_the_verdict_is_on_distinct_images_and_both_are_in_the_numbers() -> None:
+    """The same images shown twice: test sets go together by them alone."""
     generator = np.random.default_rng(0)
     right_RN = generator.random((100, 600)) < 0.7
     names = ["t", *(f"{kind}-3" for kind in shift.KINDS), "cinic10"]
@@ -124,20 +124,27 @@ def test_the_verdict_is_on_halves_and_both_are_in_the_numbers() -> None:
     found = shift.findings(Evidence(trained=[one], data=None, scale=scale))  # type: ignore[arg-type]
     r = {
         how: {number.arm: number for number in found.numbers if number.name == f"correlation_of_{how}"}
-        for how in ("whole", "halves")
+        for how in ("whole", "distinct_images")
     }
     assert min(abs(r["whole"][f"t and {name}"].value or 0) for name in names[1:-1]) > 0.5
-    assert max(abs(number.value or 0) for number in r["halves"].values()) < 0.5
+    assert max(abs(number.value or 0) for number in r["distinct_images"].values()) < 0.5
+    assert "distinct images" in r["distinct_images"]["t and blur-3"].method
+    assert r["distinct_images"]["t and cinic10"] == replace(
+        r["whole"]["t and cinic10"], name="correlation_of_distinct_images"
+    )
     assert found.claims[1].verdict != "does not hold"
     assert (r["whole"]["t and blur-3"].examples, r["whole"]["t and cinic10"].examples) == (600, 90)
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas()
     found.figures[1].draw(canvas)
-    for axis, how in zip(canvas.axes, ("whole", "halves"), strict=True):
+    for axis, how in zip(canvas.axes[:2], ("whole", "distinct_images"), strict=True):
         square_MM = axis.images[0].get_array()
         low, high = names.index("t"), names.index("blur-3")
-        assert square_MM[high, low] == pytest.approx((r[how]["t and blur-3"].value or 0) ** 2)
+        rows = [label.get_text() for label in canvas.axes[0].get_yticklabels()]
+        columns = [label.get_text() for label in axis.get_xticklabels()]
+        assert (rows[high - 1], columns[low]) == ("blur-3", "t")
+        assert square_MM[high - 1, low] == pytest.approx((r[how]["t and blur-3"].value or 0) ** 2)
 
 
 def test_the_scale_of_the_paper_has_cifar10_c_whose_middle_severity_is_correlated() -> None:

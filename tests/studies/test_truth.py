@@ -53,16 +53,20 @@ def test_intervals_from_one_test_set_are_judged_by_the_measurement() -> None:
     """It is 9e-6, 7.7 to 10.3 with its error."""
     good, high, low, none = (
         length("a", 0.003, 0.001, interval)
-        for interval in ((5e-6, 12e-6), (12e-6, 20e-6), (1e-6, 6e-6), None)
+        for interval in ((7e-6, 11e-6), (14e-6, 18e-6), (1e-6, 4e-6), None)
     )
+    wide = length("a", 0.003, 0.001, (3e-6, 15e-6))  # it holds the measurement, and half of it
     for lengths, verdict in (
         ([good, good], "holds"),
         ([good, high], "does not hold"),
         ([low, good], "does not hold"),
+        ([good, wide], "cannot be told"),
         ([good, none], "cannot be told"),
         ([none, low], "does not hold"),
     ):
-        assert truth._one_test_set_is_enough(lengths).verdict == verdict
+        claim = truth._one_test_set_is_enough(lengths)
+        assert claim.verdict == verdict
+        assert claim.because.count(" at a") == 2
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,13 @@ def draw_estimates(
         linewidth=1,
         capsize=2,
     )
+
+
+def scale_for_stds(axis: "Axes") -> None:
+    """Make the y axis logarithmic, of stds in percent that are drawn already; linear below 0.1, down to 0."""
+    axis.set_yscale("symlog", linthresh=0.1, linscale=0.3)
+    axis.set_ylim(bottom=0)
+    top = axis.get_ylim()[1]
+    ticks = [tick for tick in (0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if tick <= top]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
