@@ -142,7 +142,8 @@ def test_again_trains_nothing_and_finds_the_same(done: Done, monkeypatch: pytest
 def test_scale_cpu_has_as_many_runs_as_its_claims_need() -> None:
     cpu = SCALES["cpu"]
     for name, least in LEAST_RUNS.items():
-        assert all(arm.runs >= least for arm in STUDIES[name].arms(cpu)), name
+        by_length = [arm for arm in STUDIES[name].arms(cpu) if not arm.test_sets]  # others add a number
+        assert all(arm.runs >= least for arm in by_length), name
     lengths = {arm.recipe.epochs for arm in STUDIES["durations"].arms(cpu)}
     assert len(lengths) >= 4
 
