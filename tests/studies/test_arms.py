@@ -1,6 +1,7 @@
 """Arms find their runs by what they are of: shared, taken up where they stopped, and no run of another."""
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from airbench_var.campaign import run_campaign
 from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.store import Store
 from airbench_var.studies import arms
 from airbench_var.studies.arms import Arm, Trained, Workplace
 from tests.studies.conftest import QUICK
@@ -89,3 +92,21 @@ def test_a_store_of_other_runs_is_not_added_to(
     own.train(arm)
     with pytest.raises(StoreRefusedError, match="seed"):
         own.train(replace(arm, seed=78))
+
+
+def test_missing_runs_are_trained_in_a_store_made_for_more(
+    arm: Arm, workplace: Workplace, tmp_path: Path
+) -> None:
+    """Another study made it for five runs and was stopped after the first: of our three, two are missing."""
+    own = replace(workplace, stores=tmp_path)
+    campaign = own.campaign(replace(arm, runs=5))
+
+    def one_run(make_train: Any, specs: Any, stop: Any) -> Any:
+        return campaign.placement.execute(make_train, islice(specs, 1), stop)
+
+    run_campaign(campaign, "quiet", execute=one_run)
+    with pytest.raises(UsageError, match="has 1 of the 3 runs"):
+        own.trained(arm)
+    own.train(arm)
+    assert own.trained(arm).run_ids_R.tolist() == [0, 1, 2]
+    assert Store.open(campaign.out).committed_ids().tolist() == [0, 1, 2, 3, 4]

@@ -36,6 +36,22 @@ def test_the_page_says_of_every_data_set_how_to_get_it() -> None:
     assert tuple(_OBTAINED) == NAMES
 
 
+@pytest.mark.parametrize(
+    ("unit", "paper", "text"),
+    [
+        ("share", 0.9442, "94.42 %"),
+        ("share", 0.0132, "1.32 %"),
+        ("share", 0.00033, "0.033 %"),
+        ("plain", 2.5, "2.5"),
+        ("count", 5, "5"),
+        ("share", None, ""),
+    ],
+)
+def test_what_the_paper_prints_is_shown_with_its_digits(unit, paper, text) -> None:
+    row = [*_numbers_table([replace(number(unit, 0.5, 0.4, 0.6), paper=paper)])][-1]
+    assert row.endswith(f"| 2 x 3 | {text} |")
+
+
 def test_a_value_comes_with_its_warnings() -> None:
     std = replace(number("share", 0.0, 0.0, 0.002), warnings=("estimate negative", "under-dispersed"))
     assert "| 0 % (estimate negative; under-dispersed) | 0 to 0.20 % |" in [*_numbers_table([std])][-1]

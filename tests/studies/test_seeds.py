@@ -93,6 +93,25 @@ def test_verdicts_are_on_each_source_alone_and_the_others_in_the_numbers() -> No
     assert ratio["64 init+order"] == pytest.approx(0.25, rel=0.02)
 
 
+def test_the_picture_has_the_std_of_each_arm_in_percent_above_its_name() -> None:
+    from matplotlib.figure import Figure as Canvas
+
+    stds = (0.02, 0.01, 0.015, 0.02, 0.01, 0.005, 0.012), (0.01,) * 7
+    trained, arms = groups(*stds).trained, seeds.arms(QUICK)
+    for one, arm in zip(trained, arms, strict=True):
+        one.arm = arm
+    canvas = Canvas()
+    seeds._sources([trained[:7], trained[7:]], canvas)
+    sources = ["initialisation", "data order", "augmentation"]
+    for axis, group, title in zip(canvas.axes, stds, ("1 epoch", "2 epochs"), strict=True):
+        points = [bars.lines[0].get_xydata()[0] for bars in axis.containers]
+        assert [x for x, _ in points] == list(range(7))
+        assert [y for _, y in points] == pytest.approx([100 * std for std in group], rel=0.01)
+        labels = [label.get_text() for label in axis.get_xticklabels()]
+        assert labels == ["all", *sources, *(f"all but {source}" for source in sources)]
+        assert axis.get_title() == title
+
+
 def test_numbers_are_over_that_of_all_with_what_the_paper_prints() -> None:
     numbers = seeds.findings(groups((0.02, 0.01, 0.02, 0.02), (0.01, 0.01, 0.01, 0.01))).numbers
     ratio = {number.arm: number.value for number in numbers if number.name == "variance_over_that_of_all"}

@@ -15,7 +15,7 @@ from airbench_var.errors import DataError, DeviceError, StoreRefusedError, Usage
 from airbench_var.report.figures import canvas
 from airbench_var.studies import STUDIES, arms, find_study, run_study
 from airbench_var.studies.arms import Workplace
-from airbench_var.studies.findings import Findings
+from airbench_var.studies.findings import Claim, Findings, Verdict
 from airbench_var.studies.scales import SCALES, Scale, find_scale
 from airbench_var.studies.study import SCHEMA, Study
 from tests.cli.running import exit_code
@@ -216,6 +216,34 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr("airbench_var.studies.run_study", not_now)
     return seen
+
+
+def test_runs_are_kept_where_it_is_asked_and_every_verdict_is_printed(
+    workplace: Workplace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stores = []
+
+    def not_now(study: Study, scale: Scale, place: Workplace, out: Path) -> Findings:
+        stores.append(place.stores)
+        verdicts: tuple[Verdict, ...] = ("holds", "cannot be told")
+        claims = [Claim(text=f"T {v}", source="S", verdict=v, because=f"B {v}") for v in verdicts]
+        return Findings(numbers=[], claims=claims, figures=[])
+
+    monkeypatch.setattr("airbench_var.studies.run_study", not_now)
+    monkeypatch.setattr("airbench_var.data.load", lambda *_: workplace.data)
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    command = ["study", "linear", "--data", "synthetic", "--quiet", "--out", str(out)]
+    assert exit_code(command) == exit_code([*command, "--stores", str(elsewhere)]) == 0
+    assert stores == [out / "stores", elsewhere]
+    told = [
+        "holds           T holds: B holds",
+        "cannot be told  T cannot be told: B cannot be told",
+        f"{out / 'README.md'} has numbers and figures",
+    ]
+    assert [line for line in capsys.readouterr().out.splitlines() if "Note:" not in line] == 2 * told
 
 
 def test_the_terminal_says_that_scale_quick_says_nothing_of_the_paper(
