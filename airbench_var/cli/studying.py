@@ -34,7 +34,10 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(NAMES)}; or index: one page over the studies in DIR",
     )
     parser.add_argument(
-        "--scale", default="quick", metavar="S", help="quick (seconds, default), cpu or paper"
+        "--scale",
+        default="quick",
+        metavar="S",
+        help="quick (seconds, only to see that it works; default), cpu or paper",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="numbers, figures and README")
     parser.add_argument(
