@@ -123,6 +123,9 @@ def test_a_p_value_is_that_of_the_test() -> None:
     number = p_value_of(test, "arm", counts)
     assert (number.name, number.value, number.method) == ("t_p_value", 0.02, "m; null: n")
     assert (number.runs, number.examples, number.least) == (2, 8, 0.01)
+    assert number.absent == "no interval: it is a p-value"
+    none = p_value_of(replace(test, p_value=None, absent="too few runs"), "arm", counts)
+    assert (none.value, none.absent) == (None, "too few runs")
 
 
 def test_estimates_in_words() -> None:

@@ -37,7 +37,9 @@ def test_larger_means_larger_on_every_one(shifted: tuple[float, float], verdict:
     claim = shift._larger_under_shift(runs_of({"t": 0.01, "a": shifted[0], "b": shifted[1]}))
     assert claim.verdict == verdict
     assert (claim.runs_needed is not None) == (verdict == "cannot be told")
+    smaller = " (b)" if verdict == "does not hold" else ""
     assert "of 2 test sets larger on" in claim.because
+    assert f"smaller on {len(smaller) // 4}{smaller}, by intervals" in claim.because
 
 
 OF_100 = runs_of({"t": 0.01}, n=8, runs=100).state.correct
@@ -87,10 +89,10 @@ def test_the_strongest_is_told_by_its_r_squared_whatever_its_sign() -> None:
     ("classes", "epochs", "same"), [(1000, 100, True), (10, 100, False), (1000, 8, False)]
 )
 def test_what_the_paper_prints_stands_beside_its_network_on_imagenet(classes, epochs, same) -> None:
-    one = runs_of(dict.fromkeys(("val", "v2", "r", "sketch", "own"), 0.02), n=200)
+    one = runs_of(dict.fromkeys(("val", "v2", "r", "sketch", "objectnet", "own"), 0.02), n=200)
     recipe = resnet18_imagenet().with_values({"epochs": epochs})
     one.arm = replace(one.arm, recipe=recipe)
-    scale = replace(QUICK, on_photos=True, published=("v2", "r", "sketch", "own"))
+    scale = replace(QUICK, on_photos=True, published=("v2", "r", "sketch", "objectnet", "own"))
     data: Any = SimpleNamespace(classes=range(classes))
     numbers = shift.findings(Evidence(trained=[one], data=data, scale=scale)).numbers
     printed = {(number.arm, number.name): number.paper for number in numbers if number.paper is not None}
@@ -108,6 +110,7 @@ def test_what_the_paper_prints_stands_beside_its_network_on_imagenet(classes, ep
         ("v2", std): 0.00071,
         ("r", std): 0.00181,
         ("sketch", std): 0.00257,
+        ("objectnet", std): 0.00179,
         (strongest[0].arm, "strongest_r_squared_of_whole"): 0.14,
     }
     assert printed == (expected if same else {})
