@@ -143,6 +143,7 @@ def test_scale_cpu_has_as_many_runs_as_its_claims_need() -> None:
     cpu = SCALES["cpu"]
     for name, least in LEAST_RUNS.items():
         by_length = [arm for arm in STUDIES[name].arms(cpu) if not arm.test_sets]  # others add a number
+        assert by_length
         assert all(arm.runs >= least for arm in by_length), name
     lengths = {arm.recipe.epochs for arm in STUDIES["durations"].arms(cpu)}
     assert len(lengths) >= 4
