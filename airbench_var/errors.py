@@ -15,6 +15,7 @@
 """
 
 import difflib
+import errno
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -82,6 +83,26 @@ def nearest(name: str, known: Sequence[str], likeness: float = 0.5) -> str:
     """Return ' (did you mean ...?)' for the closest known name, or '' when none is as like, from 0 to 1."""
     match = difflib.get_close_matches(name, known, n=1, cutoff=likeness)
     return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+#: Errors of the place that was named, where the disk itself may be well.
+_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
+_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
+_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def what_helps(error: OSError) -> str:
+    """Return what to do about something that could not be written, as 'Make room'."""
+    if error.errno in _PATH:
+        return "Check the path"
+    if error.errno in _PERMISSION:
+        return "Make it writable"
+    return "Make room" if error.errno in _SPACE else "Mend the disk"
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether the disk is at fault, so that its free space says something."""
+    return error.errno not in (*_PATH, *_PERMISSION)
 
 
 def whole_number(name: str, value: Any, least: int) -> int:

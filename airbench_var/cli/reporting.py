@@ -66,7 +66,7 @@ def report(options: argparse.Namespace) -> int:
     page = report_page(both, comparison, made_with=made_with).encode(
         errors="replace"
     )  # a path may be no text
-    with storage_errors(options.html, "writing"):
+    with storage_errors(options.html, "writing", instead="name another file with --html"):
         replace_file(options.html, page)
     notes = dict.fromkeys(
         note

@@ -65,9 +65,12 @@ def show(store: "Store", statistics: "LiveStatistics", *, as_json: bool, with_pa
 def _wait_for(store: Path) -> None:
     """Wait until a store is made that is not there yet: its trainer needs seconds before it begins."""
     from airbench_var.store.create import has_manifest
+    from airbench_var.store.disk import storage_errors
 
     deadline_s = time.monotonic() + WAIT_FOR_STORE_S
-    if not store.exists():
+    with storage_errors(store, "opening"):
+        is_there = store.exists()
+    if not is_there:
         print(f"there is no store at {store} yet: waiting {WAIT_FOR_STORE_S:.0f} s for one", file=sys.stderr)
         while time.monotonic() < deadline_s and not has_manifest(store):
             time.sleep(0.2)

@@ -23,20 +23,31 @@ def track(options: argparse.Namespace) -> int:
 
     It reads the store, also while it is being written, and writes nothing to it. Weights & Biases stays
     offline unless WANDB_MODE says otherwise; MLflow writes to a local file unless MLFLOW_TRACKING_URI does.
+    In keys that MLflow refuses, what is no letter, digit, _, -, . or space becomes _; of keys that are then
+    the same the second gets -2. What fails on the way ends the run there as failed.
     """
+    from airbench_var.analysis import LiveStatistics
     from airbench_var.store import Store
-    from airbench_var.tracking import open_tracker
+    from airbench_var.tracking import open_tracker, package_errors, require
     from airbench_var.tracking import track as tell
 
+    require(options.to)
+    folder = options.dir or Path("tracked") / options.to
     store = Store.open(options.store)
-    tracker = open_tracker(options.to, store, options.dir or Path("tracked") / options.to)
-    runs = tell(store, tracker, following=options.follow, told=_say)
+    statistics = LiveStatistics.of_store(store)
+    with package_errors(options.to, folder):
+        tracker = open_tracker(options.to, store, folder)
+        runs = tell(store, statistics, tracker, following=options.follow, told=_say)
     if options.json:
         print_json({"store": str(store.path), "runs": runs, "where": tracker.where})
     else:
-        print(f"{runs:,} runs told; look at them with: {tracker.where}")
+        print(f"{_runs(runs)} told; look at them with: {tracker.where}")
     return 0
 
 
 def _say(runs: int) -> None:
-    print(f"{runs:,} runs told", file=sys.stderr)
+    print(f"{_runs(runs)} told", file=sys.stderr)
+
+
+def _runs(number: int) -> str:
+    return f"{number:,} run{'' if number == 1 else 's'}"

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from airbench_var.cache import arriving_at
 from airbench_var.data.dataset import Split
-from airbench_var.errors import DataError, StorageError
+from airbench_var.errors import DataError, StorageError, what_helps
 
 VERSION, PAGE_BYTES = 2, 1 << 23
 INT, RGB, JPEG, RAW = 1, 2, 0, 1  # two type ids, and the modes of an image
@@ -63,7 +63,9 @@ def write(split: Split, path: Path) -> None:
             file.seek(table_at)
             file.write(_table(_ALLOCATION, n, sample_id=np.arange(n), ptr=ptr, size=image_bytes).tobytes())
     except OSError as error:
-        raise StorageError(f"Cannot write {path}: {error}. Make room, or use --loader resident.") from error
+        raise StorageError(
+            f"Cannot write {path}: {error}. {what_helps(error)}, or use --loader resident."
+        ) from error
 
 
 @dataclass

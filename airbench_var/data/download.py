@@ -10,7 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from airbench_var.cache import arriving_at
-from airbench_var.errors import DataError, StorageError
+from airbench_var.errors import DataError, StorageError, what_helps
 
 TIMEOUT_S = 30.0
 _CHUNK_BYTES = 1 << 18
@@ -45,7 +45,9 @@ def download(remote: Remote, target: Path, *, progress: bool = True) -> None:
         except _UnusableError as why:
             refusals.append(f"{url}: {why}")
         except OSError as error:
-            raise StorageError(f"Cannot write {target}: {error}. Make room or set XDG_CACHE_HOME.") from error
+            raise StorageError(
+                f"Cannot write {target}: {error}. {what_helps(error)}, or set XDG_CACHE_HOME."
+            ) from error
     raise DataError(f"{target.name} could not be downloaded ({'; '.join(refusals)})")
 
 

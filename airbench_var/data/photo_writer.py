@@ -27,7 +27,7 @@ from airbench_var.cache import arriving_at
 from airbench_var.data.beton import PAGE_BYTES, Page, data_start, finish, rows_sha256
 from airbench_var.data.image_folder import ImageFolder
 from airbench_var.data.photo_encoder import Encoded, PhotoSettings, encode
-from airbench_var.errors import DataError, DeviceError, StorageError, UsageError
+from airbench_var.errors import DataError, DeviceError, StorageError, UsageError, what_helps
 
 FORMAT, VERSION = "airbench_var photographs", 2
 #: Of files that are no images, so many are named.
@@ -111,7 +111,7 @@ def write_photos(
             journal.unlink()  # last: without it, all of a file that grows would be written again
     except OSError as error:
         raise StorageError(
-            f"Cannot write {path}: {error}. Make room; the same command goes on where it was."
+            f"Cannot write {path}: {error}. {what_helps(error)}; the same command goes on where it was."
         ) from error
     return about
 

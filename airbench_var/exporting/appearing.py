@@ -10,6 +10,8 @@ from pathlib import Path
 from airbench_var.errors import UsageError
 from airbench_var.store.disk import storage_errors, sync_folder
 
+INSTEAD = "choose another name with --out"
+
 
 def refuse_present(path: Path) -> None:
     """Raise UsageError when there is anything under the name."""
@@ -23,7 +25,7 @@ def new_file(path: Path) -> Iterator[BufferedWriter]:
 
     Raises: UsageError when the name is taken, StorageError when the disk fails.
     """
-    with _unfinished(path) as unfinished, storage_errors(path, "writing"):
+    with _unfinished(path) as unfinished, storage_errors(path, "writing", instead=INSTEAD):
         try:
             with unfinished.open("wb") as file:
                 yield file
@@ -38,7 +40,7 @@ def new_file(path: Path) -> Iterator[BufferedWriter]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill by `new_file`, which gets its name at the end; raises as `new_file`."""
-    with _unfinished(path) as unfinished, storage_errors(path, "writing"):
+    with _unfinished(path) as unfinished, storage_errors(path, "writing", instead=INSTEAD):
         try:
             unfinished.mkdir()
             yield unfinished
@@ -53,7 +55,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 @contextmanager
 def _unfinished(path: Path) -> Iterator[Path]:
     refuse_present(path)
-    with storage_errors(path, "making the folder"):
+    with storage_errors(path, "making the folder", instead=INSTEAD):
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
     yield path.with_name(f"{path.name}.{os.getpid()}.unfinished")
 

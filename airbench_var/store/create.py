@@ -58,7 +58,7 @@ def has_manifest(store: Path) -> bool:
     with storage_errors(store, "opening"):
         try:
             return MANIFEST in {path.name for path in store.iterdir()}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 

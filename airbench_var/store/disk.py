@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from airbench_var.errors import StorageError
+from airbench_var.errors import StorageError, is_of_the_disk, what_helps
 from airbench_var.store.layout import RowLayout
 
-#: What is done without writing: then nothing is said of runs that are safe.
+#: What is done without writing: then there is nothing to make room for.
 READING = ("opening", "reading", "mapping")
 
 #: Filesystems give space in blocks of about this size: a hole between two rows that is smaller saves nothing.
@@ -20,20 +20,22 @@ BLOCK_BYTES = 4096
 
 
 @contextmanager
-def storage_errors(path: Path, doing: str) -> Iterator[None]:
-    """Turn an OSError into a StorageError that names the step, the free space, and what is safe."""
+def storage_errors(
+    path: Path, doing: str, *, safe: str = "", instead: str = "choose another folder with --out"
+) -> Iterator[None]:
+    """Turn an OSError into a StorageError that names the step, what is safe, and what helps.
+
+    safe: a sentence on what was done before; instead: what helps without mending what failed.
+    """
     try:
         yield
     except OSError as error:
+        what = f"{path}: {doing} failed: {error.strerror or error}"
         if doing in READING:
-            text = f"{error.strerror or error}. Check the path, its permissions, and the disk."
-        else:
-            text = (
-                f"{error.strerror or error} ({_free_space(path)}). Every run acknowledged before is safe in "
-                "the store. Make room or mend the disk, then give the same command again; or choose another "
-                "folder with --out."
-            )
-        raise StorageError(f"{path}: {doing} failed: {text}") from error
+            raise StorageError(f"{what}. Check the path, its permissions, and the disk.") from error
+        free = f" ({_free_space(path)})" if is_of_the_disk(error) else ""
+        helps = f"{what_helps(error)}, then give the same command again; or {instead}."
+        raise StorageError(" ".join(filter(None, (f"{what}{free}.", safe, helps)))) from error
 
 
 def _free_space(path: Path) -> str:

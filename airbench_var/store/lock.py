@@ -20,14 +20,17 @@ class WriterLock:
         self._fd = fd
 
     @classmethod
-    def take(cls, store: Path) -> Self:
-        """Take the lock or raise StoreRefusedError that names its holder; never wait."""
+    def take(cls, store: Path, *, instead: str = "choose another folder with --out") -> Self:
+        """Take the lock or raise StoreRefusedError that names its holder; never wait.
+
+        instead: what else the command could do, for people.
+        """
         path = store / LOCK
-        with storage_errors(path, "making"):
+        with storage_errors(path, "making", instead=instead):
             fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)  # Python sets close-on-exec
         try:
-            with storage_errors(path, "locking"):
-                _lock(fd, store)
+            with storage_errors(path, "locking", instead=instead):
+                _lock(fd, store, instead)
         except BaseException:
             os.close(fd)
             raise
@@ -43,7 +46,7 @@ class WriterLock:
         os.close(self._fd)
 
 
-def _lock(fd: int, store: Path) -> None:
+def _lock(fd: int, store: Path, instead: str) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(fd).st_ino != (store / LOCK).stat().st_ino:  # its folder is being taken away
@@ -52,7 +55,7 @@ def _lock(fd: int, store: Path) -> None:
         holder = os.pread(fd, 1000, 0).decode(errors="replace") or "unknown"
         raise StoreRefusedError(
             f"{store}: another campaign is writing ({holder}); nothing was written. "
-            "Wait until it ends, stop it, or choose another folder with --out."
+            f"Wait until it ends, stop it, or {instead}."
         ) from error
 
 

@@ -30,6 +30,8 @@ from airbench_var.store.records import RUNS, open_records, row_layouts
 from airbench_var.store.row_reader import RowReader
 from airbench_var.store.verification import Verification, verify
 
+INSTEAD = "repair a copy of the store"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
@@ -65,8 +67,8 @@ def repair(path: str | os.PathLike[str]) -> Repair:
     found = verify(store)
     if not any(_can_be_mended(store, fault) for fault in found.faults):
         return _what_was_done(found, None)
-    lock = WriterLock.take(store)
-    with closing(lock), storage_errors(store, "repairing"):
+    lock = WriterLock.take(store, instead=INSTEAD)
+    with closing(lock), storage_errors(store, "repairing", instead=INSTEAD):
         lock.sign()
         found = verify(store)  # once more, now that nobody else writes
         return _mend(found) if found.faults else _what_was_done(found, None)

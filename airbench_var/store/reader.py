@@ -223,7 +223,7 @@ def _as_ids(run_ids: Iterable[int] | RunIds) -> RunIds:
 
 
 def refuse_what_is_no_store(store: Path) -> None:
-    """Raise UsageError when nothing is there, StoreRefusedError when it was never a store.
+    """Raise UsageError when nothing is there, StoreRefusedError when it is a file or was never a store.
 
     A folder that has lost its manifest but not the copy is a store: opening it names the damage.
     """
@@ -231,11 +231,15 @@ def refuse_what_is_no_store(store: Path) -> None:
         try:
             names = {path.name for path in store.iterdir()}
         except (FileNotFoundError, NotADirectoryError) as error:
+            if store.exists():
+                raise StoreRefusedError(
+                    f"{store} is no store: it is a file, and a store is a folder."
+                ) from error
             raise UsageError(
                 f"{store}: there is no such store. Check the path, or train one with --out."
             ) from error
     if MANIFEST not in names and not lost_its_manifest(names):
-        within = sorted(name for name in names if (store / name / MANIFEST).exists())
+        within = sorted(path.parent.name for path in store.glob(f"*/{MANIFEST}"))
         which = f" Stores in it: {', '.join(within[:10])}." if within else ""
         raise StoreRefusedError(f"{store} is no store, or one never finished: it has no {MANIFEST}.{which}")
 

@@ -30,13 +30,15 @@ from airbench_var.store.reader import Store
 from airbench_var.store.records import COMMITTED, FAILED, OPEN, Bytes, Records, runs_layout
 from airbench_var.store.rows import Outcome
 
+SAFE = "Every run acknowledged before is safe in the store."
+
 
 class StoreWriter:
     """The one writer of a store; a context manager. `store` reads what it has written."""
 
     def __init__(self, path: Path, manifest: Manifest, lock: WriterLock) -> None:
         self.path, self.manifest = path, manifest
-        with ExitStack() as opened, storage_errors(path, "opening for writing"):
+        with ExitStack() as opened, storage_errors(path, "opening for writing", safe=SAFE):
             opened.callback(lock.close)
             self.store = Store(path, manifest)
             records = self.store.records()
@@ -123,7 +125,7 @@ class StoreWriter:
         """Close the files and let the next writer in; a second time does nothing."""
         if self._opened is not None:
             opened, self._opened = self._opened, None
-            with storage_errors(self.path, "closing"):
+            with storage_errors(self.path, "closing", safe=SAFE):
                 opened.close()
 
     @property
@@ -270,7 +272,7 @@ class StoreWriter:
         """Close the writer when the step does not run to its end: what it left behind is unknown."""
         self._refuse_closed(doing)
         try:
-            with storage_errors(self.path, doing):
+            with storage_errors(self.path, doing, safe=SAFE):
                 yield
         except BaseException:
             self.close()
@@ -281,6 +283,6 @@ def _restore_labels(store: Path, manifest: Manifest, labels: Mapping[str, Bytes]
     """Write labels that `repair` has set aside; they are those of the manifest, or the store was refused."""
     for test_set in manifest.test_sets:
         path = store / test_set.labels_file
-        with storage_errors(path, "writing"):
+        with storage_errors(path, "writing", safe=SAFE):
             if path.parent.is_dir() and not path.exists():
                 replace_file(path, encode_labels(test_set, labels[test_set.name]))

@@ -66,6 +66,7 @@ from tests.test_campaign import digest, fake
         (["analyze"], 2, "one of the arguments STORE --example is required"),
         (["analyze", "EMPTY/none"], 2, "there is no such store"),
         (["analyze", "EMPTY"], 5, "is no store"),
+        (["analyze", cli.__file__], 5, "is no store: it is a file"),
         (["analyze", "EMPTY", "--pairs"], 5, "is no store"),
         (["compare", "EMPTY"], 2, "compare takes two stores, STORE_A STORE_B, or --recipe"),
         (["compare", "EMPTY", "EMPTY"], 5, "is no store"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from airbench_var import cli, run_many
-from airbench_var.analysis import analyze
+from airbench_var.analysis import LiveStatistics, analyze
 from airbench_var.errors import DeviceError, UsageError
 from airbench_var.seeds import Seeds
 from airbench_var.store import Store
@@ -27,8 +28,8 @@ from airbench_var.tracking import (
     open_tracker,
     parameters,
     run_values,
-    track,
 )
+from airbench_var.tracking import track as track_from
 
 N, R = 60, 5
 LABELS = np.arange(N) % 3
@@ -45,6 +46,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return run_many(answer, LABELS, runs=R, out=out, settings={"lr": 0.1}, show="quiet")
 
 
+def track(store: Store, tracker: Tracker, **how: Any) -> int:
+    return track_from(store, LiveStatistics.of_store(store), tracker, **how)
+
+
 class Remembers:
     """A tracker that keeps what it is told."""
 
@@ -53,7 +58,7 @@ class Remembers:
     def __init__(self) -> None:
         self.runs: dict[int, Mapping[str, float]] = {}
         self.looks: list[tuple[int, Mapping[str, float]]] = []
-        self.closed = False
+        self.closed = self.failed = False
 
     def run(self, run_id: int, values: Mapping[str, float]) -> None:
         assert run_id not in self.runs
@@ -62,8 +67,8 @@ class Remembers:
     def estimates(self, runs: int, values: Mapping[str, float]) -> None:
         self.looks.append((runs, values))
 
-    def close(self) -> None:
-        self.closed = True
+    def close(self, *, failed: bool = False) -> None:
+        self.closed, self.failed = True, failed
 
 
 def accuracies(store: Store) -> list[float]:
@@ -76,7 +81,7 @@ def test_every_run_is_told_once_with_what_there_is(store: Store) -> None:
     assert [tracker.runs[i]["accuracy/test"] for i in range(R)] == pytest.approx(accuracies(store))
     assert all(set(values) == {"accuracy/test", "train_s", "diverged"} for values in tracker.runs.values())
     [(runs, values)] = tracker.looks
-    assert (runs, tracker.closed) == (R, True)
+    assert (runs, tracker.closed, tracker.failed) == (R, True, False)
     mean = analyze(store).test_sets[0].estimates["mean_accuracy"]
     assert mean.interval is not None
     assert values["mean_accuracy/test"] == mean.value
@@ -153,6 +158,7 @@ def test_a_tracker_that_fails_is_closed_and_the_store_is_whole(store: Store) -> 
     with pytest.raises(ConnectionError, match="gone"):
         track(store, tracker)
     assert tracker.closed
+    assert tracker.failed
     assert len(Store.open(store.path).committed_ids()) == R
 
 
@@ -187,8 +193,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Make modules of packages be there, with what is given."""
 
     def installed(**modules: Mapping[str, object]) -> None:
-        for kind in KINDS:
-            monkeypatch.setattr(f"{KINDS[kind]}.find_spec", lambda name: name)
+        monkeypatch.setattr("airbench_var.tracking.find_spec", lambda name: name)
         for name, content in modules.items():
             module = ModuleType(name.replace("_", "."))
             vars(module).update(content)
@@ -244,7 +249,8 @@ def test_wandb_is_offline_and_told_what_the_store_is_of(
     assert run.of("log") == [({"run_id": 7, "run/loss": 0.5},), ({"runs": 3, "estimate/mean": 0.9},)]
     assert not run.of("finish")
     tracker.close()
-    assert len(run.of("finish")) == 1
+    tracker.close(failed=True)
+    assert run.of("finish") == [(0,), (1,)]
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setenv("WANDB_PROJECT", "mine")
     assert open_tracker("wandb", store, folder).where == "https://there"
@@ -292,9 +298,46 @@ def test_mlflow_is_told_what_its_server_takes(
         ("run/loss", 0.25, 9),
     ]
     assert all(abs(ms / 1000 - time.time()) < 60 for _, _, ms, _ in told)
-    assert client.calls[-1] == ("set_terminated", "r")
+    assert client.calls[-1] == ("set_terminated", "r", "FINISHED")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server")
     assert open_tracker("mlflow", store, folder).where == "mlflow ui --backend-store-uri http://server"
+
+
+@pytest.mark.parametrize("method", ["log_param", "log_batch"])
+def test_an_mlflow_run_that_cannot_be_told_has_failed(
+    method: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: Callable[..., None]
+) -> None:
+    class Fails(Calls):
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            if name == method:
+                raise RuntimeError("refused")
+            return super().__getattr__(name)
+
+    client = Fails(create_run=SimpleNamespace(info=SimpleNamespace(run_id="r")))
+    installed(
+        mlflow={},
+        mlflow_tracking={"MlflowClient": lambda uri: client},
+        mlflow_entities={"Metric": lambda *values: values},
+    )
+    with pytest.raises(RuntimeError, match="refused"):
+        track(store, open_tracker("mlflow", store, tmp_path))
+    assert client.of("set_terminated") == [("r", "FAILED")]
+
+
+def test_mlflow_has_every_setting_under_a_key_that_it_takes() -> None:
+    identity = {"a": {"lr (%)": 1, "lr [%]": 2, "b": 3, "größe/x": "y" * 600}, "a.b": 4, "k" * 300: 5}
+    taken = on_mlflow.as_taken(parameters(identity))
+    assert taken == {
+        "a.lr ___": "1",
+        "a.lr ___-2": "2",
+        "a.b": "3",
+        "a.größe_x": "y" * 500,
+        "a.b-2": "4",
+        "k" * 240: "5",
+    }
+    validation = pytest.importorskip("mlflow.utils.validation")
+    for key, text in taken.items():
+        validation._validate_param(key, text)  # raises
 
 
 def tensorboard_of(folder: Path) -> Callable[[str], list[tuple[int, float]]]:
@@ -386,11 +429,70 @@ def test_a_package_can_read_what_it_was_told(
 def test_a_package_that_is_missing(
     kind: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    __import__(KINDS[kind])
-    monkeypatch.setattr(f"{KINDS[kind]}.find_spec", lambda name: None)
+    monkeypatch.setattr("airbench_var.tracking.find_spec", lambda name: None)
     with pytest.raises(DeviceError, match=rf"pip install 'airbench_var\[{kind}\]'"):
         open_tracker(kind, store, tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], installed: Callable[..., None]
+) -> None:
+    installed()
+    (tmp_path / "file").touch()
+    for kind in KINDS:
+        code = cli.main(["track", str(store.path), "--to", kind, "--dir", str(tmp_path / "file" / "x")])
+        shown = capsys.readouterr()
+        assert (code, shown.out, shown.err.count("\n")) == (6, "", 1)
+        assert "x: writing failed: Not a directory. Check the path" in shown.err
+        assert "or choose another folder with --dir." in shown.err
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no\nserver"), type("Bad", (Exception,), {"__module__": "wandb.x"})("no\n")]
+)
+def test_what_a_package_raises_is_one_message(
+    error: Exception,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    installed: Callable[..., None],
+) -> None:
+    def fails(*_: object) -> Tracker:
+        raise error
+
+    installed()
+    monkeypatch.setattr("airbench_var.tracking.open_tracker", fails)
+    assert cli.main(["track", str(store.path), "--to", "wandb", "--dir", "there"]) == 6
+    assert capsys.readouterr().err.startswith(
+        "airbench_var: wandb cannot be told: no. The store is as it was."
+    )
+
+
+def test_a_defect_is_no_matter_of_the_package(
+    store: Store, monkeypatch: pytest.MonkeyPatch, installed: Callable[..., None]
+) -> None:
+    installed()
+    monkeypatch.setattr("airbench_var.tracking.open_tracker", lambda *_: Path(1))  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        cli.main(["track", str(store.path), "--to", "wandb"])
+
+
+def test_a_store_that_cannot_be_read_leaves_no_run_at_the_tracker(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    installed: Callable[..., None],
+) -> None:
+    installed()
+    broken = shutil.copytree(store.path, tmp_path / "broken")
+    (broken / "test" / "correct.npy").unlink()
+    (broken / "test" / "correct.npy").mkdir()
+    monkeypatch.setattr("airbench_var.tracking.open_tracker", lambda *_: pytest.fail("it was opened"))
+    assert cli.main(["track", str(broken), "--to", "mlflow"]) == 6
+    shown = capsys.readouterr().err
+    assert (shown.count("\n"), "reading failed: Is a directory" in shown) == (1, True)
 
 
 def test_another_kind(store: Store, tmp_path: Path) -> None:
@@ -411,6 +513,7 @@ def test_the_command(
         opened.append((kind, store.path, folder))
         return tracker
 
+    monkeypatch.setattr("airbench_var.tracking.find_spec", lambda name: name)
     monkeypatch.setattr("airbench_var.tracking.open_tracker", opens)
     assert cli.main(["track", str(store.path), "--to", "tensorboard"]) == 0
     shown = capsys.readouterr()
@@ -425,6 +528,7 @@ def test_the_command(
 
 def test_the_command_follows_when_it_is_asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
+    monkeypatch.setattr("airbench_var.tracking.find_spec", lambda name: name)
     monkeypatch.setattr("airbench_var.tracking.open_tracker", lambda *_: Remembers())
     monkeypatch.setattr(
         "airbench_var.tracking.track", lambda *_, following, told: asked.append(following) or 0
