@@ -199,12 +199,18 @@ class Session:
         self.writer.event("stop", committed=self.writer.committed_count, signal=came and came.name)
 
 
-def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | None = None) -> Analysis:
+def run_campaign(
+    campaign: Campaign,
+    mode: Mode = "quiet",
+    execute: Executor | None = None,
+    begun: Callable[[int], None] = lambda there: None,
+) -> Analysis:
     """Train what is missing, commit row by row, and return the estimates of the finished store.
 
     `mode` says how progress is shown. `execute` is by default that of `campaign.placement`. What is missing
     are the runs that were never tried, and then, once more, those that failed before. Of a shard, only its
     own runs are trained, waited for and reported; the store may hold others, which the estimates count too.
+    `begun` is told how many of them are there, once nothing is refused any more.
 
     Raises:
         UsageError: the recipe does not fit the data, or the shard has no run; no store was made.
@@ -223,6 +229,7 @@ def run_campaign(campaign: Campaign, mode: Mode = "quiet", execute: Executor | N
                 "asked for, which are the total. Ask for as many at least (--runs), or choose another --out."
             )
         own, there = campaign.run_ids, writer.committed_ids()
+        begun(sum(run_id in own for run_id in there))
         undone = [*writer.open_ids(campaign.runs), *writer.failed_ids(campaign.runs)]
         work = [run_id for run_id in undone if run_id in own]
         if work:

@@ -145,6 +145,7 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     from airbench_var.hyperparameters import parse_assignments
     from airbench_var.recipes import described, find_recipe
     from airbench_var.seeds import parse_vary
+    from airbench_var.store.create import names_in
 
     both = find_recipe(options.recipe).with_values(parse_assignments(options.set))
     a, b = (both.with_values(parse_assignments(own)) for own in (options.a, options.b))
@@ -152,6 +153,8 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     if a.sha256 == b.sha256:
         raise UsageError("A and B are the same recipe: say with --a or --b what differs.")
 
+    if options.out:
+        names_in(options.out)  # refused where there can be no folder
     prepared = prepare(options, [a, b])  # from here on it takes seconds: torch
     own_folder = f"compare-{both.name}-{prepared.data.name}-{a.sha256[:6]}-{b.sha256[:6]}"
     out = options.out or Path("runs") / own_folder

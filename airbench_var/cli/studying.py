@@ -79,6 +79,7 @@ def study(options: argparse.Namespace) -> int:
         raise UsageError("argument --quiet: not allowed with argument --json")
     if options.name == "index":
         return _index(options)
+    from airbench_var.store.create import names_in
     from airbench_var.studies import find_study, run_study  # seconds: torch
     from airbench_var.studies.arms import Workplace, with_published
     from airbench_var.studies.scales import find_scale
@@ -96,13 +97,17 @@ def study(options: argparse.Namespace) -> int:
         scale = replace(scale, on_photos=True)
     options.test_sets = []  # of every arm; the study has its own
     options.data = options.data or chosen.data or scale.data
+    names_in(options.out)  # refused where there can be no folder
+    if options.stores:
+        names_in(options.stores, "--stores")
     arms = chosen.arms(scale)
     prepared = prepare(options, [arm.recipe for arm in arms])
     if chosen.published:
         scale = with_published(scale, prepared.data, skip_missing=options.skip_missing_test_sets)
         arms = chosen.arms(scale)
     told = {"study": f"{chosen.name} at scale {scale.name}: {scale.about}"}
-    runs = {"runs": f"{sum(arm.runs for arm in arms):,} in {len(arms)} arms"}
+    in_arms = f"in {len(arms)} arm{'' if len(arms) == 1 else 's'}"
+    runs = {"runs": f"{sum(arm.runs for arm in arms):,} {in_arms}"}
     tell(options, told | prepared.reasons | runs)
     workplace = Workplace(
         data=prepared.data,
@@ -111,6 +116,7 @@ def study(options: argparse.Namespace) -> int:
         engine=options.engine,
         stores=options.stores or options.out / "stores",
         mode=mode_of(options),
+        say=lambda text: tell(options, {"arm": text}),
     )
     findings = run_study(chosen, scale, workplace, options.out)
     with reader_may_leave():
@@ -127,13 +133,13 @@ def study(options: argparse.Namespace) -> int:
 
 def _index(options: argparse.Namespace) -> int:
     from airbench_var.studies import STUDIES
-    from airbench_var.studies.index import write_index
+    from airbench_var.studies.index import counted, write_index
 
     verdicts = write_index(options.out, list(STUDIES))
     with reader_may_leave():
         if options.json:
             print_json({str(verdict): number for verdict, number in verdicts.items()})
         else:
-            print(", ".join(f"{number} {verdict}" for verdict, number in verdicts.items()))
+            print(", ".join(counted(number, verdict) for verdict, number in verdicts.items()))
             print(f"{options.out / 'README.md'} has every claim")
     return 0

@@ -84,16 +84,18 @@ def run(options: argparse.Namespace) -> int:
     from airbench_var.hyperparameters import parse_assignments
     from airbench_var.recipes import described, find_recipe
     from airbench_var.seeds import parse_vary
+    from airbench_var.store.create import refuse_strangers
 
     recipe = find_recipe(options.recipe).with_values(parse_assignments(options.set))
     vary = parse_vary(options.vary)
     part = options.shard or WHOLE
     part.run_ids(options.runs)  # refused where there are none
+    if options.out:
+        refuse_strangers(options.out)
 
     prepared = prepare(options, [recipe])  # from here on it takes seconds: torch
     from airbench_var.campaign import Campaign, run_campaign
     from airbench_var.store import Store
-    from airbench_var.store.create import has_manifest
 
     name = f"{recipe.name}-{prepared.data.name}{part.suffix if options.shard else ''}"
     out = options.out or Path("runs") / name
@@ -107,13 +109,14 @@ def run(options: argparse.Namespace) -> int:
         vary=vary,
         placement=prepared.placement,
     )
-    ids = Store.open(out).committed_ids().tolist() if has_manifest(out) else []
-    there = sum(run_id in campaign.run_ids for run_id in ids)
-    if there:
-        what = "nothing to train" if there >= len(campaign.run_ids) else "going on"
-        tell(options, {"runs": f"{there:,} of {len(campaign.run_ids):,} are there: {what}"})
+
+    def begun(there: int) -> None:
+        if there:
+            what = "nothing to train" if there == len(campaign.run_ids) else "going on"
+            tell(options, {"runs": f"{there:,} of {len(campaign.run_ids):,} are there: {what}"})
+
     try:
-        analysis = run_campaign(campaign, mode_of(options))
+        analysis = run_campaign(campaign, mode_of(options), begun=begun)
     except (InterruptedCampaignError, RunsFailedError):
         show_store(out, as_json=options.json)  # what is there is worth showing
         raise

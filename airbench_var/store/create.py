@@ -30,20 +30,31 @@ from airbench_var.store.records import RECORDS_PER_BLOCK, RUNS, Bytes, open_reco
 from airbench_var.store.row_reader import RowReader
 
 
+def names_in(folder: Path, option: str = "--out") -> set[str]:
+    """Return what a folder that may become ours holds, nothing where it is not there.
+
+    option: by which another can be chosen, for people.
+
+    Raises: StoreRefusedError when it can be none.
+    """
+    with storage_errors(folder, "opening"):
+        try:
+            return {path.name for path in folder.iterdir()}
+        except FileNotFoundError:
+            return set()
+        except NotADirectoryError as error:
+            raise StoreRefusedError(
+                f"{folder}: this, or a folder on the way to it, is a file. Choose another folder with "
+                f"{option}."
+            ) from error
+
+
 def refuse_strangers(store: Path) -> None:
     """Raise StoreRefusedError when the path holds anything but a store, the start of one, or nothing.
 
     Raises: StoreDamagedError when it holds a store without its manifest.
     """
-    with storage_errors(store, "opening"):
-        try:
-            names = {path.name for path in store.iterdir()}
-        except FileNotFoundError:
-            return
-        except NotADirectoryError as error:
-            raise StoreRefusedError(
-                f"{store}: this, or a folder on the way to it, is a file. Choose another folder with --out."
-            ) from error
+    names = names_in(store)
     if lost_its_manifest(names):
         raise damaged(store, Fault(MANIFEST, None, MISSING))
     if names - {LOCK} and not names & {MANIFEST, UNFINISHED}:
@@ -58,7 +69,7 @@ def has_manifest(store: Path) -> bool:
     with storage_errors(store, "opening"):
         try:
             return MANIFEST in {path.name for path in store.iterdir()}
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return False
 
 

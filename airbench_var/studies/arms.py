@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from airbench_var.analysis import TestSetSummary, summarize
 from airbench_var.analysis.live import empty_states
-from airbench_var.campaign import Campaign, run_campaign
+from airbench_var.campaign import Campaign, Say, run_campaign
 from airbench_var.data.dataset import Dataset
 from airbench_var.data.test_sets import on_stderr
 from airbench_var.errors import UsageError
@@ -121,6 +121,7 @@ class Workplace:
     engine: Literal["auto"] | Engine = "auto"  #: what was asked for; chosen for each arm
     stores: Path
     mode: Mode = "quiet"
+    say: Say = lambda text: None  #: is told which arm is next
 
     def campaign(self, arm: Arm) -> Campaign:
         """Return the campaign of an arm; its store's name ends with a hash of all that must match."""
@@ -151,14 +152,17 @@ class Workplace:
 
     def train(self, arm: Arm) -> None:
         """Train those of the arm's runs that its store lacks; it may hold more. Raises as `run_campaign`."""
-        campaign = self.campaign(arm)
+        campaign, there = self.campaign(arm), 0
         if has_manifest(campaign.out):
             store = Store.open(campaign.out)
             store.manifest.refuse_other_identity(campaign.out, campaign.identity())
-            if len(own_ids(store, arm)) == arm.runs:
+            there = len(own_ids(store, arm))
+            if there == arm.runs:
+                self.say(f"{arm.name}: all {arm.runs:,} runs are there")
                 return
             if store.capacity > arm.runs:  # runs beyond ours are there, and of ours some are missing
                 campaign = replace(campaign, runs=store.capacity)
+        self.say(f"{arm.name}: {there:,} of {arm.runs:,} runs are there")
         run_campaign(campaign, self.mode)
 
     def trained(self, arm: Arm) -> Trained:

@@ -66,7 +66,8 @@ def _caveats(found: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     return of
 
 
-def _counted(number: int, verdict: Verdict) -> str:
+def counted(number: int, verdict: Verdict) -> str:
+    """Return '1 holds', '2 hold'."""
     return f"{number} {verdict if number == 1 else _SEVERAL.get(verdict, verdict)}"
 
 
@@ -76,7 +77,7 @@ def _page(
     verdicts: Mapping[Verdict, int],
     missing: Sequence[str],
 ) -> Iterator[str]:
-    counted = ", ".join(_counted(verdicts.get(verdict, 0), verdict) for verdict in get_args(Verdict))
+    sums = ", ".join(counted(verdicts.get(verdict, 0), verdict) for verdict in get_args(Verdict))
     yield "# The paper's claims, one by one"
     yield ""
     yield f"    {machine.command()}"
@@ -85,7 +86,7 @@ def _page(
         yield f"**{', '.join(of)}: {caveat}**"
         yield ""
     yield (
-        f"Of {sum(verdicts.values())} claims {counted}. A verdict is of these recipes, data and numbers of "
+        f"Of {sum(verdicts.values())} claims {sums}. A verdict is of these recipes, data and numbers of "
         "runs, and follows from an interval, or from a count and what chance makes of it; where it cannot be "
         "told, the runs that would tell are an extrapolation."
     )

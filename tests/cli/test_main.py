@@ -141,9 +141,40 @@ def test_a_store_that_was_made_with_other_options_is_left_alone(
 ) -> None:
     monkeypatch.setattr("airbench_var.data.load", lambda *_: small_data)
     before = digest(store)
-    assert exit_code(["--runs", "20", "--recipe", "tiny", "--seed", "3", "--out", str(store)]) == 5
-    assert "seed: 0 in the store, 3 now" in capsys.readouterr().err
-    assert digest(store) == before
+    same = ["--recipe", "tiny", "--engine", "eager", "--out", str(store)]
+    for other, message in (
+        (["--runs", "20", "--seed", "3"], "seed: 0 in the store, 3 now"),
+        (["--runs", "5"], "already has run number 10"),
+    ):
+        assert exit_code([*other, *same]) == 5
+        err = capsys.readouterr().err
+        assert message in err
+        assert "are there" not in err  # nothing of going on before it is refused
+        assert digest(store) == before
+    assert exit_code(["--runs", "10", *same]) == 0
+    assert "10 of 10 are there: nothing to train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--runs", "1", "--recipe", "tiny", "--out", "FILE"],
+        ["--runs", "1", "--recipe", "tiny", "--out", "FILE/below"],
+        ["compare", "--recipe", "tiny", "--b", "epochs=1", "--detect", "1%", "--out", "FILE"],
+        ["study", "linear", "--out", "FILE"],
+        ["study", "linear", "--out", "new", "--stores", "FILE"],
+    ],
+)
+def test_a_file_where_a_folder_belongs_is_refused_before_anything_is_loaded(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("mine")
+    assert exit_code([*command, "--data", "synthetic"]) == 5
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert "is a file. Choose another folder with --" in shown.err
+    assert [path.name for path in tmp_path.iterdir()] == ["FILE"]
 
 
 def test_a_poke_is_set_like_any_value_and_makes_another_store(

@@ -26,7 +26,8 @@ def arm() -> Arm:
 def test_a_larger_arm_adds_runs_and_a_smaller_one_takes_the_first(
     arm: Arm, workplace: Workplace, tmp_path: Path
 ) -> None:
-    own = replace(workplace, stores=tmp_path)
+    told: list[str] = []
+    own = replace(workplace, stores=tmp_path, say=told.append)
     own.train(arm)
     first_RN = own.trained(arm).correct_RN("synthetic")
     more = replace(arm, name="another name", runs=5)
@@ -38,6 +39,11 @@ def test_a_larger_arm_adds_runs_and_a_smaller_one_takes_the_first(
     own.train(arm)  # the store has more than it asks for
     assert own.trained(arm).run_ids_R.tolist() == [0, 1, 2]
     assert (own.trained(arm).correct_RN("synthetic") == first_RN).all()
+    assert told == [
+        "a: 0 of 3 runs are there",
+        "another name: 3 of 5 runs are there",
+        "a: all 3 runs are there",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,6 @@ def test_numbers_of_something_else_are_refused(text: str, tmp_path: Path) -> Non
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study(tmp_path, "durations", "holds", "holds")
     assert exit_code(["study", "index", "--out", str(tmp_path)]) == 0
-    assert "2 holds" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[0] == "2 hold"
     assert exit_code(["study", "index", "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"holds": 2}
