@@ -12,6 +12,7 @@
 | 7 | no such device, too little memory for the workers, or an optional package is missing |
 | 8 | some runs failed |
 | 130, 143 | interrupted; everything committed is kept |
+| 141 | nobody reads its messages any more, so it stopped; likewise |
 """
 
 import difflib

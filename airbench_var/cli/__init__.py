@@ -1,6 +1,7 @@
 """The command line: thin, and without torch until a network is to be trained."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from airbench_var.cli import (
     tracking,
     train,
 )
+from airbench_var.cli.output import lead_nowhere
 from airbench_var.cli.parser import Parser
 from airbench_var.errors import (
     AirbenchVarError,
@@ -37,7 +39,14 @@ NEEDED = ("numpy", "rich", "scipy", "torch", "triton")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a known error is one message on stderr."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:  # of messages: who reads results may leave, see `reader_may_leave`
+        lead_nowhere(sys.stderr)
+        return 128 + signal.SIGPIPE
+
+
+def _run(given: list[str]) -> int:
     try:
         command = "train"
         if given and not given[0].startswith("-"):

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from airbench_var.errors import DeviceError
+from airbench_var.cli.output import reader_may_leave
+from airbench_var.errors import DeviceError, UsageError
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -21,13 +22,16 @@ def completion(options: argparse.Namespace) -> int:
     bash: source <(airbench_var completion bash); fish: airbench_var completion fish | source; zsh: write it
     to a file _airbench_var in a folder of $fpath.
     """
+    if options.json:
+        raise UsageError("completion prints a script, which is no JSON: leave out --json.")
     if find_spec("shtab") is None:
         raise DeviceError(
             "completion is written by shtab, which is not installed: pip install 'airbench_var[completion]'."
         )
     import shtab
 
-    print(shtab.complete(whole_parser(), shell=options.shell))
+    with reader_may_leave():
+        print(shtab.complete(whole_parser(), shell=options.shell))
     return 0
 
 

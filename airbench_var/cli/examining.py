@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airbench_var.cli.output import print_json
+from airbench_var.cli.output import print_json, reader_may_leave
 from airbench_var.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -35,24 +35,26 @@ def doctor(options: argparse.Namespace) -> int:
     Device, C and Triton kernels against their reference, every engine by a network of a few steps, FFCV, Ray,
     matplotlib, the data and the disk. Exit code 7 when the main job could not run.
     """
-    from rich.console import Console
-
     from airbench_var.doctor import examine
+    from airbench_var.report.console import Console
     from airbench_var.report.doctor import print_finding
 
     console = Console(highlight=False, markup=False)
-    findings = []
-    with nullcontext() if options.json else console.status("trying the next; compilers take longest"):
-        for finding in examine(options.data_dir):
-            findings.append(finding)
-            if not options.json:
-                print_finding(finding, console)
-    if options.json:
-        print_json({"findings": [finding.to_json() for finding in findings]})
-    lacking = [finding.name for finding in findings if finding.needed and finding.state != "ok"]
-    if not options.json:
-        console.print()
-        console.print(
-            f"Not ready: {', '.join(lacking)}." if lacking else f"Ready: {_first_command(findings)}"
-        )
+    findings: list[Finding] = []
+    lacking: list[str] = []
+    with reader_may_leave():
+        with nullcontext() if options.json else console.status("trying the next; compilers take longest"):
+            for finding in examine(options.data_dir):
+                findings.append(finding)
+                if finding.needed and finding.state != "ok":
+                    lacking.append(finding.name)
+                if not options.json:
+                    print_finding(finding, console)
+        if options.json:
+            print_json({"findings": [finding.to_json() for finding in findings]})
+        else:
+            console.print()
+            console.print(
+                f"Not ready: {', '.join(lacking)}." if lacking else f"Ready: {_first_command(findings)}"
+            )
     return DeviceError.exit_code if lacking else 0

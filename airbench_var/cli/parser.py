@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from airbench_var.cli.output import reader_may_leave
 from airbench_var.errors import UsageError, nearest
 
 
@@ -24,6 +25,11 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return options
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help or version, of which a reader may want the beginning alone."""
+        with reader_may_leave():
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError, with where to read on."""

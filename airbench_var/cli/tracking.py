@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from airbench_var.cli.arguments import add_store
-from airbench_var.cli.output import print_json
+from airbench_var.cli.output import print_json, reader_may_leave
 
 
 def add_track(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +38,11 @@ def track(options: argparse.Namespace) -> int:
     with package_errors(options.to, folder):
         tracker = open_tracker(options.to, store, folder)
         runs = tell(store, statistics, tracker, following=options.follow, told=_say)
-    if options.json:
-        print_json({"store": str(store.path), "runs": runs, "where": tracker.where})
-    else:
-        print(f"{_runs(runs)} told; look at them with: {tracker.where}")
+    with reader_may_leave():
+        if options.json:
+            print_json({"store": str(store.path), "runs": runs, "where": tracker.where})
+        else:
+            print(f"{_runs(runs)} told; look at them with: {tracker.where}")
     return 0
 
 

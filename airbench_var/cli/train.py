@@ -45,7 +45,8 @@ Each command has its own --help: `python -m airbench_var report --help`. `comple
 
 --runs N means that the store ends with exactly N committed runs: the same command again goes on where it
 stopped, or does nothing. Exit codes: 0 done, 2 wrong command or recipe, 3 data, 4 damaged store, 5 store of
-another campaign or writer, 6 disk, 7 device, memory or missing package, 8 failed runs, 130/143 interrupted.
+another campaign or writer, 6 disk, 7 device, memory or missing package, 8 failed runs, 130/143 interrupted,
+141 nobody reads its messages. Whoever reads results may leave, as `head` does: that is no error.
 """
 
 

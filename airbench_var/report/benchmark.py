@@ -1,12 +1,13 @@
 """What `bench` prints for people."""
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var import machine
 from airbench_var.benchmark.result import RUNS, Benchmark
+from airbench_var.report.console import Console, indented
+from airbench_var.report.percent import percent
 
 
 def print_benchmark(found: Benchmark, console: Console | None = None) -> None:
@@ -20,7 +21,7 @@ def print_benchmark(found: Benchmark, console: Console | None = None) -> None:
     title = f" {found.recipe}, {where}, {found.train_examples:,} {found.data.lower()} images"
     table = Table(title=Text(title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
     table.add_column("")
-    table.add_column("", justify="right")
+    table.add_column("", justify="right", no_wrap=True)
     for name, value in (
         ("Networks per hour", f"{found.networks_per_hour:,.1f}"),
         ("Seconds a network, median", f"{seconds['median']:.3g}"),
@@ -28,14 +29,14 @@ def print_benchmark(found: Benchmark, console: Console | None = None) -> None:
         ("  networks that count", f"{seconds['n']:,}"),
         (f"{RUNS:,} runs would take", duration(document["hours_for_10000_runs"])),
         ("First network, with start and compiling", f"{found.first_s:.1f} s"),
-        ("Mean accuracy", f"{found.accuracy:.1%}"),
+        ("Mean accuracy", percent(found.accuracy, 1)),
         (
             f"Matrix product, {ceilings.gemm_side} x {ceilings.gemm_side}",
             f"{ceilings.gemm_tflops:.3g} TFLOP/s",
         ),
         ("Copy, read and written", f"{ceilings.copy_gb_s:.3g} GB/s"),
     ):
-        table.add_row(name, value)
+        table.add_row(indented(name), value)
     console.print(table)
     numerics = ", ".join(f"{key} {value}" for key, value in found.numerics.items() if value is not None)
     versions = ", ".join(f"{name} {value}" for name, value in found.origin["versions"].items() if value)

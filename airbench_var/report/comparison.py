@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Comparison, Estimate, Plan
+from airbench_var.report.console import Console
 from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import interval_text, percent, value_text
 from airbench_var.report.readings import count_text
@@ -112,7 +112,7 @@ def comparison_table(comparison: Comparison) -> Table:
     """Return `rows` as a table."""
     table = Table(title=Text(f" {title(comparison)}", "bold"), title_justify="left", box=box.SIMPLE_HEAD)
     for heading in headings(comparison):
-        table.add_column(heading, justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=bool(heading))
     for row in rows(comparison):
         table.add_row(*row)
     return table

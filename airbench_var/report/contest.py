@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +14,7 @@ from rich.text import Text
 from airbench_var.analysis.sequential import Decision, Look, Rule
 from airbench_var.analysis.standing import Standing
 from airbench_var.report.comparison import comparison_table, reading
+from airbench_var.report.console import Console
 from airbench_var.report.display import Display, Mode
 from airbench_var.report.paragraph import print_paragraph
 from airbench_var.report.percent import decimals, percent, span_text

@@ -1,10 +1,10 @@
 """What `doctor` prints: one line a thing, and below it what mends it."""
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var.doctor import Finding
+from airbench_var.report.console import Console
 
 _STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
 _NAMES = 16  #: columns for the longest name

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from airbench_var.report.console import Console
 from airbench_var.store import Merged
 
 #: Ranges of open runs that are shown; --json lists all.
@@ -18,7 +18,7 @@ def print_merged(done: Merged, console: Console | None = None) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("store", overflow="fold")
     for name in ("shard", "committed", "failed", "new here"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for source in done.sources:
         numbers = (f"{n:,}" for n in (source.committed, source.failed, source.added))
         table.add_row(str(source.path), source.shard or "", *numbers)

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import PairAnalysis
 from airbench_var.analysis.pairs import PairFindings
+from airbench_var.report.console import Console, indented
 from airbench_var.report.paragraph import p_equals, print_paragraph
 from airbench_var.report.percent import percent
 
@@ -74,9 +74,9 @@ def _measures(analysis: PairAnalysis, findings: PairFindings) -> Table:
     heading = Text(f" {analysis.name}: {title(analysis)}", "bold")
     table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
     for name in MEASURES:
-        table.add_column(name, justify="right" if name else "left")
-    for row in measures(findings):
-        table.add_row(*row)
+        table.add_column(name, justify="right" if name else "left", no_wrap=bool(name))
+    for name, *values in measures(findings):
+        table.add_row(indented(name), *values)
     return table
 
 

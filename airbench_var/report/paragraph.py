@@ -1,13 +1,15 @@
 """Text under a table, and how p-values are written."""
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
+
+from airbench_var.report.console import Console, wrapped
 
 
 def print_paragraph(console: Console, text: str, style: str = "") -> None:
     """Print text with a margin, and an empty line after it."""
-    console.print(Padding(Text(text, style), (0, 1, 1, 1), expand=False))
+    lines = wrapped(text, console.width - 2)
+    console.print(Padding(Text(lines, style), (0, 1, 1, 1), expand=False))
 
 
 def p_text(p_value: float, least: float = 0.0) -> str:

@@ -141,12 +141,17 @@ def _theorems(summary: TestSetSummary) -> str:
     predicted = float(tasks.predicted_T.mean())
     by_calibration = float(tasks.calibration_T.mean()) / predicted
     real = (1 - 1 / summary.examples) * float(tasks.distribution_wise_variance_T.mean()) / predicted
+    why = (
+        "because runs really differ"
+        if real >= 0
+        else "as the variance on the distribution is estimated below 0, so that no real difference is seen"
+    )
     fit = _r_squared(tasks.fit["r_squared_variance"])
     return (
         "Is the variance what the error says? For two classes the paper's Theorem 3 predicts it as err / 2n. "
         f"Over the {len(tasks.error_T)} ways to make two classes of all, it is {ratio.value:.2f} times "
         f"({low:.2f} to {high:.2f}) that: {100 * by_calibration:+.0f} % because the votes miss calibration, "
-        f"{100 * real:+.0f} % because runs really differ (R² {fit}). The "
+        f"{100 * real:+.0f} % {why} (R² {fit}). The "
         "mean squared distance of the binomial law from the variances is "
         f"{_times(tasks.fit['times_closer_variance'])} times that of err / 2n. For all classes, independent "
         f"errors would give a std of {value_text(free)} by the votes alone, without labels."

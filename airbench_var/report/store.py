@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from airbench_var.report.console import Console
 from airbench_var.report.percent import size_text
 from airbench_var.store import Fault, Repair, StoreInfo, Verification
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Analysis, TestSetSummary
 from airbench_var.analysis.estimate import NEGATIVE
+from airbench_var.report.console import Console, indented
 from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import interval_text, value_text
 from airbench_var.report.readings import count_text, readings
@@ -66,11 +66,13 @@ def _table(summary: TestSetSummary) -> Table:
         title=Text(f" {summary.name}: {sizes(summary)}", "bold"), title_justify="left", box=box.SIMPLE_HEAD
     )
     table.add_column("")
-    table.add_column("estimate", justify="right")
-    table.add_column(f"{100 * summary.estimates['mean_accuracy'].level:g} % interval", justify="right")
+    table.add_column("estimate", justify="right", no_wrap=True)
+    table.add_column(
+        f"{100 * summary.estimates['mean_accuracy'].level:g} % interval", justify="right", no_wrap=True
+    )
     for label, name in ROWS:
         estimate = summary.estimates[name]
-        table.add_row(label, value_text(estimate), interval_text(estimate))
+        table.add_row(indented(label), value_text(estimate), interval_text(estimate))
     return table
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ from tests.test_campaign import digest, fake
         ),
         *(([name], 2, "arguments STORE --example is required") for name in ("info", "verify")),
         (["repair"], 2, "required: STORE"),
+        (["completion", "bash", "--json"], 2, "a script, which is no JSON: leave out --json"),
         *(([name, "EMPTY/none"], 2, "there is no such store") for name in ("info", "verify", "repair")),
         *(([name, "EMPTY"], 5, "is no store") for name in ("info", "verify", "repair")),
     ],
@@ -216,13 +218,31 @@ def test_the_same_command_again_only_prints(
     assert digest(store) == before
 
 
-def test_a_reader_that_left_is_no_error(store: Path) -> None:
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A pipe whose reader left, as that of `| head` does."""
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "airbench_var", "analyze", str(store), "--json"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    yield writing
     os.close(writing)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["analyze", "--example"], ["analyze", "--example", "--json"], ["plan", "--help"], ["completion", "zsh"]],
+    ids=" ".join,
+)
+def test_a_reader_that_left_is_no_error(command: list[str], unread: int) -> None:
+    if command[0] == "completion":
+        pytest.importorskip("shtab")
+    command = [sys.executable, "-m", "airbench_var", *command]
+    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_of_messages_who_left_ends_the_command(unread: int) -> None:
+    command = [sys.executable, "-m", "airbench_var", "analyze", "none"]
+    assert subprocess.run(command, stderr=unread).returncode == 141
 
 
 @pytest.mark.parametrize(

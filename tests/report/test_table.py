@@ -202,6 +202,21 @@ def test_theorem_3_is_compared_with_the_binomial_law_in_squared_distances() -> N
     assert 1 + sum(map(int, shares.groups())) / 100 == pytest.approx(ratio, abs=0.011)  # the parts sum up
 
 
+@pytest.mark.parametrize(
+    ("std", "said"),
+    [
+        (0.03, r"\+\d+ % because runs really differ \("),
+        (
+            0.0,
+            r"-\d+ % as the variance on the distribution is estimated below 0, so that no real difference is",
+        ),
+    ],
+)
+def test_an_estimate_below_0_is_no_reason(std: float, said: str) -> None:
+    drawn = simulate(np.random.default_rng(7), n=300, runs=40, distribution_wise_std=std)
+    assert re.search(said, readings(summarize("t", state_with_classes(drawn.correct_RN, 10)))["theorems"])
+
+
 def test_calibration_is_told_without_a_p_value_where_runs_are_too_few_for_one() -> None:
     drawn = simulate(np.random.default_rng(7), n=400, runs=12, distribution_wise_std=0.01)
     summary = summarize("cifar10", state_with_classes(drawn.correct_RN, 10))
