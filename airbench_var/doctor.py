@@ -24,7 +24,12 @@ State = Literal["ok", "missing", "broken"]
 EXTRAS = {
     "ray": ("ray", "several machines: --executor ray"),
     "report": ("matplotlib", "figures: report, study"),
-    "finetune": ("transformers", "finetuning pretrained networks: airbench_var.finetuning"),
+    "finetune": ("transformers", "finetuning pretrained networks: --recipe bert-mrpc"),
+    "parquet": ("pyarrow", "tables of other tools: import, export"),
+    "tensorboard": ("tensorboard", "track --to tensorboard"),
+    "wandb": ("wandb", "track --to wandb"),
+    "mlflow": ("mlflow", "track --to mlflow"),
+    "completion": ("shtab", "commands completed by the shell: completion"),
 }
 #: Runs that show whether training works see so many, twice.
 FEW_IMAGES = 128

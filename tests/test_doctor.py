@@ -1,6 +1,7 @@
 import io
 import json
 import sys
+import tomllib
 import warnings
 from collections import namedtuple
 from collections.abc import Callable
@@ -248,6 +249,20 @@ def test_extras_that_are_missing_come_with_their_line(monkeypatch: pytest.Monkey
     for extra in doctor.EXTRAS:
         assert found(extra, findings).state == "missing"
         assert found(extra, findings).remedy == f"pip install 'airbench_var[{extra}]'"
+
+
+def test_every_extra_is_looked_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert {*doctor.EXTRAS, "ffcv", "dev"} == set(project["optional-dependencies"])
+
+
+@pytest.mark.parametrize("width", range(50, 90))
+def test_a_number_and_its_unit_stay_on_one_line(width: int) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=width)
+    print_finding(Finding(name="engine", state="ok", what="compiles a small function in 5.5 s"), console)
+    assert "5.5 s" in file.getvalue()
+    assert max(map(len, file.getvalue().splitlines())) <= width
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,10 @@ def plan(
             "between 0 and 1 (0 and 100 %)."
         )
     if not (0.5 <= level < 1 and 1 - level < power < 1):
-        raise UsageError(f"a power of {power:g} at level {level:g} cannot be planned for.")
+        raise UsageError(
+            f"a power of {power:g} at level {level:g} cannot be planned for: without a difference one is "
+            f"seen with a chance of {1 - level:.2g}. Choose a power between that and 1, as 0.8."
+        )
 
     def power_of(runs: int) -> float:
         freedom, shift = 2 * runs - 2, difference / std * math.sqrt(runs / 2)

@@ -73,14 +73,28 @@ def portion(text: str) -> float:
     return value
 
 
-def share(text: str) -> float:
-    """Return 0.0002 for '0.02%' and for '0.0002'."""
+def of_accuracy(text: str) -> float:
+    """Return 0.0002 for '0.02%', a difference or std of accuracies; without the sign it could be either."""
+    try:
+        value = float(text.removesuffix("%")) / 100
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage above 0 % and below 100 %, as 0.02%")
+    if text.endswith("%"):
+        return value
+    could_be = f"{100 * value:g}%" + (f" or {10_000 * value:g}%" if value < 0.01 else "")
+    raise argparse.ArgumentTypeError(f"{text!r} has no sign of percent: write {could_be}")
+
+
+def chance(text: str) -> float:
+    """Return 0.8 for '80%' and for '0.8'."""
     try:
         value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a percentage as 0.02% nor a fraction of 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a percentage as 80% nor a fraction as 0.8")
     return value
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airbench_var.cli.arguments import add_example, positive, share
+from airbench_var.cli.arguments import add_example, chance, of_accuracy, positive
 from airbench_var.cli.output import print_found, print_json, reader_may_leave
 from airbench_var.cli.parser import Parser
 from airbench_var.cli.training import add_training, mode_of, prepare, tell
@@ -40,13 +40,13 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
         )
     rule.add_argument(
         "--detect",
-        type=share,
+        type=of_accuracy,
         metavar="D",
         help="difference in mean accuracy that matters, as 0.02%%; one that is surely smaller counts as none",
     )
     rule.add_argument(
         "--std",
-        type=share,
+        type=of_accuracy,
         metavar="S",
         help="std over runs of one recipe, as 0.15%%: D is then found sooner",
     )
@@ -71,14 +71,24 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add what `plan` takes."""
     parser.add_argument(
-        "--detect", type=share, required=True, metavar="D", help="difference in mean accuracy, as 0.02%%"
+        "--detect",
+        type=of_accuracy,
+        required=True,
+        metavar="D",
+        help="difference in mean accuracy, as 0.02%%",
     )
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--std", type=share, metavar="S", help="std over runs, as 0.15%%")
+    given.add_argument("--std", type=of_accuracy, metavar="S", help="std over runs, as 0.15%%")
     given.add_argument("--store", type=Path, metavar="STORE", help="take the std from these runs")
     add_example(given)
     parser.add_argument("--against", type=Path, metavar="STORE", help="runs of the other recipe")
-    parser.add_argument("--power", type=share, default=0.8, metavar="P", help="default 80%%")
+    parser.add_argument(
+        "--power",
+        type=chance,
+        default=0.8,
+        metavar="P",
+        help="chance to see it, as 90%% or 0.9 (default 80%%)",
+    )
     parser.add_argument("--test-set", metavar="NAME", help="default: the first of the store")
 
 

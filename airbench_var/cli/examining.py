@@ -32,8 +32,8 @@ def _first_command(findings: "Sequence[Finding]") -> str:
 def doctor(options: argparse.Namespace) -> int:
     """Try what runs need on this machine, and say what is missing and how to get it; half a minute.
 
-    Device, C and Triton kernels against their reference, every engine by a network of a few steps, FFCV, Ray,
-    matplotlib, the data and the disk. Exit code 7 when the main job could not run.
+    Device, C and Triton kernels against their reference, every engine by a network of a few steps, FFCV, the
+    packages of every extra, the data and the disk. Exit code 7 when the main job could not run.
     """
     from airbench_var.doctor import examine
     from airbench_var.report.console import Console
@@ -55,6 +55,7 @@ def doctor(options: argparse.Namespace) -> int:
         else:
             console.print()
             console.print(
-                f"Not ready: {', '.join(lacking)}." if lacking else f"Ready: {_first_command(findings)}"
+                f"Not ready: {', '.join(lacking)}." if lacking else f"Ready: {_first_command(findings)}",
+                soft_wrap=True,  # to be copied
             )
     return DeviceError.exit_code if lacking else 0

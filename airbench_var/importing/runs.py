@@ -148,7 +148,7 @@ def _by_key(wanted: Import) -> Wanted:
 
 
 def _refuse_test_sets(sources: Sequence[Source]) -> None:
-    """Raise StoreRefusedError for names that no test sets can have, before gigabytes are read."""
+    """Raise UsageError for names that no test sets can have, before gigabytes are read."""
     test_sets = [describe_test_set(source.test_set, source.judge.labels_N, ("0",)) for source in sources]
     Manifest.new({"test_sets": test_sets, "columns": ["correct"]}, {})
 

@@ -154,6 +154,6 @@ def read_labels(path: Path, key: str) -> tuple[str, Array]:
 
 def _found(contents: Contents) -> str:
     """Return what a file holds, in a sentence."""
-    arrays = [f"{key} ({rows})" for key, rows in contents.arrays.items()]
+    arrays = [f"{key or 'one array without a name'} ({rows})" for key, rows in contents.arrays.items()]
     others = [f"{key} ({what})" for key, what in contents.others.items()]
     return f"It has {', '.join((*arrays, *others)) or 'nothing'}."

@@ -8,8 +8,8 @@ import rich.console
 from rich.padding import Padding
 from rich.text import Text
 
-#: Spaces at which no line ends: before a sign of percent, and around an equals sign or one of comparison.
-_KEPT = re.compile(r" (?=%)|(?<=\S) (?=[=<>±] )|(?<= [=<>±]) ")
+#: Spaces at which no line ends: between a number and its unit, and around signs of comparison.
+_KEPT = re.compile(r" (?=%)|(?<=\d) (?=(?:s|kB|MB|GiB)\b)|(?<=\S) (?=[=<>±] )|(?<= [=<>±]) ")
 _NO_BREAK = "\u00a0"  # to textwrap no space
 
 

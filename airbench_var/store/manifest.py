@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.errors import StoreRefusedError
+from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.store.damage import MISSING, Fault, FaultError, damaged
 from airbench_var.store.disk import storage_errors
 from airbench_var.store.layout import RowLayout
@@ -104,7 +104,7 @@ class Manifest:
     def new(cls, identity: Mapping[str, Any], provenance: Mapping[str, Any]) -> Self:
         """Return the manifest of a new store, with a fresh uuid.
 
-        Raises: StoreRefusedError when a test set or a column cannot be stored.
+        Raises: UsageError when a test set or a column cannot be stored.
         """
         manifest = cls(uuid=uuid.uuid4(), identity=_as_json(identity), provenance=_as_json(provenance))
         manifest._refuse_what_cannot_be_stored()
@@ -204,7 +204,13 @@ class Manifest:
             if not isinstance(manifest.provenance, dict):
                 raise TypeError("provenance")
             manifest._refuse_what_cannot_be_stored()
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # whole, but not of our making
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            UsageError,
+        ) as error:  # whole, but not of our making
             raise StoreRefusedError(f"{path} does not describe a store: {error!r}.") from error
         if manifest.encode() != text:
             raise fault("it is not what was written: its bytes differ")
@@ -235,26 +241,26 @@ class Manifest:
     def _refuse_what_cannot_be_stored(self) -> None:
         names = [test_set.name for test_set in self.test_sets]
         if not names or len(set(names)) < len(names):
-            raise StoreRefusedError(f"a store needs test sets with different names, not {names}.")
+            raise UsageError(f"a store needs test sets with different names, not {names}.")
         for test_set in self.test_sets:
             if not _NAME.fullmatch(test_set.name) or test_set.name in TAKEN:
-                raise StoreRefusedError(
+                raise UsageError(
                     f"test set {test_set.name!r}: its name becomes a folder; use letters, digits, -, _, "
                     f"a dot between digits, and not {', '.join(TAKEN)}."
                 )
             if not 1 <= test_set.n <= MOST_EXAMPLES or not 1 <= len(test_set.classes) <= MOST_LABELS:
-                raise StoreRefusedError(
+                raise UsageError(
                     f"test set {test_set.name!r}: {test_set.n} examples, {len(test_set.classes)} classes; "
                     f"a store takes at least one example, and 1 to {MOST_LABELS:,} classes."
                 )
         columns = self.identity["columns"]
         if "correct" not in columns or len(set(columns)) < len(columns) or set(columns) - set(COLUMNS):
-            raise StoreRefusedError(
+            raise UsageError(
                 f"columns {columns}: a store has 'correct' and may have 'predicted', nothing else."
             )
         for test_set in self.test_sets:
             if "predicted" in columns and len(test_set.classes) > MOST_CLASSES:
-                raise StoreRefusedError(
+                raise UsageError(
                     f"test set {test_set.name!r} has {len(test_set.classes):,} classes: predicted classes "
                     f"are kept where {MOST_CLASSES} at most fit a byte. Leave the column 'predicted' out."
                 )

@@ -84,8 +84,24 @@ from tests.test_campaign import digest, fake
         ([*CONTEST, "--b", "epochs=3", "--vary", "augment"], 2, "is no source of randomness"),
         (["plan"], 2, "required: --detect"),
         (["plan", "--detect", "0.02%"], 2, "one of the arguments --std --store --example is required"),
-        (["plan", "--detect", "much", "--std", "0.1%"], 2, "'much' is neither a percentage"),
-        (["plan", "--detect", "200%", "--std", "0.1%"], 2, "'200%' is neither a percentage"),
+        (["plan", "--detect", "much", "--std", "0.1%"], 2, "'much' is no percentage above 0 %"),
+        (["plan", "--detect", "200%", "--std", "0.1%"], 2, "'200%' is no percentage above 0 %"),
+        (
+            ["plan", "--detect", "1%", "--std", "0.2"],
+            2,
+            "--std: '0.2' has no sign of percent: write 0.2% or 20%.",
+        ),
+        (["plan", "--detect", "2", "--std", "1%"], 2, "--detect: '2' has no sign of percent: write 2%."),
+        (
+            [*CONTEST, "--b", "epochs=3", "--std", "0.002"],
+            2,
+            "'0.002' has no sign of percent: write 0.002% or",
+        ),
+        (
+            ["plan", "--detect", "1%", "--std", "1%", "--power", "80"],
+            2,
+            "'80' is neither a percentage as 80%",
+        ),
         (
             ["plan", "--detect", "1%", "--std", "1%", "--against", "EMPTY"],
             2,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from airbench_var.errors import StoreDamagedError, StoreRefusedError
+from airbench_var.errors import StoreDamagedError, StoreRefusedError, UsageError
 from airbench_var.store import Manifest, describe_test_set
 from airbench_var.store.manifest import MANIFEST
 
@@ -174,7 +174,7 @@ def entry(name: str = "alpha", n: int = 13, classes: tuple[str, ...] = CLASSES) 
     ],
 )
 def test_what_cannot_be_stored_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(StoreRefusedError, match=message):
+    with pytest.raises(UsageError, match=message):
         Manifest.new(IDENTITY | changes, PROVENANCE)
 
 
