@@ -1,6 +1,7 @@
 """The command line: thin, and without torch until a network is to be trained."""
 
 import argparse
+import inspect
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +55,7 @@ def _run(given: list[str]) -> int:
         if command == "help":  # as git has it: `help analyze` is `analyze --help`
             command, given = (given or ["train"])[0], ["--help"]
         if not given and command == "train":
-            print(train.DESCRIPTION, file=sys.stderr)  # who types nothing does not know what there is
+            print(train.description(), file=sys.stderr)  # who types nothing does not know what there is
         if command == "train":
             return train.run(train.parser().parse_args(given))
         if command not in COMMANDS:
@@ -117,7 +118,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     """Return the parser of a command besides `train`."""
     command = COMMANDS[name]
     parser = Parser(
-        prog=f"python -m airbench_var {name}", description=(command.run.__doc__ or "").replace("%", "%%")
+        prog=f"python -m airbench_var {name}",
+        description=(inspect.getdoc(command.run) or "").replace("%", "%%"),
     )
     command.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="for machines; fractions, not percent")

@@ -1,6 +1,8 @@
 """The commands that tell what there is: recipes, and help for who looks for it under that name."""
 
 import argparse
+import shutil
+import textwrap
 from typing import Any
 
 from airbench_var.cli.output import print_json, reader_may_leave
@@ -21,7 +23,11 @@ def recipes(options: argparse.Namespace) -> int:
         lines = [f"{key} = {_as_set_takes_it(value)}" for key, value in found.items()]
     else:
         found = {name: _first_sentence(make.__doc__) for name, make in RECIPES.items()}
-        lines = [f"{name:18} {about}" for name, about in found.items()]
+        columns, margin = shutil.get_terminal_size().columns, 19 * " "
+        lines = [
+            textwrap.fill(about, columns, initial_indent=f"{name:18} ", subsequent_indent=margin)
+            for name, about in found.items()
+        ]
     with reader_may_leave():
         if options.json:
             print_json(found)

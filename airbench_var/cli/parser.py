@@ -1,6 +1,7 @@
 """argparse with our way of telling mistakes: one message with what was likely meant, not the whole usage."""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -8,11 +9,25 @@ from airbench_var.cli.output import reader_may_leave
 from airbench_var.errors import UsageError, nearest
 
 
+class Formatter(argparse.HelpFormatter):
+    """Help that keeps paragraphs, lines that are indented, and names with a hyphen."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = (
+            one if one.startswith("  ") else "\n".join(self._split_lines(one, width))
+            for one in text.strip("\n").split("\n\n")
+        )
+        return textwrap.indent("\n\n".join(paragraphs), indent)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are UsageErrors; options are never abbreviated."""
 
     def __init__(self, **how: Any) -> None:
-        super().__init__(allow_abbrev=False, **how)
+        super().__init__(allow_abbrev=False, formatter_class=Formatter, **how)
 
     def parse_args(  # type: ignore[override]  # of argparse's overloads the one that is used
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None

@@ -1,6 +1,7 @@
 """`python -m airbench_var --runs N`, the main job: train what is missing, then print what the runs say."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 from airbench_var import __version__
@@ -12,51 +13,68 @@ from airbench_var.cli.training import add_training, mode_of, prepare, tell
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError
 from airbench_var.shard import WHOLE
 
-DESCRIPTION = """\
-Train the same network many times and measure how much the runs differ, and why.
+WHAT = "Train the same network many times and measure how much the runs differ, and why."
 
-  python -m airbench_var --runs 10000                       airbench94 on CIFAR-10
-  python -m airbench_var --runs 200 --recipe tiny --data-dir data --out runs/tiny --seed 1
-  python -m airbench_var --runs 20 --recipe tiny --data synthetic   needs no data
-  python -m airbench_var analyze runs/tiny                  what its runs say
-  python -m airbench_var analyze --example                  what 100 runs say that come with the package
-  python -m airbench_var report runs/tiny --html tiny.html  the same with figures, as a page to send on
-  python -m airbench_var compare runs/a runs/b              is recipe A better than B?
-  python -m airbench_var compare --recipe tiny --b epochs=4 --detect 0.1% --out runs/ab
-                                                            the same, training until it is decided
-  python -m airbench_var plan --detect 0.02% --std 0.15%    how many runs does it take?
-  python -m airbench_var photos imagenet/train --out data/train.beton   photographs, for resnet18-imagenet
-  python -m airbench_var recipes                            what can be trained, and every value of it
-  python -m airbench_var doctor                             does this machine have all that it takes?
-  python -m airbench_var bench                              how fast is this machine? (two minutes, no data)
-  python -m airbench_var import predictions.npy --labels labels.npy --out runs/own   runs made elsewhere
-  python -m airbench_var export runs/tiny --out runs.csv    or .npy, .parquet, for the Hugging Face Hub
-  python -m airbench_var track runs/tiny --to tensorboard   or wandb, mlflow
-  python -m airbench_var study durations --scale quick --out runs/durations   the paper's experiments
-  python -m airbench_var info runs/tiny                     what it is of, how far it is
-  python -m airbench_var verify runs/tiny                   read all of it, name every fault
-  python -m airbench_var repair runs/tiny                   set damage aside, open those runs again
-  python -m airbench_var --runs 10000 --shard 3/100         one of 100 jobs, each with its store
-  python -m airbench_var merge runs/*.shard-* --out runs/all   what they have trained, in one store
-"""
+#: Commands, without what all begin with, and what they do.
+EXAMPLES = (
+    ("--runs 10000", "airbench94 on CIFAR-10"),
+    ("--runs 200 --recipe tiny --data-dir data --out runs/tiny --seed 1", "CIFAR-10 in ./data"),
+    ("--runs 20 --recipe tiny --data synthetic", "needs no data"),
+    ("analyze runs/tiny", "what its runs say"),
+    ("analyze --example", "what 100 runs say that come with the package"),
+    ("report runs/tiny --html tiny.html", "the same with figures, as a page to send on"),
+    ("compare runs/a runs/b", "is recipe A better than B?"),
+    (
+        "compare --recipe tiny --b epochs=4 --detect 0.1% --out runs/ab",
+        "the same, training until it is decided",
+    ),
+    ("plan --detect 0.02% --std 0.15%", "how many runs does it take?"),
+    ("photos imagenet/train --out data/train.beton", "photographs, for resnet18-imagenet"),
+    ("recipes", "what can be trained, and every value of it"),
+    ("doctor", "does this machine have all that it takes?"),
+    ("bench", "how fast is this machine? (two minutes, no data)"),
+    ("import predictions.npy --labels labels.npy --out runs/own", "runs made elsewhere"),
+    ("export runs/tiny --out runs.csv", "or .npy, .parquet, for the Hugging Face Hub"),
+    ("track runs/tiny --to tensorboard", "or wandb, mlflow"),
+    ("study durations --scale quick --out runs/durations", "the paper's experiments"),
+    ("info runs/tiny", "what it is of, how far it is"),
+    ("verify runs/tiny", "read all of it, name every fault"),
+    ("repair runs/tiny", "set damage aside, open those runs again"),
+    ("--runs 10000 --shard 3/100", "one of 100 jobs, each with its store"),
+    ("merge runs/*.shard-* --out runs/all", "what they have trained, in one store"),
+)
 
 EPILOG = """\
-Each command has its own --help: `python -m airbench_var report --help`. `completion` is for your shell.
+Each command has its own --help, as `python -m airbench_var report --help`. `completion` is for your shell.
 
 --runs N means that the store ends with exactly N committed runs: the same command again goes on where it
-stopped, or does nothing. Exit codes: 0 done, 2 wrong command or recipe, 3 data, 4 damaged store, 5 store of
-another campaign or writer, 6 disk, 7 device, memory or missing package, 8 failed runs, 130/143 interrupted,
-141 nobody reads its messages. Whoever reads results may leave, as `head` does: that is no error.
+stopped, or does nothing.
+
+Exit codes: 0 done, 2 wrong command or recipe, 3 data, 4 damaged store, 5 store of another campaign or
+writer, 6 disk, 7 device, memory or missing package, 8 failed runs, 130/143 interrupted, 141 nobody reads its
+messages. Whoever reads results may leave, as `head` does: that is no error.
 """
+
+#: A narrower terminal has what a command does below it.
+BESIDE_COLUMNS = 105
+
+
+def description() -> str:
+    """Return what there is, for a terminal as wide as this one."""
+    is_wide = shutil.get_terminal_size().columns >= BESIDE_COLUMNS
+    lines = [WHAT, ""]
+    for command, about in EXAMPLES:
+        start = f"  python -m airbench_var {command}"
+        lines += [f"{start:57}   {about}"] if is_wide else [start, f"      {about}"]
+    return "\n".join(lines)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the main job."""
     parser = Parser(
         prog="python -m airbench_var",
-        description=DESCRIPTION,
+        description=description(),
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"airbench_var {__version__}")
     parser.add_argument("--runs", type=positive, required=True, metavar="N", help="committed runs at the end")

@@ -81,7 +81,9 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
         "--executor",
         choices=("auto", "in-process", "pool", "ray"),
         default="auto",
-        help="where runs are trained; auto is a pool if there is more than one worker, or a --run-timeout",
+        metavar="E",
+        help="where runs are trained: auto (default), in-process, pool or ray; auto is a pool if there is "
+        "more than one worker, or a --run-timeout",
     )
     how.add_argument(
         "--workers",
@@ -121,11 +123,16 @@ def add_how(how: "argparse._ArgumentGroup") -> None:
         "--engine",
         choices=("auto", "tiles", "native", "compiled", "eager"),
         default="auto",
-        help="C kernels with matrix tiles (AMX) or vectors, torch.compile, or PyTorch's operators; "
-        "part of the store",
+        metavar="E",
+        help="part of the store: auto (default), tiles or native (C kernels with matrix tiles, AMX, or with "
+        "vectors), compiled (torch.compile), or eager (PyTorch's operators)",
     )
     how.add_argument(
-        "--loader", choices=("resident", "ffcv"), default="resident", help="both give the same bits"
+        "--loader",
+        choices=("resident", "ffcv"),
+        default="resident",
+        metavar="L",
+        help="resident (default) or ffcv: both give the same bits",
     )
 
 
