@@ -73,18 +73,24 @@ def portion(text: str) -> float:
     return value
 
 
+#: From here on a difference or std without the sign of percent is as likely meant in percent.
+PLAIN_BELOW = 0.01
+
+
 def of_accuracy(text: str) -> float:
-    """Return 0.0002 for '0.02%', a difference or std of accuracies; without the sign it could be either."""
+    """Return 0.0002 for '0.02%', a difference or std of accuracies, and for '0.0002', as JSON has it."""
     try:
-        value = float(text.removesuffix("%")) / 100
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
     except ValueError:
         value = 0.0
+    if PLAIN_BELOW <= value < 100 and not text.endswith("%"):
+        could_be = f"{text}% or {100 * value:g}%" if value < 1 else f"{text}%"
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has no sign of percent, and is no fraction below {PLAIN_BELOW}: write {could_be}"
+        )
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no percentage above 0 % and below 100 %, as 0.02%")
-    if text.endswith("%"):
-        return value
-    could_be = f"{100 * value:g}%" + (f" or {10_000 * value:g}%" if value < 0.01 else "")
-    raise argparse.ArgumentTypeError(f"{text!r} has no sign of percent: write {could_be}")
+    return value
 
 
 def chance(text: str) -> float:

@@ -63,4 +63,5 @@ def _print(done: "Exported") -> None:
 
     size = sum(path.stat().st_size for path in done.files)
     what = ", ".join(done.columns) or "accuracies"
-    print(f"{done.out}: {what} of {done.runs:,} runs on {', '.join(done.test_sets)}, {size_text(size)}")
+    of_runs = "" if what == "labels" else f" of {done.runs:,} run{'' if done.runs == 1 else 's'}"
+    print(f"{done.out}: {what}{of_runs} on {', '.join(done.test_sets)}, {size_text(size)}")

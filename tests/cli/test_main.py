@@ -89,13 +89,13 @@ from tests.test_campaign import digest, fake
         (
             ["plan", "--detect", "1%", "--std", "0.2"],
             2,
-            "--std: '0.2' has no sign of percent: write 0.2% or 20%.",
+            "fraction below 0.01: write 0.2% or 20%.",
         ),
-        (["plan", "--detect", "2", "--std", "1%"], 2, "--detect: '2' has no sign of percent: write 2%."),
+        (["plan", "--detect", "2", "--std", "1%"], 2, "--detect: '2' has no sign of percent"),
         (
-            [*CONTEST, "--b", "epochs=3", "--std", "0.002"],
+            [*CONTEST, "--b", "epochs=3", "--std", "0.01"],
             2,
-            "'0.002' has no sign of percent: write 0.002% or",
+            "write 0.01% or 1%",
         ),
         (
             ["plan", "--detect", "1%", "--std", "1%", "--power", "80"],

@@ -24,10 +24,11 @@ from tests.store.test_merging import shard
 #: Begin of a command -> why it is not run as it stands. Every entry is needed: see the last test.
 NOT_RUN = {
     r"--runs 10000": "hours on a GPU",
-    r"--runs 200 ": "half an hour; the same with fewer runs is a bash block of the tutorial",
+    r"--runs 200? --recipe tiny": "minutes; the same with fewer runs is a bash block of the tutorial",
     r"--runs 8 .* --executor ray": "needs the cluster that the lines before it start",
     r"compare --recipe tiny ": "trains until it is decided; the tutorial's is run",
-    r"study (durations|finetune) --scale cpu": "hours",
+    r"study finetune --scale cpu": "hours",
+    r"study durations --scale quick": "tests/studies/test_study.py",
     r"--runs 60 --recipe bert-mrpc": "minutes a run; tests/cli/test_finetuning.py",
     r"--runs 1000 --recipe resnet18-imagenet": "days; tests/cli/test_photos.py",
     r"report --example ": "tests/test_example.py",
@@ -56,7 +57,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logits_RNK = rng.normal(size=(R, N, K)).astype(np.float32) + 2 * np.eye(K, dtype=np.float32)[labels_N]
     for part in range(2):
         shard(folder / "runs" / f"airbench94-cifar10.shard-{part}-of-2", part, 2)
-    shutil.copytree(ROOT / "results" / "studies" / "linear", folder / "results" / "studies" / "linear")
+    shutil.copytree(ROOT / "results" / "studies" / "linear", folder / "runs" / "studies" / "linear")
     np.save(folder / "labels.npy", labels_N)
     np.save(folder / "logits.npy", logits_RNK)
     np.save(folder / "predictions.npy", logits_RNK.argmax(axis=2).astype(np.uint8))

@@ -382,6 +382,9 @@ def test_the_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture
     assert cli.main(["export", str(store.path), "--out", str(path)]) == 0
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == (f"{path}: predicted of 7 runs on cifar10, 2 kB\n", "")
+    labels = tmp_path / "labels.npy"
+    assert cli.main(["export", str(store.path), "--out", str(labels), "--column", "labels"]) == 0
+    assert capsys.readouterr().out == f"{labels}: labels on cifar10, 0 kB\n"
     assert (
         cli.main(["export", str(store.path), "--out", str(tmp_path / "hub"), "--format", "hf", "--json"]) == 0
     )
