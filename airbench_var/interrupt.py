@@ -1,12 +1,39 @@
-"""What a campaign does about Ctrl-C and SIGTERM: once ends it in order, twice stops it now."""
+"""What is done about Ctrl-C and SIGTERM: a campaign ends in order at the first, other commands tidy up."""
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from airbench_var.errors import InterruptedCampaignError
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command as Ctrl-C does, so that what is unfinished is removed on the way out."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within this context SIGTERM raises Terminated, but where an `Interrupt` takes it."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # elsewhere Python takes no handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def exit_code_of(interrupt: KeyboardInterrupt) -> int:
+    """Return 143 for SIGTERM, 130 for Ctrl-C."""
+    return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 class Interrupt:

@@ -135,6 +135,7 @@ MAY_IMPORT = {
         "example",
         "exporting",
         "importing",
+        "interrupt",
         "tracking",
         "store",
         "stats",

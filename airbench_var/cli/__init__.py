@@ -29,10 +29,10 @@ from airbench_var.cli.parser import Parser
 from airbench_var.errors import (
     AirbenchVarError,
     DeviceError,
-    InterruptedCampaignError,
     UsageError,
     nearest,
 )
+from airbench_var.interrupt import exit_code_of, terminable
 
 #: What every command may need; a Python that lacks one is most likely not the one that was installed into.
 NEEDED = ("numpy", "rich", "scipy", "torch", "triton")
@@ -49,22 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     try:
-        command = "train"
-        if given and not given[0].startswith("-"):
-            command = given.pop(0)
-        if command == "help":  # as git has it: `help analyze` is `analyze --help`
-            command, given = (given or ["train"])[0], ["--help"]
-        if not given and command == "train":
-            print(train.description(), file=sys.stderr)  # who types nothing does not know what there is
-        if command == "train":
-            return train.run(train.parser().parse_args(given))
-        if command not in COMMANDS:
-            raise UsageError(
-                f"unknown command {command!r}{nearest(command, [*COMMANDS])}. Commands: train, "
-                f"{', '.join(COMMANDS)}; "
-                "without one, `python -m airbench_var --runs N` trains."
-            )
-        return COMMANDS[command].run(parser_of(command).parse_args(given))
+        with terminable():
+            return _dispatch(given)
     except AirbenchVarError as error:
         print(f"airbench_var: {error}", file=sys.stderr)
         return error.exit_code
@@ -78,12 +64,32 @@ def _run(given: list[str]) -> int:
             file=sys.stderr,
         )
         return DeviceError.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print(
-            "\nairbench_var: stopped at once. What was done is kept; the same command goes on.",
+            "\nairbench_var: stopped at once. What was done is kept, nothing is half-written; give the same "
+            "command again.",
             file=sys.stderr,
         )
-        return InterruptedCampaignError.exit_code
+        return exit_code_of(interrupt)
+
+
+def _dispatch(given: list[str]) -> int:
+    command = "train"
+    if given and not given[0].startswith("-"):
+        command = given.pop(0)
+    if command == "help":  # as git has it: `help analyze` is `analyze --help`
+        command, given = (given or ["train"])[0], ["--help"]
+    if not given and command == "train":
+        print(train.description(), file=sys.stderr)  # who types nothing does not know what there is
+    if command == "train":
+        return train.run(train.parser().parse_args(given))
+    if command not in COMMANDS:
+        raise UsageError(
+            f"unknown command {command!r}{nearest(command, [*COMMANDS])}. Commands: train, "
+            f"{', '.join(COMMANDS)}; "
+            "without one, `python -m airbench_var --runs N` trains."
+        )
+    return COMMANDS[command].run(parser_of(command).parse_args(given))
 
 
 class Command(NamedTuple):

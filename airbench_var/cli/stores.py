@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import add_store
 from airbench_var.cli.output import print_analysis_of, print_found
-from airbench_var.errors import InterruptedCampaignError, StoreDamagedError
+from airbench_var.errors import StoreDamagedError
+from airbench_var.interrupt import exit_code_of
 
 if TYPE_CHECKING:
     from airbench_var.analysis import LiveStatistics
@@ -98,8 +99,8 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
         try:
             for now in follow(store, statistics):
                 view.update(now.runs, partial(now.analysis, thorough=False))
-        except KeyboardInterrupt:
-            exit_code = InterruptedCampaignError.exit_code
+        except KeyboardInterrupt as interrupt:
+            exit_code = exit_code_of(interrupt)
     show(store, statistics, as_json=as_json, with_pairs=with_pairs)
     return exit_code
 

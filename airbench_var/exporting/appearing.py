@@ -1,9 +1,14 @@
-"""Files and folders that get their names when they are whole, and never take the place of another."""
+"""Files and folders that get their names when they are whole, and never take the place of another.
 
+Of several writers of one name the first wins, whatever their timing: a name is taken by a system call that
+fails where there is one, never by looking first.
+"""
+
+import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 
@@ -12,11 +17,14 @@ from airbench_var.store.disk import storage_errors, sync_folder
 
 INSTEAD = "choose another name with --out"
 
+#: What `link` says where a filesystem has none: EPERM on FAT, the others by kernel and driver.
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
+
 
 def refuse_present(path: Path) -> None:
     """Raise UsageError when there is anything under the name."""
     if path.exists() or path.is_symlink():
-        raise UsageError(f"--out {path} is there already; nothing was written. Choose another name.")
+        raise _is_taken(path)
 
 
 @contextmanager
@@ -31,7 +39,7 @@ def new_file(path: Path) -> Iterator[BufferedWriter]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            _name(unfinished, path)
+            _name_file(unfinished, path)
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
@@ -46,7 +54,8 @@ def new_folder(path: Path) -> Iterator[Path]:
             yield unfinished
             for folder in (unfinished, *(inside for inside in unfinished.rglob("*") if inside.is_dir())):
                 sync_folder(folder)
-            _name(unfinished, path)
+            _replace_own(unfinished, path)
+            sync_folder(path.absolute().parent)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -60,7 +69,41 @@ def _unfinished(path: Path) -> Iterator[Path]:
     yield path.with_name(f"{path.name}.{os.getpid()}.unfinished")
 
 
-def _name(unfinished: Path, path: Path) -> None:
-    refuse_present(path)  # again: somebody else may have been faster
-    unfinished.rename(path)
+def _name_file(unfinished: Path, path: Path) -> None:
+    """Give a whole file its name; raise UsageError when somebody else was faster."""
+    try:
+        os.link(unfinished, path)
+    except FileExistsError:
+        raise _is_taken(path) from None
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        _replace_own(unfinished, path)
+    else:
+        unfinished.unlink()
     sync_folder(path.absolute().parent)
+
+
+def _replace_own(unfinished: Path, path: Path) -> None:
+    """Take the name with an empty file or folder of our own, and put what is whole in its place.
+
+    Where this process is killed in between, that empty one stays: for folders, and for files on filesystems
+    without hard links (FAT, some network and FUSE ones).
+    """
+    is_folder = unfinished.is_dir()
+    try:
+        path.mkdir() if is_folder else path.touch(exist_ok=False)
+    except FileExistsError:
+        raise _is_taken(path) from None
+    try:
+        unfinished.rename(path)
+    except BaseException as error:
+        with suppress(OSError):  # a folder that is no longer empty is somebody else's
+            path.rmdir() if is_folder else path.unlink()
+        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _is_taken(path) from None
+        raise
+
+
+def _is_taken(path: Path) -> UsageError:
+    return UsageError(f"--out {path} is there already; nothing was written. Choose another name.")

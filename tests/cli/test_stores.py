@@ -1,7 +1,9 @@
 """analyze, info, verify and repair by command, and whoever follows."""
 
 import json
+import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +25,11 @@ from tests.test_campaign import digest, fake
 def test_who_follows_runs_that_nobody_trains_is_told_so(
     small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    came = signal.SIGINT
+
     def leave_after_a_look(store: Store, statistics: LiveStatistics) -> Iterator[LiveStatistics]:
         yield next(follow(store, statistics))
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), came)
 
     campaign = Campaign(
         subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
@@ -40,8 +44,9 @@ def test_who_follows_runs_that_nobody_trains_is_told_so(
     assert f"nobody is training {campaign.out} now" in err
     assert "4 of 10 runs, waiting for the next run" in err
     assert "4 runs, 203 test examples" in out
+    came = signal.SIGTERM
     code, _, err = run(["analyze", "--example", "--follow"], capsys)
-    assert (code, "nobody" in err) == (130, False)
+    assert (code, "nobody" in err) == (143, False)
 
 
 def test_who_follows_waits_for_a_store_that_is_about_to_be_made(

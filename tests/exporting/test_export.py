@@ -1,13 +1,17 @@
 """From a store to the formats of others and back, every bit and seed; a name appears with a whole file."""
 
 import csv
+import errno
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +23,7 @@ import pytest
 from airbench_var import cli
 from airbench_var.cli import exporting as command
 from airbench_var.errors import DataError, StorageError, StoreDamagedError, StoreRefusedError, UsageError
-from airbench_var.exporting import COLUMNS, FORMATS, Export, export, selected
+from airbench_var.exporting import COLUMNS, FORMATS, Export, appearing, export, selected
 from airbench_var.importing import Import, import_runs
 from airbench_var.seeds import Seeds
 from airbench_var.store import (
@@ -375,6 +379,50 @@ def test_who_is_faster_keeps_the_name(
         export(wanted, meanwhile)  # type: ignore[arg-type]
     assert (tmp_path / out).read_text() == "years"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([out, "store"])
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize("kind", [appearing.new_file, appearing.new_folder])
+def test_a_name_that_is_taken_after_the_last_look_stays_taken(
+    kind: Callable[..., Any], has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a system call that fails, on filesystems with hard links and without."""
+
+    def none(source: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def write(text: bytes) -> None:
+        with kind(tmp_path / "out") as unfinished:
+            if kind is appearing.new_file:
+                unfinished.write(text)
+            else:
+                (unfinished / "file").write_bytes(text)
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", none)
+    write(b"years")
+    monkeypatch.setattr(appearing, "refuse_present", lambda _: None)
+    with pytest.raises(UsageError, match="out is there already; nothing was written"):
+        write(b"seconds")
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in files] == [b"years"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("out", ["a.npy", "a.parquet", "hub"])
+def test_a_command_that_is_terminated_leaves_nothing(
+    out: str,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    form = ["--format", "hf"] if out == "hub" else []
+    assert cli.main(["export", str(store.path), "--out", str(tmp_path / out), *form]) == 143
+    assert "stopped at once" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_the_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
