@@ -1,6 +1,7 @@
 """Accuracies of runs: how they spread, against which laws, from half to half, and by example."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,14 +31,17 @@ def draw_histogram(
     density: bool = False,
     alpha: float = 1.0,
     label: str = "",
+    beside: Sequence[CorrectnessCounts] = (),
 ) -> None:
-    """Draw how many runs have which accuracy, in percent; every bar holds as many values as the next."""
-    low, middle, high = np.quantile(counts.k_R, (0.25, 0.5, 0.75))
-    # Freedman and Diaconis (1981), in whole numbers of examples, so that bars are no comb.
-    width = max(1, math.ceil(2 * (high - low) / counts.R ** (1 / 3)))
-    bars_B, runs_B = np.unique((counts.k_R - int(middle)) // width, return_counts=True)
+    """Draw how many runs have which accuracy, in percent; every bar holds as many values as the next.
+
+    `beside`: all runs that are drawn on this axis, on one test set: their bars begin and end at the same
+    accuracies.
+    """
+    start, width = _bars(beside or [counts])
+    bars_B, runs_B = np.unique((counts.k_R - start) // width, return_counts=True)
     axis.bar(
-        100 * (int(middle) + width * bars_B - 0.5) / counts.n,
+        100 * (start + width * bars_B - 0.5) / counts.n,
         runs_B / (counts.R * 100 * width / counts.n if density else 1),
         width=100 * width / counts.n,
         align="edge",
@@ -47,6 +51,19 @@ def draw_histogram(
     )
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
+
+
+def _bars(together: Sequence[CorrectnessCounts]) -> tuple[int, int]:
+    """Return where bars begin and how wide they are, in right answers: the widest that one of them needs.
+
+    Freedman and Diaconis (1981), in whole numbers of examples, so that bars are no comb.
+    """
+    quarters = [np.quantile(counts.k_R, (0.25, 0.5, 0.75)) for counts in together]
+    widths = [
+        2 * (high - low) / counts.R ** (1 / 3)
+        for counts, (low, _, high) in zip(together, quarters, strict=True)
+    ]
+    return int(quarters[0][1]), max(1, math.ceil(max(widths)))
 
 
 def draw_laws(axis: "Axes", counts: CorrectnessCounts, *, binomial: bool = True) -> None:

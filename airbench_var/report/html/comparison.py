@@ -47,7 +47,8 @@ def _one(a: Reported, b: Reported, comparison: Comparison) -> Html:
             title="Accuracies of the runs of both",
             figure=Figure(
                 name="accuracies",
-                caption="Bars: how many runs of each have which accuracy on this test set, as densities.",
+                caption="Bars: how many runs of each have which accuracy on this test set, as densities over "
+                "the same bins. Lines: the means.",
                 draw=partial(_accuracies, of_a, of_b),
                 inches=(4.8, 3.0),
             ),
@@ -86,10 +87,10 @@ def _how(comparison: Comparison, place: int) -> tuple[str, str]:
 def _accuracies(a: CorrectnessCounts, b: CorrectnessCounts, canvas: "Canvas") -> None:
     axis = canvas.subplots()
     for name, counts, colour in (("A", a, COLOURS[0]), ("B", b, COLOURS[1])):
-        draw_histogram(axis, counts, colour, density=True, alpha=0.5, label=name)
+        draw_histogram(axis, counts, colour, density=True, alpha=0.5, label=name, beside=(a, b))
         axis.axvline(100 * counts.S1 / (counts.R * counts.n), color=colour, linewidth=1.3)
     keep_the_middle(axis, 100 * np.concatenate([a.k_R, b.k_R]) / a.n)
-    axis.set_xlabel("test-set accuracy, % (line: mean)")
+    axis.set_xlabel("test-set accuracy, %")
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=8, borderaxespad=0)
 
 

@@ -37,6 +37,20 @@ def test_bars_are_of_one_width_and_hold_every_run(counts: CorrectnessCounts, den
     assert total == pytest.approx(counts.R)
 
 
+def test_runs_of_two_recipes_have_the_same_bars(counts: CorrectnessCounts) -> None:
+    """Of 200 runs and of 30 that spread three times as far: alone, each would have bars of its own."""
+    other = simulate(np.random.default_rng(1), n=1000, runs=30, distribution_wise_std=0.01).counts
+    axis = Canvas().subplots()
+    for one in (counts, other):
+        draw_histogram(axis, one, "red", density=True, beside=(counts, other))
+    lefts, widths = zip(*((bar.get_x(), bar.get_width()) for bar in axis.patches), strict=True)
+    assert np.ptp(widths) < 1e-9
+    steps = (np.array(lefts) - lefts[0]) / widths[0]
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
+    assert len(np.unique(np.round(steps))) < len(lefts)  # they overlap
+    assert sum(bar.get_height() * bar.get_width() for bar in axis.patches) == pytest.approx(2)
+
+
 def test_a_run_far_off_costs_one_bar(counts: CorrectnessCounts) -> None:
     correct_RN = np.random.default_rng(0).random((100, 10_000)) < 0.9
     correct_RN[0] = np.random.default_rng(1).random(10_000) < 0.1
