@@ -1,12 +1,12 @@
 """What the object of a .pt or .pkl file means: a dict of arrays, or what a training script left of a run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from airbench_var.errors import DataError
-from airbench_var.importing.rows import Array, Contents, OfRuns, Rows
+from airbench_var.importing.rows import Contents, OfRuns, OneRun, Rows
 from airbench_var.seeds import Seeds
 
 #: The logits of one run, (examples, classes), in ffcv-cifar and CIFAR-isolated-randomness (their train.py).
@@ -18,18 +18,6 @@ CORRECT = "correct"
 SEEDS = {"model_seed": "init", "order_seed": "order", "aug_seed": "aug"}
 
 
-class _OneRun(Rows):
-    """An array of one run, which has no axis of runs."""
-
-    def __init__(self, rows: Rows) -> None:
-        self.name, self.dtype, self.shape = rows.name, rows.dtype, (1, *rows.shape)
-        self._rows = rows
-
-    def read(self, rows: range) -> Array:
-        """Return a copy of the run, or of none."""
-        return self._rows.read(range(self._rows.shape[0]))[None][rows.start : rows.stop]
-
-
 def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows | float | None]) -> Contents:
     """Return what an object holds; `rows_of` makes rows of a key and its value, or a number, or says None.
 
@@ -38,9 +26,10 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
     if isinstance(only := rows_of("", loaded), Rows):
         return Contents(arrays={"": only})
     if not isinstance(loaded, Mapping):
-        what = f"a {type(loaded).__name__}" if only is None else in_words(only)
-        raise DataError(f"{name} holds {what}, not an array or a dict of arrays. Save the array itself.")
-    values = {_text(key): value for key, value in loaded.items()}
+        what = in_words(loaded if only is None else only)
+        many = "one array of all runs: numpy.array(LIST)" if isinstance(loaded, list | tuple) else "the array"
+        raise DataError(f"{name} holds {what}, not an array or a dict of arrays. Save {many}.")
+    values = {text_of(key): value for key, value in loaded.items()}
     arrays: dict[str, Rows] = {}
     others: dict[str, str] = {}
     for key, value in values.items():
@@ -56,9 +45,9 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
             others[key] = in_words(values[key])
     said = arrays.get(CORRECT)
     if OF_ONE_RUN in arrays and len(arrays[OF_ONE_RUN].shape) == 2:
-        arrays[OF_ONE_RUN] = _OneRun(arrays[OF_ONE_RUN])
+        arrays[OF_ONE_RUN] = OneRun(arrays[OF_ONE_RUN])
         if said is not None and said.dtype == np.bool_ and len(said.shape) == 1:
-            arrays[CORRECT] = _OneRun(said)
+            arrays[CORRECT] = OneRun(said)
     if OF_ONE_RUN not in arrays or arrays[OF_ONE_RUN].shape[0] != 1:
         return Contents(arrays=arrays, others=others)
     count = _count(values.get(CORRECT), said)
@@ -69,10 +58,24 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
     return Contents(arrays=arrays, others=others, of_runs=of_runs)
 
 
+def refuse_unlike(name: str, arrays: Sequence[tuple[object, tuple[int, ...]]]) -> None:
+    """Raise DataError unless the arrays of a list, given by type and shape, are alike, as runs are."""
+    for i, (dtype, shape) in enumerate(arrays):
+        if (dtype, shape) != arrays[0]:
+            raise DataError(
+                f"{name} is a list of {len(arrays):,} arrays, which as runs would be alike: number 0 is "
+                f"{arrays[0][0]} {arrays[0][1]}, number {i} {dtype} {shape}. If they are batches of one run, "
+                "save numpy.concatenate(LIST)[None]; of several runs numpy.stack(LIST)."
+            )
+
+
 def _count(value: object, rows: Rows | None) -> int | None:
     """Return how many examples a run says were right, as any whole number; None where it says no such."""
     if rows is not None and rows.shape == (1,) and rows.dtype != np.bool_:
-        [value] = rows.read(range(1)).tolist()
+        number: float = rows.read(range(1)).item()
+        value = number
+        if not is_exact(number, rows.dtype):
+            return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
         return None
     return int(value)
@@ -89,7 +92,13 @@ def in_words(value: object) -> str:
     return type(value).__name__
 
 
-def _text(key: object) -> str:
+def is_exact(number: float, dtype: np.dtype[Any]) -> bool:
+    """Return whether this type holds all whole numbers up to this one: float16 rounds beyond 2,048."""
+    return dtype.kind != "f" or abs(number) <= 2 / float(np.finfo(dtype).eps)
+
+
+def text_of(key: object) -> str:
+    """Return what a key is called."""
     return key.decode("latin1") if isinstance(key, bytes) else str(key)
 
 

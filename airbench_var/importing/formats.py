@@ -27,6 +27,18 @@ OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[Contents]]] = {
     ".csv": open_csv,
     ".parquet": open_parquet,
 }
+_TEXT = (
+    "As a table with commas and a .csv name it can be read: pandas.read_csv(PATH, sep=None, engine='python', "
+    "header=None).to_csv(NEW, index=False, header=False), without header=None where its first line names the "
+    "columns. Of numpy.savetxt: numpy.save(NEW, numpy.loadtxt(PATH).astype(int))."
+)
+#: What to do about files that people have, and that are not read.
+_ADVICE: Mapping[str, str] = {
+    ".txt": _TEXT,
+    ".tsv": _TEXT,
+    ".dat": _TEXT,
+    ".jsonl": "Write one array with one array a run: json.dump([run for run in RUNS], file), as .json.",
+}
 #: What `export --format hf` writes: a folder a test set, with these files.
 RUNS_FILE, LABELS_FILE = "runs.parquet", "labels.parquet"
 
@@ -44,9 +56,10 @@ def open_file(path: Path) -> Iterator[Contents]:
         raise DataError(f"{path} is not a file. Give the path of a file: {', '.join(OPENERS)}.")
     opener = OPENERS.get(path.suffix.lower())
     if opener is None:
+        advice = _ADVICE.get(path.suffix.lower(), "Give it such a name, or write its array with numpy.save.")
         raise DataError(
             f"{path}: what is in it does not follow from its name, which ends in none of "
-            f"{', '.join(OPENERS)}. Give it such a name."
+            f"{', '.join(OPENERS)}. {advice}"
         )
     with opener(path) as contents:
         yield contents

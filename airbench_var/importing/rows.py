@@ -76,6 +76,18 @@ class Held(Rows):
         return self._array[rows.start : rows.stop].copy()
 
 
+class OneRun(Rows):
+    """An array of one run, which lacks the axis of runs."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.name, self.dtype, self.shape = rows.name, rows.dtype, (1, *rows.shape)
+        self._rows = rows
+
+    def read(self, rows: range) -> Array:
+        """Return a copy of the run, or of none."""
+        return self._rows.read(range(self._rows.shape[0]))[None][rows.start : rows.stop]
+
+
 class OfRuns(NamedTuple):
     """What a file says of each of its runs besides what it predicted; None where it says nothing."""
 

@@ -6,58 +6,76 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from airbench_var.errors import DataError, DeviceError
-from airbench_var.importing.dump import contents_of
+from airbench_var.importing.dump import contents_of, is_exact, refuse_unlike, text_of
 from airbench_var.importing.rows import Array, Contents, Rows, reading, refuse_empty
 
 if TYPE_CHECKING:
     import torch
 
+#: In older versions a file can corrupt memory even under `weights_only=True`, and run code: CVE-2026-24747.
+SAFE_SINCE = (2, 10)
+
 
 @contextmanager
 def open_torch(path: Path) -> Iterator[Contents]:
-    """Yield the tensors of a .pt file by key; no code in it is run, and no tensor is read yet.
+    """Yield the tensors of a .pt file, or lists of one a run, by key; no code in it is run.
 
     Raises: DataError when it cannot be read or asks for anything but tensors, text, numbers and containers;
-    DeviceError without torch.
+    DeviceError without torch, or with one before 2.10, whose reader can be made to run code.
     """
     with reading(path):
         size = path.stat().st_size
     loaded = _load(path, size)
 
     def rows_of(key: str, value: Any) -> Rows | float | None:
+        if isinstance(value, list | tuple) and value and all(map(_is_plain, value)):
+            name = f"{path}, {key}" if key else str(path)
+            refuse_unlike(name, [(one.dtype, tuple(one.shape)) for one in value])
+            return _Tensors(path, size, key, value) if value[0].ndim else None
         if not _is_plain(value):
             return None
         if not value.ndim:
             number: float = value.item()
-            return number
-        return _Tensor(path, size, key, value)
+            return number if is_exact(number, _array(value).dtype) else None
+        return _Tensors(path, size, key, value)
 
     yield contents_of(str(path), loaded, rows_of)
 
 
-class _Tensor(Rows):
-    """A tensor of a file, which is mapped anew for every piece: what was read does not stay in memory."""
+class _Tensors(Rows):
+    """A tensor of a file, or a list of one a run.
 
-    def __init__(self, path: Path, size: int, key: str, tensor: Any) -> None:
+    The file is mapped anew for every piece: what was read does not stay in memory.
+    """
+
+    def __init__(self, path: Path, size: int, key: str, value: Any) -> None:
         self.name = f"{path}, {key}" if key else str(path)
         self._path, self._size, self._key = path, size, key
-        self.dtype, self.shape = _array(tensor[:0]).dtype, tuple(tensor.shape)
+        tensors = value if isinstance(value, list | tuple) else [value]
+        self.dtype, self.shape = _array(tensors[0][:0]).dtype, _shape_of(value)
         refuse_empty(self.name, self.dtype, self.shape)
-        held = tensor.untyped_storage().nbytes()
-        if tensor.numel() * tensor.element_size() > held:  # so may a kilobyte say that it is terabytes
-            raise DataError(
-                f"{self.name} is {self}, of which the file holds only {held:,} bytes, and repeats them. "
-                "Save it with .contiguous()."
-            )
+        for tensor in tensors:
+            held = tensor.untyped_storage().nbytes()
+            if tensor.numel() * tensor.element_size() > held:  # so may a kilobyte say that it is terabytes
+                raise DataError(
+                    f"{self.name} is {self}, of which the file holds only {held:,} bytes, and repeats them. "
+                    "Save it with .contiguous()."
+                )
 
     def read(self, rows: range) -> Array:
         """Return a copy of some rows; bfloat16, which NumPy does not have, as float32."""
-        loaded = _load(self._path, self._size)
-        tensor = loaded[self._key] if self._key else loaded
-        if not _is_plain(tensor) or tuple(tensor.shape) != self.shape:
+        value = _load(self._path, self._size)
+        if self._key:
+            value = next((one for key, one in value.items() if text_of(key) == self._key), None)
+        if _shape_of(value) != self.shape:
             raise DataError(f"{self.name} changed while it was read. Wait until nobody writes it.")
-        return _array(tensor[rows.start : rows.stop]).copy(order="C")
+        some = value[rows.start : rows.stop]
+        if isinstance(some, list | tuple):
+            return np.stack([_array(tensor) for tensor in some])
+        return _array(some).copy(order="C")
 
 
 def _load(path: Path, size: int) -> Any:
@@ -68,7 +86,14 @@ def _load(path: Path, size: int) -> Any:
             "the array with numpy.save where it is."
         )
     import torch
+    from torch.torch_version import TorchVersion
 
+    if TorchVersion(torch.__version__) < SAFE_SINCE:
+        raise DeviceError(
+            f"{path}: PyTorch {torch.__version__} is not safe to read .pt files with: before 2.10 a file can "
+            "run code even under weights_only=True (CVE-2026-24747). Upgrade it: pip install 'torch>=2.10'; "
+            "or load the file yourself, if you trust it, and write its array with numpy.save."
+        )
     with reading(path):
         if path.stat().st_size != size:
             raise DataError(f"{path} changed its length while it was read. Wait until it is whole.")
@@ -93,6 +118,14 @@ def _why(error: Exception) -> str:
             "it was run. Save a dict of tensors with torch.save."
         )
     return f"{text.splitlines()[0] if text else type(error).__name__}. Copy it, or write it, once more."
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor, or of a list of tensors of one shape; () of anything else."""
+    if isinstance(value, list | tuple):
+        shapes = set(map(_shape_of, value))
+        return (len(value), *shapes.pop()) if len(shapes) == 1 else ()
+    return tuple(value.shape) if _is_plain(value) else ()
 
 
 def _is_plain(value: object) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from airbench_var.errors import DataError, StoreRefusedError, UsageError
+from airbench_var.errors import DataError, DeviceError, StoreRefusedError, UsageError
 from airbench_var.importing import Import, Imported, import_runs, rows
 from airbench_var.store import Store
 from tests.importing.inputs import K, N, R, Runs, some_runs
@@ -331,7 +331,14 @@ def test_a_folder_of_several_formats_is_not_clear(runs: Runs, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([torch.zeros(2, 3)], "holds a list, not an array or a dict of arrays"),
+        (
+            [torch.zeros(2, 3), "a"],
+            r"holds list of 2, not an array or a dict of arrays\. Save .*numpy\.array\(",
+        ),
+        (
+            [torch.zeros(128, K), torch.zeros(75, K)],
+            r"number 0 is torch\.float32 \(128, 10\), number 1 .*numpy\.concatenate\(LIST\)\[None\]",
+        ),
         ({"a": torch.zeros(2, 3, 4, dtype=torch.complex64)}, r"It has a \(Tensor\)"),
         ({"a": torch.zeros(2, 3, 4).to_sparse()}, r"It has a \(Tensor\)"),
         ({"a": torch.zeros(2, 3, 4, device="meta")}, r"It has a \(Tensor\)"),
@@ -372,6 +379,50 @@ def test_bfloat16_views_and_gradients(runs: Runs, tmp_path: Path) -> None:
         imported(tmp_path, "a.pt", out=tmp_path / name)
         expected = tensor.detach().float().numpy().argmax(axis=2)
         np.testing.assert_array_equal(Store.open(tmp_path / name).predicted("test"), expected)
+
+
+@pytest.mark.parametrize("key", ["", "logits", 3])
+@pytest.mark.parametrize("suffix", [".pkl", ".pt"])
+def test_a_list_of_one_array_a_run(
+    suffix: str, key: object, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a list, or a dict of one, whose key may be a number; five runs at a time."""
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 5 * runs.logits_RNK[0].nbytes)
+    several: list[object] = (
+        [*map(torch.from_numpy, runs.logits_RNK)] if suffix == ".pt" else [*runs.logits_RNK]
+    )
+    value = {key: several, "epochs": 3} if key else several
+    path = tmp_path / f"a{suffix}"
+    torch.save(value, path) if suffix == ".pt" else save_pickle(path, value)
+    assert imported(tmp_path, path.name).added == R
+    np.testing.assert_array_equal(Store.open(tmp_path / "store").predicted("test"), runs.classes_RN)
+
+
+def test_half_counts_are_no_counts_beyond_2048(runs: Runs, tmp_path: Path) -> None:
+    """As float16 the 4,001 that were right are 4,000."""
+    labels_N = np.zeros(4001, np.int64)
+    np.save(tmp_path / "labels.npy", labels_N)
+    outputs = torch.ones(4001, 1)
+    for name, correct in {"0-d": torch.tensor(4001.0), "1-d": torch.tensor([4001.0])}.items():
+        torch.save({"outputs": outputs, "correct": correct.half()}, tmp_path / "a.pt")
+        assert imported(tmp_path, "a.pt", out=tmp_path / name).added == 1
+    torch.save({"outputs": outputs, "correct": torch.tensor(4000.0)}, tmp_path / "a.pt")
+    with pytest.raises(DataError, match="says that 4,000 examples were right"):
+        imported(tmp_path, "a.pt")
+
+
+@pytest.mark.parametrize(("version", "is_safe"), [("2.9.1+cpu", False), ("2.10.0", True)])
+def test_a_torch_whose_reader_is_not_safe_is_not_used(
+    version: str, is_safe: bool, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(half(runs.logits_RNK), tmp_path / "a.pt")
+    monkeypatch.setattr(torch, "__version__", version)
+    if is_safe:
+        assert imported(tmp_path, "a.pt").added == R
+        return
+    monkeypatch.delattr(torch, "load")
+    with pytest.raises(DeviceError, match=r"a\.pt: PyTorch 2\.9\.1.*CVE-2026-24747.*Upgrade.*numpy\.save"):
+        imported(tmp_path, "a.pt")
 
 
 def test_the_format_before_torch_1_6_is_refused_with_what_to_do(runs: Runs, tmp_path: Path) -> None:
