@@ -17,13 +17,16 @@ from airbench_var.importing.rows import Array, Contents, Held, Rows, reading
 from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
+    SEED,
     example_column,
     listed,
     long_values,
+    not_counted,
     refuse_order,
     refuse_order_of_columns,
     refuse_order_of_labels,
     run_column,
+    usual_names,
 )
 from airbench_var.importing.text_rows import Places, TextRows
 
@@ -32,6 +35,9 @@ _WORDS = {b"true": True, b"false": False}
 #: Of this many examples or more, a first line that counts them is not what a run predicted: each would be of
 #: a class of its own. Of few it may be, unless they are in order.
 _SURELY_NAMES, _MAYBE_NAMES = 257, 11
+_NUMBER = re.compile(rb"[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?")
+#: As pandas writes integers of a column in which one was missing.
+_WHOLE_FLOAT = re.compile(rb"([+-]?[0-9]{1,15})\.0*")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
 #: Many at once, for sure of 64 bits each.
 _INTEGERS = re.compile(rb"[+-]?[0-9]{1,18}(?:,[+-]?[0-9]{1,18})*")
@@ -44,14 +50,15 @@ def open_csv(path: Path) -> Iterator[Contents]:
         file = path.open("rb")
     with file:
         first = next(_lines(path, file), (1, 0, b""))[2]
-        names = _header(path, _cells(first))
+        _refuse_other_separators(path, first)
+        names = usual_names(_header(path, _cells(first)))
         arrays: dict[str, Rows]
         if values := long_values(str(path), names):
             places = _places_of_runs(path, file, names)
             arrays = {value: _Long(path, file, names, value, places) for value in values}
         elif LABEL in names or (len(_cells(first)) == 1 and run_column(names) is None):
             arrays = {"labels": _labels(path, file, names)}
-        elif scores := [name for name in names if "accuracy" in name.lower()]:
+        elif not not_counted(names) and (scores := [name for name in names if "accuracy" in name.lower()]):
             raise DataError(
                 f"{path} has a column {scores[0]!r}: from accuracies alone nothing can be said of single "
                 "examples. Wanted is what each run predicted, a line a run and a column an example, or "
@@ -62,6 +69,20 @@ def open_csv(path: Path) -> Iterator[Contents]:
         yield Contents(arrays=arrays)
 
 
+def _refuse_other_separators(path: Path, first: bytes) -> None:
+    """Raise DataError where the first line has no comma, and a sign that separates cells elsewhere."""
+    line = first.strip()
+    for sign, name in ((b";", "semicolons"), (b"\t", "tabs"), (b" ", "spaces")):
+        numbers = line.replace(b'"', b"").split()
+        if b"," in line or sign not in line or (sign == b" " and not all(map(_NUMBER.fullmatch, numbers))):
+            continue
+        raise DataError(
+            f"{path} has cells between {name}; a .csv file has them between commas. In pandas: "
+            f"pandas.read_csv(PATH, sep={sign.decode()!r}).to_csv(NEW, index=False); of numpy.savetxt: "
+            "numpy.savetxt(PATH, array, fmt='%d', delimiter=',')."
+        )
+
+
 class _Wide(TextRows):
     """A line a run."""
 
@@ -69,8 +90,9 @@ class _Wide(TextRows):
         self._names, self._run = names, _index(names, run_column(names))
         refuse_order_of_columns(str(path), [name for i, name in enumerate(names) if i != self._run])
         places, before = Places(), None
+        has_ids = self._run is not None and names[self._run] != SEED
         for line, offset, text in _below_names(path, file, names):
-            if self._run is not None:
+            if has_ids and self._run is not None:
                 run = _run_id(path, line, text, self._run)
                 refuse_order(f"{path}, line {line}", run, before)
                 before = run
@@ -151,9 +173,13 @@ def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
         if example_at is not None:
             examples.append(cells[example_at].decode("latin1"))
         try:
-            labels.append(_whole(cells[at]))
+            whole = _WHOLE_FLOAT.fullmatch(cells[at])
+            labels.append(_whole(whole[1] if whole else cells[at]))
         except ValueError as error:
-            raise DataError(f"{path}, line {line}: {error}.") from error
+            raise DataError(
+                f"{path}, line {line}: {error}. Labels are classes as numbers from 0, as the predictions "
+                "have them; of names, in pandas: frame['label'].map(NAMES.index)."
+            ) from error
     if counted is not None:
         refuse_order_of_labels(str(path), counted, examples)
     return Held(str(path), np.array(labels, np.int64))
@@ -241,6 +267,8 @@ def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int
         is_word = cell.lower() in _WORDS
         if is_word != are_words or not _is_value(cell):
             what = "is neither true nor false" if are_words else "is no class: those are integers from 0"
+            if _WHOLE_FLOAT.fullmatch(cell):
+                what += " (in pandas: frame.astype(int))"
             raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
     return np.array([_whole(cell) for cell in cells], np.int64)
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from airbench_var.errors import DataError
 from airbench_var.importing.formats import files_of, open_file
-from airbench_var.importing.rows import Array, Contents, OfRuns, Rows
+from airbench_var.importing.rows import Array, Contents, OfRuns, OneRun, Rows
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class RunFiles:
     def __init__(self, paths: Sequence[Path], opened: ExitStack) -> None:
         self.paths = paths
         self._opened = opened
+        self._of_one_run: set[str] = set()
         self._at, self._contents = 0, opened.enter_context(open_file(paths[0]))
 
     def contents(self, index: int = 0) -> Contents:
@@ -31,7 +33,18 @@ class RunFiles:
             self._at = -1  # until the next one is open
             self._contents = self._opened.enter_context(open_file(self.paths[index]))
             self._at = index
-        return self._contents
+        return self._as_runs(self._contents)
+
+    def take_as_one_run(self, key: str) -> None:
+        """Take the array of this key, in every file, for that of one run, which lacks the axis of runs."""
+        self._of_one_run.add(key)
+
+    def _as_runs(self, contents: Contents) -> Contents:
+        lacking = self._of_one_run & set(contents.arrays)
+        if not lacking:
+            return contents
+        wrapped = {key: OneRun(contents.arrays[key]) for key in lacking}
+        return replace(contents, arrays={**contents.arrays, **wrapped})
 
     def join(self, keys: Sequence[str]) -> "JoinedRuns":
         """Look at every file, and return its arrays of these keys; raises DataError where they do not fit."""

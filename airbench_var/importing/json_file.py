@@ -16,6 +16,7 @@ import numpy as np
 from airbench_var.errors import DataError
 from airbench_var.importing.dump import in_words
 from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
+from airbench_var.importing.tables import listed
 from airbench_var.importing.text_rows import Places, TextRows, whole_numbers
 
 _READ_BYTES = 1 << 20
@@ -37,6 +38,13 @@ def open_json(path: Path) -> Iterator[Contents]:
     with file:
         found = _Scan(path, file)
         document = found.document()
+        values = document if isinstance(document, list) else []
+        if objects := [one for one in values if isinstance(one, dict) and one != _PLACEHOLDER]:
+            keys = listed([*objects[0]])
+            raise DataError(
+                f"{path} is an array of objects, with {keys}. Write one array with one array a run: "
+                "json.dump([run['predicted'] for run in RUNS], file), or whatever its key is."
+            )
         values = document if isinstance(document, dict) else {"": document}
         arrays: dict[str, Rows] = {}
         others: dict[str, str] = {}

@@ -81,6 +81,19 @@ def kind_of(rows: Rows) -> Kind | None:
     return _KINDS.get((rows.dtype.kind, len(rows.shape)))
 
 
+def lacks_runs(rows: Rows, n_labels: int, *, is_alone: bool) -> bool:
+    """Return whether an array can only be of one run: as long as the labels, and without an axis of runs.
+
+    Logits only where they are alone in their file: beside others they may be the mean of many runs, as in
+    dumps of elastic-airbench.
+    """
+    if not rows.shape or rows.shape[0] != n_labels:
+        return False
+    if len(rows.shape) == 1:
+        return rows.dtype.kind in "iub"
+    return is_alone and rows.dtype.kind == "f" and len(rows.shape) == 2 and rows.shape[1] != n_labels
+
+
 @dataclass(frozen=True, kw_only=True)
 class Judge:
     """What the predictions of one test set may be, and the labels they are judged by."""
@@ -130,7 +143,7 @@ def _hint(rows: Rows) -> str:
             "logits of one run are array[None]."
         )
     if len(rows.shape) == 1:
-        return " One run is array[None]. Accuracies alone say nothing of an example."
+        return " One run is as long as the labels. Accuracies alone say nothing of an example."
     return ""
 
 
@@ -169,8 +182,13 @@ def _hint_of_axis(rows: Rows, n_labels: int) -> str:
     """Return which axis is as long as the labels, if it is not that of the examples."""
     if rows.shape[0] == n_labels:
         return "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1)."
-    if rows.shape[-1] == n_labels:
+    if len(rows.shape) == 3 and rows.shape[-1] == n_labels:
         return "Its last axis is as long, and is taken for classes: exchange the two by array.swapaxes(1, 2)."
+    if rows.shape[0] * rows.shape[1] == n_labels:
+        return (
+            "Both of its first axes together are as long: if these are batches of one run, import "
+            f"array.reshape({(1, n_labels, *rows.shape[2:])})."
+        )
     return "Give the labels of the same test set."
 
 

@@ -21,6 +21,7 @@ from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
     PANDAS_INDEX,
+    SEED,
     VALUES,
     example_column,
     listed,
@@ -29,6 +30,7 @@ from airbench_var.importing.tables import (
     refuse_order_of_columns,
     refuse_order_of_labels,
     run_column,
+    usual_names,
 )
 from airbench_var.seeds import Seeds
 
@@ -87,7 +89,7 @@ def _contents(table: "_Table") -> Contents:
     if LABEL in names:
         if (counted := example_column(names)) is not None:
             refuse_order_of_labels(str(path), counted, table.texts(counted))
-        return Contents(arrays={"labels": Held(f"{path}, {LABEL}", table.column(LABEL))})
+        return Contents(arrays={"labels": Held(f"{path}, {LABEL}", table.column(LABEL, "iufb"))})
     columns = [name for name in names if name != run_ids]
     wrong = [
         name for name in columns if not (types.is_integer(t := table.type_of(name)) or types.is_boolean(t))
@@ -109,9 +111,11 @@ class _Table:
     def __init__(self, path: Path, file: "pyarrow.parquet.ParquetFile") -> None:
         self.path, self._file = path, file
         self._schema = file.schema_arrow  # made anew whenever it is asked for
-        self.names: list[str] = self._schema.names
-        if len(set(self.names)) < len(self.names):
-            raise DataError(f"{path} has columns of the same name: {listed(self.names)}.")
+        own: list[str] = self._schema.names
+        self.names = usual_names(own)
+        if len(set(self.names)) < len(own):
+            raise DataError(f"{path} has columns of the same name: {listed(own)}.")
+        self._own_names = dict(zip(self.names, own, strict=True))
         self.rows: int = file.metadata.num_rows
         if not self.rows:
             raise DataError(f"{path} is empty. At least one run and one example are needed.")
@@ -120,23 +124,29 @@ class _Table:
 
     def type_of(self, name: str) -> "pyarrow.DataType":
         """Return the type of a column."""
-        return self._schema.field(name).type
+        return self._schema.field(self._own_names[name]).type
 
     def batches(
         self, columns: Sequence[str], first: int = 0, size: int = _BATCH_ROWS
     ) -> "Iterator[pyarrow.RecordBatch]":
         """Yield rows from `first` on, some at a time; a row group is not held as a whole."""
+        import pyarrow
+
         group = int(np.searchsorted(self._starts, first, side="right")) - 1
         skip = first - int(self._starts[group])
         groups = list(range(group, self._file.num_row_groups))
+        usual = {own: name for name, own in self._own_names.items()}
         with reading(self.path), _damage(self.path):
             some = self._file.iter_batches(
                 size,
                 row_groups=groups,
-                columns=list(columns),
+                columns=[self._own_names[name] for name in columns],
                 use_threads=False,  # each would have memory of its own
             )
-            for batch in some:
+            for one in some:
+                batch = pyarrow.RecordBatch.from_arrays(
+                    one.columns, [usual[name] for name in one.schema.names]
+                )
                 if skip < batch.num_rows:
                     yield batch.slice(skip)
                 skip = max(0, skip - batch.num_rows)
@@ -163,7 +173,7 @@ class _Table:
 
     def run_ids(self, name: str | None) -> list[int] | None:
         """Return the run ids, where there is a column of them; raises DataError unless they ascend."""
-        if name is None:
+        if name is None or name == SEED:
             return None
         ids = self.column(name)
         for row in np.flatnonzero(ids[1:] <= ids[:-1])[:1]:

@@ -13,7 +13,7 @@ import numpy as np
 from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import open_file
 from airbench_var.importing.kinds import kind_of
-from airbench_var.importing.rows import Array, Contents
+from airbench_var.importing.rows import Array, Contents, Rows
 from airbench_var.importing.tables import VALUES
 
 #: Stands for every array that is not named itself.
@@ -85,11 +85,14 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
     if set(contents.arrays) == {ANY}:
         return [ANY]  # whether it is predictions, its kind says
     candidates = [key for key, rows in contents.arrays.items() if kind_of(rows) is not None]
+    if not candidates and [rows.dtype.kind in "iub" for rows in contents.arrays.values()] == [True]:
+        return list(contents.arrays)  # it may be of one run
     if not candidates:
         raise DataError(
             f"{path}: none of what it has is predictions. {_found(contents)} Predictions are integer classes "
             "(runs, examples), booleans (runs, examples), or floating-point logits (runs, examples, "
-            "classes): from accuracies alone nothing can be said of single examples."
+            "classes): from accuracies alone nothing can be said of single examples. An array of one run, "
+            "which lacks the axis of runs, is chosen with --key."
         )
     if len(candidates) == 2 and CORRECT in candidates:  # it says less, and is compared with the other
         return [key for key in candidates if key != CORRECT]
@@ -131,25 +134,53 @@ def _labels(path: Path, key: str, labels: Mapping[str, Path]) -> Path:
 
 
 def read_labels(path: Path, key: str) -> tuple[str, Array]:
-    """Return name and values of the labels (examples,) for the predictions under a key.
+    """Return name and values of the labels (examples,), integers, for the predictions under a key.
 
-    They are the array KEY/labels, or labels, or the only array of integers along one axis.
+    They are the array KEY/labels, or labels, or the only array of integers along one axis; (examples, 1) and
+    floats that are whole numbers are the same.
 
     Raises: DataError when there is none such.
     """
     with open_file(path) as contents:
         arrays = contents.arrays
         flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and len(rows.shape) == 1]
-        names = [name for name in (f"{key}/labels", "labels") if name in flat] or flat
+        names = [name for name in (f"{key}/labels", "labels") if name in arrays] or flat
         if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):
             raise DataError(
                 f"{path}: it is not clear what the labels are, integers (examples,). {_found(contents)} "
                 "Write them to a file of their own."
             )
         rows = arrays[names[0] if names else ANY]
-        if rows.dtype.kind not in "iu" or len(rows.shape) != 1:
-            raise DataError(f"{rows.name} is {rows}; labels are integers (examples,).")
-        return rows.name, np.concatenate([rows.read(block) for block in rows.blocks])
+        is_flat = len(rows.shape) == 1 or rows.shape[1:] == (1,)
+        if not is_flat or rows.dtype.kind not in "iuf":
+            raise DataError(f"{rows.name} is {rows}; labels are integers (examples,).{_hint_of_labels(rows)}")
+        return rows.name, _whole(
+            rows.name, np.concatenate([rows.read(block) for block in rows.blocks]).ravel()
+        )
+
+
+def _whole(name: str, labels_N: Array) -> Array:
+    """Return labels as integers; raise DataError where one is no whole number."""
+    if labels_N.dtype.kind != "f":
+        return labels_N
+    whole_N = np.where(np.isfinite(labels_N), labels_N, 0.5) == np.rint(labels_N)
+    if not whole_N.all():
+        first = int(whole_N.argmin())
+        raise DataError(f"{name}: example {first}: label {labels_N[first]} is not a whole number.")
+    return labels_N.astype(np.int64)
+
+
+def _hint_of_labels(rows: Rows) -> str:
+    """Return what one who has such labels may do."""
+    if len(rows.shape) == 2:
+        return " Of one-hot labels (examples, classes): array.argmax(axis=1)."
+    if rows.dtype.kind == "b":
+        return " Of two classes: array.astype(int)."
+    if rows.dtype.kind in "US":
+        return (
+            " Of names: [NAMES.index(name) for name in array], in the order in which predictions count them."
+        )
+    return ""
 
 
 def _found(contents: Contents) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 from airbench_var.errors import DataError
 from airbench_var.importing.dump import OF_ONE_RUN
 from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
-from airbench_var.importing.kinds import Judge, judge_of
+from airbench_var.importing.kinds import Judge, judge_of, lacks_runs
 from airbench_var.importing.rows import Array
-from airbench_var.importing.selection import Wanted, choose, read_labels
+from airbench_var.importing.selection import ANY, Chosen, Wanted, choose, read_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,8 @@ def sources_of(files: RunFiles, wanted: Wanted, classes: int | None) -> tuple[Jo
     chosen = choose(files.paths[0], files.contents(), wanted)
     keys = [key for one in chosen for key in (one.key, one.correct_key) if key is not None]
     labels = [read_labels(one.labels, one.key) for one in chosen]
+    for one, (_, labels_N) in zip(chosen, labels, strict=True):
+        _take_as_one_run(files, one, len(labels_N))
     for one, (name, labels_N) in zip(chosen, labels, strict=True):  # before every file is looked at
         contents = files.contents()
         judge_of(contents.arrays[one.key], name, labels_N, classes, contents.classes.get(one.key, ()))
@@ -96,3 +98,18 @@ def sources_of(files: RunFiles, wanted: Wanted, classes: int | None) -> tuple[Jo
                 "was right is of the same runs and examples as what was predicted."
             )
     return runs, sources
+
+
+def _take_as_one_run(files: RunFiles, one: Chosen, n_labels: int) -> None:
+    """Say which arrays of the files are of one run; raise DataError where the labels would pass for one."""
+    arrays = files.contents().arrays
+    if not lacks_runs(arrays[one.key], n_labels, is_alone=one.key == ANY):
+        return
+    if one.key == ANY and one.labels.resolve() in {path.resolve() for path in files.paths}:
+        raise DataError(
+            f"{one.labels}: the labels are among the predictions, where they would count as a run that is "
+            "always right. Move them to another folder, or give the files of the runs alone."
+        )
+    files.take_as_one_run(one.key)
+    if one.correct_key is not None and lacks_runs(arrays[one.correct_key], n_labels, is_alone=False):
+        files.take_as_one_run(one.correct_key)

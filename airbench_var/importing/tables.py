@@ -8,15 +8,50 @@ from airbench_var.errors import DataError
 #: What each run said of each example, the more telling first.
 VALUES = ("predicted", "correct")
 RUN, EXAMPLE, LABEL = ("run", "run_id"), "example", "label"
+#: Tells runs apart where nothing else does; in no order.
+SEED = "seed"
+#: What else these columns are often called, in small letters.
+_ALSO = {
+    "run": (SEED, "trial", "model", "model_id", "repeat", "replicate"),
+    EXAMPLE: ("example_id", "index", "idx", "image", "image_id", "sample", "sample_id", "id"),
+    "predicted": ("prediction", "predictions", "pred", "preds", "y_pred", "predicted_class"),
+    "correct": ("is_correct", "right"),
+    LABEL: ("labels", "target", "targets", "y", "y_true", "true_label"),
+}
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
 _COUNTED = re.compile("(.*?)([0-9]+)", re.DOTALL)
 
 
+def usual_names(names: Sequence[str]) -> list[str]:
+    """Return the names of the columns, those of a long table or one of labels as this module has them.
+
+    Only where they leave no doubt: a long table needs run, example, and what was predicted or correct.
+    """
+    usual = {role: name for role in _ALSO if (name := _in_role(role, names)) is not None}
+    if {"run", EXAMPLE} <= set(usual) and set(VALUES) & set(usual):
+        roles = set(usual)
+    elif set(names) - {usual.get(LABEL), usual.get(EXAMPLE), example_column(names)}:
+        roles = set()
+    else:
+        roles = set(usual) & {LABEL}
+    renamed = {usual[role]: role for role in roles}
+    return [renamed.get(name, name) for name in names]
+
+
+def _in_role(role: str, names: Sequence[str]) -> str | None:
+    """Return the only column that has a role."""
+    for known in ([role], RUN if role == "run" else [], _ALSO[role]):
+        found = [name for name in names if name in known] or [name for name in names if name.lower() in known]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return run_column(names) if role == "run" else None
+
+
 def run_column(names: Sequence[str]) -> str | None:
-    """Return the column of run ids: by its name, or a first one without a name, as pandas writes an index."""
+    """Return the column that tells runs apart: by its name, or a first one without, as an index of pandas."""
     unnamed = [name for name in names[:1] if name == ""]
-    return next((name for name in (*RUN, *unnamed) if name in names), None)
+    return next((name for name in (*RUN, *unnamed, SEED) if name in names), None)
 
 
 def long_values(name: str, names: Sequence[str]) -> list[str]:
@@ -28,7 +63,7 @@ def long_values(name: str, names: Sequence[str]) -> list[str]:
     if EXAMPLE not in names:
         return []
     if LABEL in names:
-        if values and set(RUN) & set(names):
+        if values and run_column(names) is not None:
             raise DataError(
                 f"{name} has the columns {listed(names)}: labels are a table of their own, {EXAMPLE} and "
                 f"{LABEL}, a row for each example. Write the rows of one run there, and leave the column "
@@ -61,11 +96,22 @@ def refuse_order_of_labels(name: str, column: str, said: Sequence[str]) -> None:
 
 
 def refuse_order_of_columns(name: str, columns: Sequence[str]) -> None:
-    """Raise DataError where the names of the examples end in numbers that do not count from 0 or 1 on."""
+    """Raise DataError where the names of the examples end in numbers that do not count from 0 or 1 on.
+
+    So it does for a column beside them that counts nothing: it would be taken for one more example.
+    """
     counted = [match for match in map(_COUNTED.fullmatch, columns) if match is not None]
     prefixes = {match[1] for match in counted}
-    if len(counted) < max(2, len(columns)) or len(prefixes) > 1:
+    if len(counted) < 2 or len(prefixes) > 1:
         return  # names of another kind, which say nothing of an order
+    if odd := not_counted(columns):
+        raise DataError(
+            f"{name} has {listed(odd)} beside columns that count the examples ({counted[0][0]}, "
+            f"{counted[1][0]}, ...). Leave out what is no example, in pandas by "
+            f"frame.drop(columns={odd[:8]}); a column that numbers the runs is called run."
+        )
+    if len(counted) < len(columns):
+        return
     first = int(int(counted[0][2]) == 1)
     for i, match in enumerate(counted, first):
         if int(match[2]) != i:
@@ -75,6 +121,13 @@ def refuse_order_of_columns(name: str, columns: Sequence[str]) -> None:
                 f"order, or not all there. Sort the columns (in pandas: frame[[{names}]]), or give them "
                 "names that do not count. Nothing was written."
             )
+
+
+def not_counted(columns: Sequence[str]) -> list[str]:
+    """Return the few columns beside many whose names are one word with 0, 1, 2, ... after it."""
+    counted = [match for match in map(_COUNTED.fullmatch, columns) if match is not None]
+    odd = [column for column in columns if _COUNTED.fullmatch(column) is None]
+    return odd if len({match[1] for match in counted}) == 1 and len(counted) > max(1, len(odd)) else []
 
 
 def refuse_order(where: str, run: int, before: int | None) -> None:

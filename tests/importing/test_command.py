@@ -109,7 +109,11 @@ def test_a_repair_is_filled_by_the_same_command(runs: Runs, capsys: pytest.Captu
         (f"{IMPORT} --classes 9", 2, "--classes 9 is too small"),
         (f"{IMPORT} --test-set ../up", 2, "its name becomes a folder"),
         ("import none.npy --labels labels.npy --out store", 3, "none.npy cannot be read: No such file"),
-        ("import labels.npy --labels labels.npy --out store", 3, "labels.npy is int64 (203,)"),
+        (
+            "import labels.npy --labels labels.npy --out store",
+            3,
+            "labels.npy: the labels are among the predictions",
+        ),
         ("import predictions.npy --labels predictions.npy --out store", 3, "labels are integers (examples,)"),
         ("import predictions.npy --labels labels.npy --out .", 5, "is not a store and not empty"),
         ("imprt predictions.npy", 2, "did you mean 'import'?"),
@@ -237,7 +241,7 @@ def test_more_classes_than_labels_are_no_mistake_when_asked_for(
     ("array", "hint"),
     [
         (np.zeros((4, 203)), "as 0.0 and 1.0, is array.astype(bool)"),
-        (np.zeros(203, np.int64), "One run is array[None]. Accuracies alone say nothing"),
+        (np.zeros(9, np.int64), "One run is as long as the labels. Accuracies alone say nothing"),
         (
             np.zeros((203, 4), np.int64),
             "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1)",

@@ -9,6 +9,7 @@ import pytest
 from airbench_var.errors import DataError
 from airbench_var.importing import Import, import_runs
 from airbench_var.importing.formats import open_file
+from airbench_var.store import Store
 from tests.importing.inputs import R, some_runs
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
@@ -30,6 +31,7 @@ def test_wide_as_pandas_writes_it(tmp_path: Path) -> None:
         ("counted", pd.DataFrame(wide), False),
         ("named", pd.DataFrame(wide).rename(columns="example {}".format), False),
         ("runs", pd.DataFrame(wide).rename_axis("run"), True),
+        ("seeds", pd.DataFrame(wide).set_index(np.arange(R)[::-1]).rename_axis("seed"), True),
         ("some runs", pd.DataFrame(wide).set_index(np.arange(R) * 3 + 1).rename_axis("run_id"), True),
     ):
         frame.to_csv(tmp_path / f"{name}.csv", index=index)
@@ -64,6 +66,25 @@ def test_long_as_pandas_writes_it(column: str, tmp_path: Path) -> None:
     read = read_all(tmp_path / "a.csv")
     np.testing.assert_array_equal(read, array)
     assert read.dtype == (np.int64 if column == "predicted" else np.bool_)
+
+
+@pytest.mark.parametrize(
+    ("run", "example", "predicted"),
+    [("seed", "image_id", "y_pred"), ("Model", "idx", "prediction"), ("run", "index", "Pred")],
+)
+def test_a_long_table_may_have_other_usual_names(
+    run: str, example: str, predicted: str, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame(RUNS.classes_RN).melt(var_name=example, value_name=predicted, ignore_index=False)
+    frame = frame.rename_axis(run).reset_index().sort_values([run, example])
+    frame.to_csv(tmp_path / "a.csv")
+    frame.to_parquet(tmp_path / "a.parquet", index=False)
+    for name in ("a.csv", "a.parquet"):
+        np.testing.assert_array_equal(read_all(tmp_path / name), RUNS.classes_RN)
+    frame["y_true"] = RUNS.labels_N[frame[example].to_numpy(int)]
+    frame.to_csv(tmp_path / "a.csv")
+    with pytest.raises(DataError, match="labels are a table of their own"):
+        read_all(tmp_path / "a.csv")
 
 
 def wide_of(names: list[str], n: int, *, first: str = "run") -> str:
@@ -123,6 +144,15 @@ LONG = "run,example,predicted\n"
         ("a,b\ntrue,false\ntrue,1\n", r"line 3: value 1, '1', is neither true nor false"),
         ("a,b\ntrue,false\n1,0\n", r"line 3: run 1 has 2 int64 values, the run before it 2 bool"),
         ("a,b\n1;2\n", r"line 2: it has 1 cells"),
+        ("a;b\n1;2\n", r"cells between semicolons.*pandas\.read_csv\(PATH, sep=';'\)"),
+        ("1\t2\n", r"cells between tabs"),
+        ("1.0e+00 2.000e+00\n", r"cells between spaces.*fmt='%d'"),
+        ("a,b\n1.0,2.0\n", r"line 2: value 0, '1\.0', is no class.*frame\.astype\(int\)"),
+        (
+            "run,seed,x0,x1\n0,7,1,2\n",
+            r"has seed beside columns that count the examples \(x0, x1, \.\.\.\).*drop\(columns=\['seed'\]\)",
+        ),
+        ("x0,x1,test accuracy\n1,2,0.5\n", r"has test accuracy beside columns that count"),
         (
             "0,1,2\n3,4,5\n",
             r"line 1: 0, 1, 2, \.\.\. may be the names of the columns or what a run predicted",
@@ -164,6 +194,10 @@ def test_bad_files_are_refused_by_line(text: str, message: str, tmp_path: Path) 
         "name,label\na,3\nb,1\nc,2\n",
         ",label\n0,3\n1,1\n2,2\n",
         '"","label"\n"1",3\n"2",1\n"3",2\n',  # as R writes the names of rows
+        "label\n3.0\n1.0\n2.0\n",
+        "index,y_true\n0,3\n1,1\n2,2\n",
+        "image,target\na.png,3\nb.png,1\nc.png,2\n",
+        "y\n3\n1\n2\n",
     ],
 )
 def test_labels(text: str, tmp_path: Path) -> None:
@@ -171,10 +205,20 @@ def test_labels(text: str, tmp_path: Path) -> None:
     assert read_all(tmp_path / "a.csv").tolist() == [3, 1, 2]
 
 
+def test_the_index_of_a_series_without_a_name_is_no_label(tmp_path: Path) -> None:
+    pd.Series(RUNS.labels_N).to_csv(tmp_path / "labels.csv")
+    np.save(tmp_path / "a.npy", RUNS.classes_RN)
+    wanted = Import(predictions=tmp_path / "a.npy", labels=tmp_path / "labels.csv", out=tmp_path / "store")
+    assert import_runs(wanted).added == R
+    np.testing.assert_array_equal(Store.open(tmp_path / "store").labels("test"), RUNS.labels_N)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("label\n3\ncat\n", "line 3: 'cat' is no integer"),
+        ("label\n3\ncat\n", "line 3: 'cat' is no integer.*NAMES"),
+        ("label\n3\n0.5\n", "line 3: '0.5' is no integer"),
+        (",y\n1,3\n0,1\n", "label 1: the first column is '0' where 2 should be"),
         ("example,label\n0,3\n2,1\n", "label 1: example is '2' where 1 should be"),
         ("label,index\n3,1\n1,0\n", "label 1: index is '0' where 2 should be"),
         (",label\n1,3\n0,1\n", "label 1: the first column is '0' where 2 should be"),

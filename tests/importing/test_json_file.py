@@ -66,6 +66,10 @@ def test_types_follow_from_the_first_run(tmp_path: Path) -> None:
         ("[[[1, 2], [3]],\n [[1, 2], [3, 4]]]", r"line 1: .*different numbers of logits"),
         ("[[[1, 2], [3, 4]],\n [[1, 2], [3, true]]]", r"line 2: .*a logit that is not a number"),
         ("[[[1, 2], [3, 4]],\n [[1, 2], 3]]", r"line 2: .*its values are int, list"),
+        (
+            '[{"run": 0, "predicted": [1, 2]}]',
+            r"is an array of objects, with run, predicted\. Write one array",
+        ),
         ("[[1, 2], 3]", r"has runs, which are arrays, and other things in one array"),
         ("[[1, 2] [3, 4]]", r"is not JSON that can be read: .*delimiter"),
         ("[[1, 2], [3, 4]", r"is not JSON that can be read: line 1: it ends before its last bracket"),

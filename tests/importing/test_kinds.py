@@ -1,5 +1,6 @@
 """What predictions may be: the class of a row of logits, the number of classes, and every refusal."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,10 +197,44 @@ RIGHT_BYTES = changed(RUNS.right_RN.view(np.uint8), (3, 4), 2).view(bool)
         (RUNS.right_RN, RUNS.labels_N, {"classes": 3}, DataError, "label . is not one of 0 to 2"),
         (RUNS.classes_RN, RUNS.labels_N[:-1], {}, DataError, "has 202 labels, .* has 203 examples"),
         (RUNS.classes_RN, RUNS.labels_N[None], {}, DataError, r"labels.npy is int64 \(1, 203\)"),
-        (RUNS.classes_RN, RUNS.labels_N * 1.0, {}, DataError, r"labels.npy is float64 \(203,\)"),
-        (RUNS.classes_RN, RUNS.labels_N > 4, {}, DataError, r"labels.npy is bool \(203,\)"),
-        (RUNS.classes_RN[0], RUNS.labels_N, {}, DataError, r"predictions.npy is int64 \(203,\)"),
-        (RUNS.logits_RNK[0], RUNS.labels_N, {}, DataError, r"is float32 \(203, 10\)"),
+        (
+            RUNS.classes_RN,
+            RUNS.labels_N + 0.5,
+            {},
+            DataError,
+            r"example 0: label \d\.5 is not a whole number",
+        ),
+        (
+            RUNS.classes_RN,
+            changed(RUNS.labels_N * 1.0, (5,), np.nan),
+            {},
+            DataError,
+            "example 5: label nan is not a whole number",
+        ),
+        (RUNS.classes_RN, RUNS.labels_N > 4, {}, DataError, r"labels.npy is bool \(203,\).*astype\(int\)"),
+        (
+            RUNS.classes_RN,
+            np.eye(K)[RUNS.labels_N],
+            {},
+            DataError,
+            r"is float64 \(203, 10\).*argmax\(axis=1\)",
+        ),
+        (RUNS.classes_RN, RUNS.labels_N.astype("U3"), {}, DataError, r"is <U3 \(203,\).*NAMES\.index"),
+        (
+            RUNS.classes_RN[0, :9],
+            RUNS.labels_N,
+            {},
+            DataError,
+            r"predictions.npy is int64 \(9,\).*One run is",
+        ),
+        (RUNS.logits_RNK[0, :9], RUNS.labels_N, {}, DataError, r"is float32 \(9, 10\)"),
+        (
+            RUNS.logits_RNK[:, :-3].reshape(-1, 5, K)[:40],
+            RUNS.labels_N[:200],
+            {},
+            DataError,
+            r"batches of one run, import array\.reshape\(\(1, 200, 10\)\)",
+        ),
         (RUNS.logits_RNK[None], RUNS.labels_N, {}, DataError, r"is float32 \(1, 12, 203, 10\)"),
         (RUNS.classes_RN[:, :, None], RUNS.labels_N, {}, DataError, r"is int64 \(12, 203, 1\)"),
         (np.array(1), RUNS.labels_N, {}, DataError, r"is int64 \(\)"),
@@ -233,6 +268,36 @@ def test_what_predictions_may_not_be(
     with pytest.raises(error, match=message):
         import_runs(wanted)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["logits", "classes", "correctness"])
+def test_a_file_may_be_of_one_run(kind: str, tmp_path: Path) -> None:
+    """And lack the axis of runs: the store is that of all runs in one array."""
+    array = RUNS.of_kind(kind)
+    for run, of_run in enumerate(array):
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        np.save(tmp_path / "runs" / f"{run:02}.npy", of_run)
+    wanted = write(tmp_path, array, RUNS.labels_N)
+    import_runs(wanted)
+    one_by_one = replace(wanted, predictions=tmp_path / "runs", out=tmp_path / "same")
+    assert import_runs(one_by_one).added == R
+    identity = [Store.open(tmp_path / name).manifest.identity["imported"] for name in ("store", "same")]
+    assert identity[0] == identity[1]
+    np.testing.assert_array_equal(Store.open(tmp_path / "same").correct_RN("test"), RUNS.right_RN)
+
+
+def test_labels_in_the_folder_of_the_runs_are_no_run(tmp_path: Path) -> None:
+    for name, of_run in {"0": RUNS.classes_RN[0], "1": RUNS.classes_RN[1], "labels": RUNS.labels_N}.items():
+        np.save(tmp_path / f"{name}.npy", of_run)
+    wanted = Import(predictions=tmp_path, labels=tmp_path / "labels.npy", out=tmp_path / "store")
+    with pytest.raises(DataError, match=r"labels\.npy: the labels are among the predictions"):
+        import_runs(wanted)
+
+
+@pytest.mark.parametrize("labels_N", [RUNS.labels_N * 1.0, RUNS.labels_N[:, None].astype("f2")])
+def test_labels_that_are_whole_numbers_are_labels(labels_N: np.ndarray, tmp_path: Path) -> None:
+    imported(tmp_path, RUNS.classes_RN, labels_N)
+    np.testing.assert_array_equal(Store.open(tmp_path / "store").labels("test"), RUNS.labels_N)
 
 
 @pytest.mark.parametrize("name", ["lock", "../up", "a b", ""])

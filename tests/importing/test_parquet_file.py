@@ -183,6 +183,17 @@ def test_names_of_classes_that_are_not_ours_are_left(origin: str, tmp_path: Path
     assert [one.classes for one in import_runs(wanted).test_sets] == [2]
 
 
+@pytest.mark.parametrize("kind", ["<f8", "<i8"])
+def test_labels_of_another_usual_name_may_be_floats(kind: str, tmp_path: Path) -> None:
+    pd.DataFrame({"target": RUNS.labels_N.astype(kind)}).to_parquet(tmp_path / "labels.parquet")
+    np.save(tmp_path / "a.npy", CLASSES_RN)
+    wanted = Import(
+        predictions=tmp_path / "a.npy", labels=tmp_path / "labels.parquet", out=tmp_path / "store"
+    )
+    assert import_runs(wanted).added == R
+    np.testing.assert_array_equal(Store.open(tmp_path / "store").labels("test"), RUNS.labels_N)
+
+
 def test_lists_that_change_their_length_between_row_groups(tmp_path: Path) -> None:
     pq.write_table(with_null([[1, 2], [3, 4, 5]]), tmp_path / "a.parquet", row_group_size=1)
     with open_file(tmp_path / "a.parquet") as contents:
