@@ -61,6 +61,13 @@ def add_import(parser: argparse.ArgumentParser) -> None:
         help="how many there are (default: those of the logits, or 1 + the largest in the files)",
     )
 
+    parser.add_argument(
+        "--keep-diverged",
+        action="store_true",
+        help="runs with a NaN among their logits, which counts as the largest, count as diverged "
+        "(default: they are refused)",
+    )
+
 
 def import_(options: argparse.Namespace) -> int:
     """Bring the predictions of finished runs into a store, to be analysed, compared and planned with."""
@@ -75,6 +82,7 @@ def import_(options: argparse.Namespace) -> int:
         test_set=_once("--test-set", options.test_set),
         keys=options.key,
         classes=options.classes,
+        keep_diverged=options.keep_diverged,
     )
     with bars(hidden=options.json) as track:
         done = import_runs(wanted, track)

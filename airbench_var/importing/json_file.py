@@ -38,8 +38,8 @@ def open_json(path: Path) -> Iterator[Contents]:
     with file:
         found = _Scan(path, file)
         document = found.document()
-        values = document if isinstance(document, list) else []
-        if objects := [one for one in values if isinstance(one, dict) and one != _PLACEHOLDER]:
+        items = document if isinstance(document, list) else []
+        if objects := [one for one in items if isinstance(one, dict) and one != _PLACEHOLDER]:
             keys = listed([*objects[0]])
             raise DataError(
                 f"{path} is an array of objects, with {keys}. Write one array with one array a run: "

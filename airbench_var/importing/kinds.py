@@ -62,7 +62,8 @@ LOGITS = Kind(
     name="logits",
     find_bad=lambda block_RNK, _: np.isnan(block_RNK),
     say_bad=lambda *_: (
-        "a logit is not a number (NaN), so that none is the largest; leave such runs out, "
+        "a logit is not a number (NaN), so that none is the largest. If the run diverged, and is one of the "
+        "recipe, count it: --keep-diverged; or leave such runs out, "
         "array[~numpy.isnan(array).any(axis=(1, 2))]"
     ),
     predicted_RN=_first_largest,
@@ -101,9 +102,20 @@ class Judge:
     kind: Kind
     limit: Limit
     labels_N: Classes
+    keeps_diverged: bool = (
+        False  #: a NaN counts as the largest logit, as in training, and its run as diverged
+    )
+
+    def diverged(self, block: Array) -> Bools:
+        """Return which runs of a block have a NaN among their logits, (R,)."""
+        if self.kind is not LOGITS:
+            return np.zeros(len(block), np.bool_)
+        return np.asarray(np.isnan(block).any(axis=(1, 2)))
 
     def first_bad(self, block: Array) -> tuple[int, int, str] | None:
         """Return row, example and reason of the first value of a block that cannot be, or None."""
+        if self.keeps_diverged and self.kind is LOGITS:
+            return None
         bad = self.kind.find_bad(block, self.limit)
         if not bad.any():
             return None
@@ -116,13 +128,14 @@ class Judge:
         return self.limit.names or tuple(map(str, range(count)))
 
     def right_at_least_and_most(self, block: Array) -> tuple[Bools, Bools]:
-        """Return what was right (R, N), whichever of equal largest logits counts."""
+        """Return what was right (R, N), whichever of equal largest logits counts; of NaN, any may."""
         if self.kind is not LOGITS:
             right_RN = block if self.kind.predicted_RN is None else block == self.labels_N
             return right_RN, right_RN
         is_largest_RNK = block == block.max(axis=2, keepdims=True)
         most_RN = is_largest_RNK[:, np.arange(len(self.labels_N)), self.labels_N]
-        return most_RN & (is_largest_RNK.sum(axis=2) == 1), most_RN
+        least_RN = most_RN & (is_largest_RNK.sum(axis=2) == 1)
+        return least_RN, most_RN | np.isnan(block).any(axis=2)
 
     def predictions(self, block: Array, columns: Sequence[str]) -> Iterator[Predictions]:
         """Yield what a store of these columns keeps of each run of a block in which nothing is bad."""
@@ -148,11 +161,18 @@ def _hint(rows: Rows) -> str:
 
 
 def judge_of(
-    rows: Rows, labels_name: str, labels_N: Array, classes: int | None, names: tuple[str, ...]
+    rows: Rows,
+    labels_name: str,
+    labels_N: Array,
+    classes: int | None,
+    names: tuple[str, ...],
+    *,
+    keeps_diverged: bool = False,
 ) -> Judge:
     """Return how an array is judged.
 
-    classes: the number that was asked for, if any; names: those that the file gives them, if any.
+    classes: the number that was asked for, if any; names: those that the file gives them, if any;
+    keeps_diverged: runs with a NaN among their logits are counted, and not refused.
 
     Raises: DataError for what is not predictions, or labels that do not fit them; UsageError for a number of
     classes that is too small or too large.
@@ -175,7 +195,12 @@ def judge_of(
     if outside_N.any():
         first = int(outside_N.argmax())
         raise DataError(f"{labels_name}: example {first}: label {labels_N[first]} is not one of {limit}.")
-    return Judge(kind=kind, limit=limit, labels_N=labels_N.astype(label_dtype(MOST_LABELS)))
+    return Judge(
+        kind=kind,
+        limit=limit,
+        labels_N=labels_N.astype(label_dtype(MOST_LABELS)),
+        keeps_diverged=keeps_diverged,
+    )
 
 
 def _hint_of_axis(rows: Rows, n_labels: int) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from airbench_var import machine
 from airbench_var.errors import DataError
@@ -53,6 +54,8 @@ class Import:
     test_set: str | Mapping[str, str] | None = None  #: the name of the only one, or names by key
     keys: Sequence[str] = ()  #: the arrays that become test sets
     classes: int | None = None  #: how many there are; None for as many as the files need
+    #: Runs with a NaN among their logits, which counts as the largest, are diverged; else they are refused.
+    keep_diverged: bool = False
 
     def __post_init__(self) -> None:
         """Make paths of names."""
@@ -98,14 +101,15 @@ class _Checked(NamedTuple):
     crcs: Mapping[range, int]  #: of each block, of all test sets
     classes: Sequence[tuple[str, ...]]  #: the names, of each test set
     columns: Sequence[str]  #: what is kept of all
+    has_nan_R: npt.NDArray[np.bool_]  #: whether a logit is NaN, on any test set
 
 
 def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Imported:
     """Commit the runs of some files that the store does not have yet.
 
-    The predicted class is that of the first largest logit; infinite logits have an order, NaN has none.
-    Imported runs have the seeds that their files state, or none (0), no loss and no time (NaN), and count as
-    diverged where their files say so.
+    The predicted class is that of the first largest logit; infinite logits have an order, NaN has none unless
+    diverged runs are kept. Imported runs have the seeds that their files state, or none (0), no loss and no
+    time (NaN), and count as diverged where their files say so, or where a NaN is kept.
 
     Raises: DataError when a file is not what it should be; UsageError for an impossible number of classes, or
     when it is not clear what is meant; DeviceError when a package is missing that reads the format;
@@ -116,9 +120,12 @@ def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Impo
     refuse_strangers(wanted.out)
     paths = [wanted.predictions] if isinstance(wanted.predictions, Path) else list(wanted.predictions)
     with open_runs(paths) as files:
-        runs, sources = sources_of(files, _by_key(wanted), wanted.classes)
+        runs, sources = sources_of(
+            files, _by_key(wanted), wanted.classes, keeps_diverged=wanted.keep_diverged
+        )
         _refuse_test_sets(sources)
         checked = _check(runs, sources, track)
+        runs = _with_diverged(runs, checked.has_nan_R)
         added = _commit(wanted, runs, sources, checked, track)
     return Imported(
         files=tuple(runs.paths),
@@ -159,6 +166,7 @@ def _check(runs: JoinedRuns, sources: Sequence[Source], track: Track) -> _Checke
     crcs: dict[range, int] = {}
     sha256 = [hashlib.sha256(source.rows.header) for source in sources]
     twins = Twins(runs)
+    has_nan_R = np.zeros(int(runs.starts[-1]), np.bool_)
     row_bytes = sum(source.rows.row_bytes for source in sources)
     for rows in track(blocks_of(int(runs.starts[-1]), row_bytes), "checking"):
         crcs[rows] = 0
@@ -167,6 +175,7 @@ def _check(runs: JoinedRuns, sources: Sequence[Source], track: Track) -> _Checke
             sha256[t].update(_bytes(block))
             crcs[rows] = zlib.crc32(_bytes(block), crcs[rows])
             source.refuse_bad(rows, block)
+            has_nan_R[rows.start : rows.stop] |= source.judge.diverged(block)
             if source.judge.kind is CLASSES:
                 largest[t] = max(largest[t], int(block.max()))
             if t == 0:
@@ -178,7 +187,17 @@ def _check(runs: JoinedRuns, sources: Sequence[Source], track: Track) -> _Checke
         crcs=crcs,
         classes=classes,
         columns=["correct"] if sources[0].judge.kind is CORRECTNESS else columns_of(max(map(len, classes))),
+        has_nan_R=has_nan_R,
     )
+
+
+def _with_diverged(runs: JoinedRuns, has_nan_R: npt.NDArray[np.bool_]) -> JoinedRuns:
+    """Return the runs of which those with a NaN diverged, besides those of which the files say so."""
+    if not has_nan_R.any():
+        return runs
+    said = runs.of_runs.diverged
+    diverged = has_nan_R if said is None else has_nan_R | np.array(said, np.bool_)
+    return runs._replace(of_runs=runs.of_runs._replace(diverged=diverged.tolist()))
 
 
 def _commit(

@@ -60,7 +60,9 @@ class Source:
 _OTHER_LABELS = "Give the labels of the test set that was predicted, in its order. Nothing was written."
 
 
-def sources_of(files: RunFiles, wanted: Wanted, classes: int | None) -> tuple[JoinedRuns, list[Source]]:
+def sources_of(
+    files: RunFiles, wanted: Wanted, classes: int | None, *, keeps_diverged: bool = False
+) -> tuple[JoinedRuns, list[Source]]:
     """Return the runs of some files, and their test sets.
 
     Raises: as `choose`, `read_labels`, `judge_of` and `RunFiles.join`; DataError when the test sets do not
@@ -80,7 +82,14 @@ def sources_of(files: RunFiles, wanted: Wanted, classes: int | None) -> tuple[Jo
             test_set=one.test_set,
             key=one.key,
             rows=runs.arrays[one.key],
-            judge=judge_of(runs.arrays[one.key], name, labels_N, classes, runs.arrays[one.key].classes),
+            judge=judge_of(
+                runs.arrays[one.key],
+                name,
+                labels_N,
+                classes,
+                runs.arrays[one.key].classes,
+                keeps_diverged=keeps_diverged,
+            ),
             says_right=None if one.correct_key is None else runs.arrays[one.correct_key],
             correct=runs.of_runs.correct if one.key == OF_ONE_RUN else None,
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 #: In older versions a file can corrupt memory even under `weights_only=True`, and run code: CVE-2026-24747.
-SAFE_SINCE = (2, 10)
+SAFE_SINCE = "2.10"
 
 
 @contextmanager

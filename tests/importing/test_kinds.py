@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from airbench_var.errors import AirbenchVarError, DataError, UsageError
-from airbench_var.importing import Import, Imported, import_runs
+from airbench_var.importing import Import, Imported, import_runs, rows
 from airbench_var.store import Store
 from tests.importing.inputs import K, N, R, some_runs, write
 
@@ -146,7 +146,7 @@ RIGHT_BYTES = changed(RUNS.right_RN.view(np.uint8), (3, 4), 2).view(bool)
                 RUNS.labels_N,
                 {},
                 DataError,
-                r"predictions\.npy: run 7, example 11: .*NaN.*leave such runs out, array",
+                r"predictions\.npy: run 7, example 11: .*NaN.*--keep-diverged.*leave such runs out, array",
             )
             for dtype in ("<f2", "<f4", ">f8")
         ),
@@ -268,6 +268,39 @@ def test_what_predictions_may_not_be(
     with pytest.raises(error, match=message):
         import_runs(wanted)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_runs_with_a_nan_are_kept_as_diverged_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 5 * NAN[0].nbytes)
+    wanted = write(tmp_path, NAN, RUNS.labels_N, keep_diverged=True)
+    assert import_runs(wanted).added == R
+    assert import_runs(wanted).added == 0
+    store = Store.open(wanted.out)
+    assert store.records()["diverged"].tolist() == [run == 7 for run in range(R)]
+    np.testing.assert_array_equal(store.predicted("test"), NAN.argmax(axis=2))
+    import_runs(write(tmp_path, RUNS.logits_RNK, RUNS.labels_N, keep_diverged=True, out=tmp_path / "none"))
+    assert not Store.open(tmp_path / "none").records()["diverged"].any()
+
+
+def test_what_a_diverged_run_got_right_may_be_counted_in_more_ways(tmp_path: Path) -> None:
+    """Where a logit is NaN, another argmax may have it right or wrong; where none is, not."""
+    right_RN = NAN.argmax(axis=2) == RUNS.labels_N
+    for place, is_refused in (((7, 11), False), ((7, 12), True)):
+        np.savez(tmp_path / "a.npz", logits=NAN, correct=changed(right_RN, place, not right_RN[place]))
+        np.save(tmp_path / "labels.npy", RUNS.labels_N)
+        wanted = Import(
+            predictions=tmp_path / "a.npz",
+            labels=tmp_path / "labels.npy",
+            out=tmp_path / "store",
+            keep_diverged=True,
+        )
+        if is_refused:
+            with pytest.raises(DataError, match="run 7, example 12: by these labels and what was predicted"):
+                import_runs(replace(wanted, out=tmp_path / "no"))
+        else:
+            assert import_runs(wanted).added == R
 
 
 @pytest.mark.parametrize("kind", ["logits", "classes", "correctness"])
