@@ -1,6 +1,6 @@
 """Train the same network many times and measure how much the runs differ.
 
-Nothing here imports torch until a name of the producing half (`train_many`, `Contest`, ...) is used.
+Nothing here imports torch but `train_many` and `train`, when they are used.
 """
 
 from importlib import import_module
