@@ -23,7 +23,7 @@ from airbench_var.store.records import Records
 #: The sha256 of what follows, 32 bytes; then the arrays, in NumPy's npz format.
 FILE = "statistics.cache"
 #: Of the arrays and their meaning.
-VERSION = 1
+VERSION = 2
 
 
 def save(store: Store, states: Mapping[str, CampaignState], digest: str) -> str:

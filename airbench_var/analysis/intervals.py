@@ -22,6 +22,8 @@ from airbench_var.stats import CorrectnessCounts
 
 Float64 = npt.NDArray[np.float64]
 
+#: Of accuracies, which lie between 0 and 1.
+LARGEST_VARIANCE = 0.25
 #: Below this many runs the kurtosis is too uncertain to narrow an interval: it may only widen it.
 _RUNS_FOR_KURTOSIS = 100
 
@@ -69,11 +71,20 @@ def test_set_variance_interval(counts: CorrectnessCounts, level: float) -> Inter
     The plain R - 1 assumes normal accuracies and covers half of the time when 5 % of the runs fail. Below
     100 runs the wider of both is taken. Limit: rare failures that 50 runs may not show (coverage 0.86).
     """
-    variance, freedoms = float(test_set_variance(counts)), run_freedoms(counts)
-    tail = (1 - level) / 2
+    return variance_interval(float(test_set_variance(counts)), counts.k_R, level)
+
+
+def variance_interval(variance: float, k_R: npt.NDArray[np.int64], level: float) -> Interval:
+    """Return the same interval of any variance over runs, whose right answers are k_R."""
+    freedoms, tail = _freedoms(k_R), (1 - level) / 2
     lows = [nu * variance / float(chdtri(nu, tail)) for nu in freedoms]
     highs = [nu * variance / float(chdtri(nu, 1 - tail)) for nu in freedoms]
     return min(lows), max(highs)
+
+
+def below_the_largest(interval: Interval, variance: float) -> Interval:
+    """Cut an interval of a variance of accuracies where no share has a larger one: no coverage is lost."""
+    return interval[0], min(interval[1], max(LARGEST_VARIANCE, variance))
 
 
 def run_freedoms(counts: CorrectnessCounts) -> list[float]:
@@ -81,8 +92,12 @@ def run_freedoms(counts: CorrectnessCounts) -> list[float]:
 
     The one follows from the kurtosis of the accuracies; below 100 runs that of a normal law is taken as well.
     """
-    normal = [counts.R - 1.0] if counts.R < _RUNS_FOR_KURTOSIS else []
-    return [_kurtosis_freedom(counts.k_R), *normal]
+    return _freedoms(counts.k_R)
+
+
+def _freedoms(k_R: npt.NDArray[np.int64]) -> list[float]:
+    normal = [len(k_R) - 1.0] if len(k_R) < _RUNS_FOR_KURTOSIS else []
+    return [_kurtosis_freedom(k_R), *normal]
 
 
 def independent_errors_interval(counts: CorrectnessCounts, level: float) -> Interval:

@@ -14,6 +14,7 @@ from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.stats import CampaignState, CorrectnessCounts
+from airbench_var.stats.by_class import MOST_CLASSES
 from airbench_var.store import COMMITTED, FAILED, Outcome, RunResult, Store
 from airbench_var.store.lock import lock_holder
 from airbench_var.store.records import Records
@@ -227,8 +228,9 @@ def empty_states(store: Store) -> dict[str, CampaignState]:
         test_set.name: CampaignState.empty(
             test_set.labels_sha256,
             test_set.n,
-            store.labels(test_set.name) if keeps else None,
+            store.labels(test_set.name) if len(test_set.classes) <= MOST_CLASSES else None,
             len(test_set.classes),
+            with_predictions=keeps,
         )
         for test_set in store.manifest.test_sets
     }

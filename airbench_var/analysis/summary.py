@@ -16,6 +16,7 @@ from airbench_var.analysis import (
     theorems,
     variance,
 )
+from airbench_var.analysis.by_class import OneClass, by_class
 from airbench_var.analysis.calibration import Reliability
 from airbench_var.analysis.estimate import EXAMPLES, NO_SCALE, RUNS, Estimate, Interval, Target, too_few
 from airbench_var.analysis.independence import HypothesisTest
@@ -23,8 +24,6 @@ from airbench_var.analysis.theorems import Collapses
 from airbench_var.stats import CampaignState, CorrectnessCounts, PredictionCounts
 
 LEVEL = 0.95
-#: Of accuracies, which lie between 0 and 1.
-LARGEST_VARIANCE = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,7 @@ class TestSetSummary:
     within_chunk_variance: float | None = None  #: Eq 3 without a drift between chunks of runs, to compare
     reliability: Reliability | None = None
     collapses: Collapses | None = None
+    by_class: tuple[OneClass, ...] = ()  #: of more than 256 classes none
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -59,6 +59,7 @@ class TestSetSummary:
             "within_chunk_variance": self.within_chunk_variance,
             "reliability": self.reliability and self.reliability.to_json(),
             "collapses": self.collapses and self.collapses.to_json(),
+            "by_class": [one.to_json() for one in self.by_class],
         }
 
 
@@ -81,12 +82,15 @@ def summarize(
     estimates += [of(counts, level) for of in _HALVES]
     tests: list[HypothesisTest] = []
     within_chunks = reliability = collapses = None
+    classes: tuple[OneClass, ...] = ()
     if thorough:
         tests = [independence.variance_ratio(counts), independence.goodness_of_fit(counts)]
         if predicted is not None:
             reliability = calibration.reliability(predicted, _parts(state))
             collapses = theorems.collapses(predicted)
             tests.append(calibration.calibration(predicted, state.witness_WN))
+        if state.by_class is not None:
+            classes = by_class(state.by_class, predicted, level)
         estimates += _from_predictions(state, reliability, level)
         tests.append(drift.drift(counts))
         within_chunks = drift.within_chunk_variance(chunk.correct for chunk in state.chunks.values())
@@ -101,6 +105,7 @@ def summarize(
         within_chunk_variance=within_chunks,
         reliability=reliability,
         collapses=collapses,
+        by_class=classes,
         warnings=tuple(_warnings(counts, diverged)),
     )
 
@@ -182,8 +187,8 @@ class _Kind:
         has_value = self.runs_needed <= counts.R and self.examples_needed <= counts.n
         absent = _why_no_interval(counts)
         interval = None if absent else self.interval(counts, level)
-        if interval and self.name.endswith("_variance"):  # no share has a larger one, so no coverage is lost
-            interval = interval[0], min(interval[1], max(LARGEST_VARIANCE, float(self.value(counts))))
+        if interval and self.name.endswith("_variance"):
+            interval = intervals.below_the_largest(interval, float(self.value(counts)))
         return Estimate(
             name=self.name,
             target=self.target,

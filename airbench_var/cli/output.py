@@ -32,9 +32,14 @@ def print_found(found: Found, for_people: Callable[[Found], None], *, as_json: b
 
 
 def print_analysis_of(
-    store: "Store", analysis: "Analysis", *, as_json: bool, pairs: "Mapping[str, PairAnalysis] | None" = None
+    store: "Store",
+    analysis: "Analysis",
+    *,
+    as_json: bool,
+    pairs: "Mapping[str, PairAnalysis] | None" = None,
+    with_classes: bool = False,
 ) -> None:
-    """Print the estimates with what they are of, and what pairs of examples say, by test set."""
+    """Print the estimates with what they are of, and what classes and pairs of examples say, by test set."""
     from airbench_var.report.document import document, made
 
     with reader_may_leave():
@@ -47,6 +52,10 @@ def print_analysis_of(
             where = "" if store.manifest.identity.get("imported") else f", made on {device}"
             print(f"{made(store)}{where}, store {store.path}")
             print_analysis(analysis)
+            if with_classes:
+                from airbench_var.report.by_class import print_by_class
+
+                print_by_class(store, analysis)
             if pairs:
                 from airbench_var.report.pairs import print_pairs
 

@@ -5,7 +5,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airbench_var.cli.arguments import add_store
 from airbench_var.cli.output import print_analysis_of, print_found
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 WAIT_FOR_STORE_S = 60.0
 
 
+class Further(NamedTuple):
+    """What is printed besides the estimates."""
+
+    pairs: bool = False
+    by_class: bool = False
+
+
+ESTIMATES_ALONE = Further()
+
+
 def add_analyze(parser: argparse.ArgumentParser) -> None:
     """Add what `analyze` takes."""
     add_store(parser)
@@ -33,34 +43,42 @@ def add_analyze(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also which pairs of examples go right and wrong together (seconds)",
     )
+    parser.add_argument(
+        "--by-class", action="store_true", help="also accuracy and spread on each class, the hardest first"
+    )
 
 
 def analyze(options: argparse.Namespace) -> int:
     """Print the estimates from all committed runs of a store, also while it is being written."""
+    further = Further(pairs=options.pairs, by_class=options.by_class)
     if options.follow:
-        return _follow(options.store, as_json=options.json, with_pairs=options.pairs)
-    show_store(options.store, as_json=options.json, with_pairs=options.pairs)
+        return _follow(options.store, further, as_json=options.json)
+    show_store(options.store, further, as_json=options.json)
     return 0
 
 
-def show_store(path: Path, *, as_json: bool, with_pairs: bool = False) -> None:
+def show_store(path: Path, further: Further = ESTIMATES_ALONE, *, as_json: bool) -> None:
     """Read all committed runs, and print what they say."""
     from airbench_var.analysis import LiveStatistics
     from airbench_var.store import Store
 
     store = Store.open(path)
-    show(store, LiveStatistics.of_store(store), as_json=as_json, with_pairs=with_pairs)
+    show(store, LiveStatistics.of_store(store), further, as_json=as_json)
 
 
-def show(store: "Store", statistics: "LiveStatistics", *, as_json: bool, with_pairs: bool = False) -> None:
+def show(
+    store: "Store", statistics: "LiveStatistics", further: Further = ESTIMATES_ALONE, *, as_json: bool
+) -> None:
     """Print what runs say that are counted already."""
     from airbench_var.analysis import analyze_pairs
 
     for note in (statistics.note, statistics.keep(store)):
         if note:
             print(f"note: {note}", file=sys.stderr)
-    pairs = analyze_pairs(store) if with_pairs else None
-    print_analysis_of(store, statistics.analysis(), as_json=as_json, pairs=pairs)
+    pairs = analyze_pairs(store) if further.pairs else None
+    print_analysis_of(
+        store, statistics.analysis(), as_json=as_json, pairs=pairs, with_classes=further.by_class
+    )
 
 
 def _wait_for(store: Path) -> None:
@@ -77,7 +95,7 @@ def _wait_for(store: Path) -> None:
             time.sleep(0.2)
 
 
-def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
+def _follow(path: Path, further: Further, *, as_json: bool) -> int:
     """Show a campaign from another process, then print what its runs say; Ctrl-C is one way to end it."""
     from airbench_var.analysis import LiveStatistics, follow
     from airbench_var.report.live import LiveView
@@ -101,7 +119,7 @@ def _follow(path: Path, *, as_json: bool, with_pairs: bool) -> int:
                 view.update(now.runs, partial(now.analysis, thorough=False))
         except KeyboardInterrupt as interrupt:
             exit_code = exit_code_of(interrupt)
-    show(store, statistics, as_json=as_json, with_pairs=with_pairs)
+    show(store, statistics, further, as_json=as_json)
     return exit_code
 
 

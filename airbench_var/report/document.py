@@ -73,8 +73,11 @@ def document(
         "created_by": created_by,  # of the session that made the store; events.jsonl has the others
         **analysis.to_json(),
     }
-    for test_set, of_pairs in (pairs or {}).items():
-        found["test_sets"][test_set]["pairs"] = of_pairs.to_json()
+    for test_set in store.manifest.test_sets:
+        for one in found["test_sets"][test_set.name]["by_class"]:
+            one["class"] = test_set.classes[one["label"]]
+    for name, of_pairs in (pairs or {}).items():
+        found["test_sets"][name]["pairs"] = of_pairs.to_json()
     return found
 
 

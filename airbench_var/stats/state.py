@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airbench_var.errors import StoreDamagedError, UsageError
+from airbench_var.stats.by_class import MOST_CLASSES, ClassCounts
 from airbench_var.stats.counts import CorrectnessCounts, Int64, Packed
 from airbench_var.stats.predictions import Classes, PredictionCounts
 
@@ -30,18 +31,21 @@ _ROWS = ("run_ids_R", "k_R", "even_R", "row_hash_RB")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chunk:
-    """Some runs: what they got right, and what they predicted where that was kept."""
+    """Some runs: what they got right, also by class, and what they predicted where that was kept."""
 
     correct: CorrectnessCounts
     predicted: PredictionCounts | None
+    by_class: ClassCounts | None  #: None without labels, and of too many classes
 
     @classmethod
     def union(cls, parts: Sequence[Self]) -> Self:
         """Return several chunks, at least one, as one; raises as `CorrectnessCounts.union`."""
         votes = [part.predicted for part in parts if part.predicted is not None]
+        classes = [part.by_class for part in parts if part.by_class is not None]
         return cls(
             correct=CorrectnessCounts.union([part.correct for part in parts]),
             predicted=reduce(PredictionCounts.merge, votes) if votes else None,
+            by_class=ClassCounts.union(classes) if classes else None,
         )
 
 
@@ -62,16 +66,33 @@ class CampaignState:
     witness_WN: Classes
 
     @classmethod
-    def empty(cls, test_set_hash: str, n: int, labels_N: Classes | None = None, K: int = 0) -> Self:
-        """Return the state of no runs on n examples; with labels and K classes, predictions are counted too.
+    def empty(
+        cls,
+        test_set_hash: str,
+        n: int,
+        labels_N: Classes | None = None,
+        K: int = 0,
+        *,
+        with_predictions: bool = True,
+    ) -> Self:
+        """Return the state of no runs on n examples.
+
+        With labels of K classes, at most 256 of them, right answers are counted by class, and predictions too
+        unless there will be none.
 
         Raises: UsageError for labels that do not fit.
         """
-        predicted = None if labels_N is None else PredictionCounts.empty(K, labels_N)
+        by_class = predicted = None
+        if labels_N is not None and with_predictions:
+            predicted = PredictionCounts.empty(K, labels_N)
+        if labels_N is not None and K <= MOST_CLASSES:
+            by_class = ClassCounts.empty(K, labels_N)
         if labels_N is not None and len(labels_N) != n:
             raise UsageError(f"There are {len(labels_N)} labels for {n} examples.")
         return cls(
-            nothing=Chunk(correct=CorrectnessCounts.empty(n, test_set_hash), predicted=predicted),
+            nothing=Chunk(
+                correct=CorrectnessCounts.empty(n, test_set_hash), predicted=predicted, by_class=by_class
+            ),
             chunk_runs=1,
             chunks={},
             witness_ids_W=np.zeros(0, np.int64),
@@ -92,6 +113,11 @@ class CampaignState:
     def predicted(self) -> PredictionCounts | None:
         """What all runs predicted, where that is kept."""
         return self.total.predicted
+
+    @property
+    def by_class(self) -> ClassCounts | None:
+        """What all runs got right of each class, where that is counted."""
+        return self.total.by_class
 
     def update(
         self, run_ids_R: npt.ArrayLike, packed_RB: Packed, predicted_RN: Classes | None = None
@@ -116,7 +142,10 @@ class CampaignState:
                 assert predicted_RN is not None
                 more = PredictionCounts.of(predicted.K, predicted.labels_N, predicted_RN[mine_R])
                 predicted = predicted.merge(more)
-            chunks[number] = Chunk(correct=correct, predicted=predicted)
+            by_class = old.by_class
+            if by_class is not None:
+                by_class = ClassCounts.union([by_class, by_class.of(ids_R[mine_R], packed_RB[mine_R])])
+            chunks[number] = Chunk(correct=correct, predicted=predicted, by_class=by_class)
         return replace(state, chunks=dict(sorted(chunks.items())))._with_witnesses(ids_R, predicted_RN)
 
     def merge(self, other: Self, *, equal_rows: bool = False) -> Self:
@@ -126,9 +155,13 @@ class CampaignState:
         says that they are honest, for rows that are equal bit for bit; UsageError when only one counts
         predictions.
         """
-        if (self.nothing.predicted is None) != (other.nothing.predicted is None):
+        mine, others = self.nothing, other.nothing
+        if (mine.predicted is None, mine.by_class is None) != (
+            others.predicted is None,
+            others.by_class is None,
+        ):
             raise UsageError(
-                "One state counts predicted classes and the other does not, so that votes of some runs would "
+                "One state counts classes and the other does not, so that votes of some runs would "
                 "pass for those of all. Count both with predictions, or both without."
             )
         self.correct.merge(other.correct, equal_rows=equal_rows)  # refuses across chunks, too
@@ -173,6 +206,9 @@ class CampaignState:
             arrays[name] = np.concatenate([nothing, *(getattr(chunk.correct, name) for chunk in chunks)])
         for name in _SUMS:
             arrays[name] = np.array([getattr(chunk.correct, name) for chunk in chunks], np.int64)
+        if (none := self.nothing.by_class) is not None:
+            of_chunks = [chunk.by_class for chunk in chunks if chunk.by_class is not None]
+            arrays["right_RK"] = ClassCounts.union([none, *of_chunks]).right_RK
         if self.nothing.predicted is not None:
             for name in _VOTES:
                 arrays[name] = np.array([getattr(chunk.predicted, name) for chunk in chunks])
@@ -213,11 +249,30 @@ class CampaignState:
                 predicted = predicted.merge(counted)  # raises for other shapes
                 if predicted.R != correct.R:
                     raise ValueError("votes and rows disagree")
-            chunks[number] = Chunk(correct=correct, predicted=predicted)
+            chunks[number] = Chunk(
+                correct=correct, predicted=predicted, by_class=self._by_class(correct, arrays, starts_G[g])
+            )
         state = replace(self, chunk_runs=chunk_runs, chunks=chunks)
         if self.nothing.predicted is None:
             return state
         return state._with_witnesses(arrays["witness_ids_W"], arrays["witness_WN"])
+
+    def _by_class(
+        self, correct: CorrectnessCounts, arrays: Mapping[str, npt.NDArray[Any]], start: int
+    ) -> ClassCounts | None:
+        """Return what `to_arrays` wrote of these runs, of which the first is in row `start`, by class."""
+        none = self.nothing.by_class
+        if none is None:
+            return None
+        right_RK = arrays["right_RK"][start : start + correct.R]
+        shape = (correct.R, none.right_RK.shape[1])
+        if (
+            right_RK.dtype != np.int32
+            or right_RK.shape != shape
+            or (right_RK.sum(axis=1) != correct.k_R).any()
+        ):
+            raise ValueError("right answers by class do not add up")
+        return replace(none, run_ids_R=correct.run_ids_R, right_RK=right_RK)
 
 
 def _chunk_runs(largest_id: int, n: int) -> int:

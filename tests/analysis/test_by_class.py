@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import chi2, t
 
-from airbench_var.analysis.by_class import accuracies, votes_right
+from airbench_var.analysis.by_class import OneClass, by_class, votes_right
 from airbench_var.analysis.calibration import reliability, reliability_by_class
-from airbench_var.stats import PredictionCounts
+from airbench_var.stats import ClassCounts, PredictionCounts
 
 
 def drawn(
@@ -22,31 +22,55 @@ def drawn(
     return PredictionCounts.of(K, labels_N, predicted_RN), predicted_RN
 
 
-@pytest.mark.parametrize("K", [2, 3, 10, 12])
-def test_mean_and_interval_are_those_of_the_rows(K: int) -> None:
+def found(counts: PredictionCounts, predicted_RN: np.ndarray, *, votes: bool = True) -> tuple[OneClass, ...]:
+    right_RN = predicted_RN == counts.labels_N
+    packed_RB = np.packbits(right_RN, axis=1, bitorder="little")
+    of_classes = ClassCounts.empty(counts.K, counts.labels_N).of(np.arange(len(right_RN)), packed_RB)
+    return by_class(of_classes, counts if votes else None, 0.95)
+
+
+@pytest.mark.parametrize("votes", [True, False])
+@pytest.mark.parametrize("K", [2, 3, 10, 40])
+def test_means_spreads_and_intervals_are_those_of_the_rows(K: int, votes: bool) -> None:
+    """With predicted classes and without: labels suffice, but for the vote."""
     counts, predicted_RN = drawn(K)
-    for k, one in enumerate(accuracies(counts, 0.95)):
+    for k, one in enumerate(found(counts, predicted_RN, votes=votes)):
         mine = counts.labels_N == k
         accuracy_R = (predicted_RN[:, mine] == k).mean(axis=1)
-        assert one is not None
-        assert one.value == pytest.approx(accuracy_R.mean())
-        reach = t.ppf(0.975, 29) * accuracy_R.std(ddof=1) / np.sqrt(30)
-        assert one.interval == pytest.approx((accuracy_R.mean() - reach, accuracy_R.mean() + reach))
-        assert (one.runs, one.examples) == (30, mine.sum())
+        assert one.accuracy is not None
+        assert one.std is not None
+        assert (one.label, one.examples) == (k, mine.sum())
+        assert one.accuracy.value == pytest.approx(accuracy_R.mean())
+        std = accuracy_R.std(ddof=1)
+        reach = t.ppf(0.975, 29) * std / np.sqrt(30)
+        low, high = max(0, accuracy_R.mean() - reach), min(1, accuracy_R.mean() + reach)
+        assert one.accuracy.interval == pytest.approx((low, high))
+        assert one.std.value == pytest.approx(std)
+        assert one.std.interval is not None
+        low, high = std * np.sqrt(29 / chi2.ppf([0.975, 0.025], 29))
+        assert one.std.interval[0] <= low * (1 + 1e-9)  # kurtosis may only widen it
+        assert one.std.interval[1] >= min(0.5, high * (1 - 1e-9))  # no share has a larger one
+        assert one.accuracy.runs == one.std.runs == 30
+        assert (one.vote_accuracy is None) == (not votes)
 
 
 def test_what_cannot_be_said_is_absent_with_its_reason() -> None:
-    few = accuracies(drawn(3, runs=1)[0], 0.95)[0]
-    many = accuracies(drawn(13)[0], 0.95)[0]
-    assert few is not None
-    assert many is not None
-    assert (few.interval, few.absent) == (None, "at least 2 runs are needed, there is 1")
-    assert many.value is not None
-    assert many.interval is None
-    assert "not kept for 13 classes" in many.absent
-    assert accuracies(drawn(3, absent=1)[0], 0.95)[1] is None
-    assert votes_right(drawn(3, absent=1)[0])[1] is None
-    assert accuracies(drawn(3, runs=0)[0], 0.95)[0].value is None  # type: ignore[union-attr]
+    few = found(*drawn(3, runs=1))[0]
+    assert few.accuracy is not None
+    assert few.std is not None
+    assert few.accuracy.value is not None
+    assert few.std.value is None
+    for one in (few.accuracy, few.std):
+        assert (one.interval, one.absent) == (None, "at least 2 runs are needed, there is 1")
+    counts, predicted_RN = drawn(3)
+    still = found(counts, np.repeat(predicted_RN[:1], 30, axis=0))[0]
+    assert still.accuracy is not None
+    assert "every run has the same accuracy" in still.accuracy.absent
+    nobody = found(*drawn(3, absent=1))[1]
+    assert (nobody.examples, nobody.accuracy, nobody.std, nobody.vote_accuracy) == (0, None, None, None)
+    none = found(*drawn(3, runs=0))[0]
+    assert none.accuracy is not None
+    assert none.accuracy.value is None
     assert votes_right(drawn(3, runs=0)[0]) == [None] * 3
 
 

@@ -77,7 +77,7 @@ def count(correct_RN: npt.NDArray[Any]) -> CorrectnessCounts:
 def state_of(counts: CorrectnessCounts) -> CampaignState:
     """Return the state of a campaign that kept no predictions, all runs in one chunk."""
     empty = CampaignState.empty(counts.test_set_hash, counts.n)
-    chunks = {0: Chunk(correct=counts, predicted=None)} if counts.R else {}
+    chunks = {0: Chunk(correct=counts, predicted=None, by_class=None)} if counts.R else {}
     return replace(empty, chunk_runs=max(1, counts.R), chunks=chunks)
 
 

@@ -76,6 +76,26 @@ def test_the_total_is_that_of_all_rows_and_the_chunks_are_their_parts(last: int)
         assert set(chunk.correct.run_ids_R // state.chunk_runs) == {number}
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_right_answers_are_counted_by_class_with_predictions_and_without(keeps: bool) -> None:
+    ids, predicted_RN = np.random.default_rng(0).permutation(200)[:70], predictions(1, 70, 23)
+    state = CampaignState.empty(HASH, 23, labels(23), K + 1, with_predictions=keeps)
+    for some in np.split(np.arange(70), [10, 64]):
+        of_some = predicted_RN[some]
+        state = state.update(ids[some], pack(of_some), of_some if keeps else None)
+    assert (state.predicted is not None) == keeps
+    assert state.by_class is not None
+    order = np.argsort(ids)
+    right_RN = (predicted_RN == labels(23))[order]
+    expected = np.stack([right_RN[:, labels(23) == k].sum(axis=1) for k in range(K + 1)], axis=1)
+    np.testing.assert_array_equal(state.by_class.right_RK, expected)
+    np.testing.assert_array_equal(state.by_class.run_ids_R, ids[order])
+    np.testing.assert_array_equal(state.by_class.sizes_K, [8, 8, 7, 0])
+    again = CampaignState.empty(HASH, 23, labels(23), K + 1, with_predictions=keeps)
+    assert saved(again.with_arrays(state.to_arrays())) == saved(state)
+    assert CampaignState.empty(HASH, 23, labels(23), 257, with_predictions=False).by_class is None
+
+
 def test_the_witnesses_are_the_runs_with_the_lowest_ids() -> None:
     predicted_RN = predictions(2, 300, 11)
     order = np.random.default_rng(0).permutation(300)
@@ -111,6 +131,10 @@ def test_arrays_round_trip_through_a_file() -> None:
         ("c_N", lambda a: a[:1]),
         ("k_R", lambda a: a + 1),
         ("votes_NK", lambda a: a + 1),
+        ("right_RK", lambda a: a + 1),
+        ("right_RK", lambda a: a[:, :2]),
+        ("right_RK", lambda a: a[:-1]),
+        ("right_RK", None),
         ("votes_NK", lambda a: a[:, :, :2]),
         ("chunk_runs", lambda a: a * 0),
         ("run_ids_R", lambda a: a[:-1]),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airbench_var.analysis import Estimate
+from airbench_var.analysis.by_class import OneClass
 from airbench_var.analysis.calibration import BINS, Reliability
 from airbench_var.report.figures.canvas import COLOURS, draw_estimates, ink, short
 
@@ -62,22 +62,22 @@ def draw_reliability_by_class(
     canvas.supylabel("share of that class", fontsize=9)
 
 
-def draw_class_accuracies(
-    axis: "Axes", names_K: Sequence[str], runs_K: Sequence[Estimate | None], votes_K: Sequence[float | None]
-) -> None:
+def draw_class_accuracies(axis: "Axes", names: Sequence[str], classes: Sequence[OneClass]) -> None:
     """Draw for every class the mean accuracy of runs on it, with its interval, and that of their vote."""
-    there = [
-        (name, one, vote)
-        for name, one, vote in zip(names_K, runs_K, votes_K, strict=True)
-        if one is not None and vote is not None
-    ]
+    there = [(one, one.accuracy) for one in classes if one.accuracy is not None]
     places = [-place for place in range(len(there))]
     draw_estimates(
-        axis, places, [one for _, one, _ in there], colour=COLOURS[0], label="mean of the runs", across=True
+        axis, places, [of for _, of in there], colour=COLOURS[0], label="mean of the runs", across=True
     )
-    votes = [100 * vote for *_, vote in there]
-    axis.scatter(votes, places, s=26, facecolors="none", edgecolors=COLOURS[1], label="their vote")
-    axis.set_yticks(places, [short(name) for name, *_ in there])
+    votes = [
+        (100 * one.vote_accuracy, place)
+        for place, (one, _) in zip(places, there, strict=True)
+        if one.vote_accuracy is not None
+    ]
+    if votes:
+        shares, heights = zip(*votes, strict=True)
+        axis.scatter(shares, heights, s=26, facecolors="none", edgecolors=COLOURS[1], label="their vote")
+    axis.set_yticks(places, [short(names[one.label]) for one, _ in there])
     axis.set_ylim(places[-1] - 0.6, 1.6)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)

@@ -59,7 +59,8 @@ def picture(one: Picture, prefix: str) -> Html:
         return tag(
             "div", title, tag("p", f"No figure: {one.absent}.", class_="absent"), class_="figure", id=name
         )
-    svg = Html(inline_svg(one.figure, f"{name}-", f"{one.title}. {one.figure.caption}"))
+    asked = one.title if one.title.endswith("?") else f"{one.title}."
+    svg = Html(inline_svg(one.figure, f"{name}-", f"{asked} {one.figure.caption}"))
     words = [tag("p", one.figure.caption), tag("p", one.says, class_="says") if one.says else None]
     return tag("figure", title, svg, tag("figcaption", *words), class_="figure", id=name)
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airbench_var.analysis import Estimate, TestSetSummary, by_class
+from airbench_var.analysis import Estimate, TestSetSummary
 from airbench_var.analysis.calibration import reliability_by_class
 from airbench_var.analysis.estimate import too_few
+from airbench_var.report import by_class
 from airbench_var.report.figures.accuracies import (
     draw_examples,
     draw_halves,
@@ -28,7 +29,7 @@ from airbench_var.report.html.elements import Html, tag
 from airbench_var.report.html.pairs import pairs_section
 from airbench_var.report.html.parts import Picture, details, notes, pictures, table, test_set_id
 from airbench_var.report.paragraph import p_text
-from airbench_var.report.percent import interval_text, percent, value_text
+from airbench_var.report.percent import interval_text, value_text
 from airbench_var.report.readings import Question, count_text, readings
 from airbench_var.report.reported import Reported
 from airbench_var.report.table import ROWS
@@ -40,8 +41,11 @@ if TYPE_CHECKING:
 
 #: Fewer runs make no histogram.
 FEWEST_RUNS = 3
+VOTE = "Vote: accuracy of the plurality of all runs; it takes predicted classes."
 #: More classes make no small pictures that can be read.
 MOST_CLASSES = 12
+
+MOST_CLASSES_ON_AN_AXIS = 40
 
 #: Of the figure that compares them; the last is the prediction of the votes alone.
 STDS = (
@@ -72,7 +76,7 @@ def test_set_section(reported: Reported, summary: TestSetSummary, prefix: str) -
         tag("p", answers["spread"], class_="lead"),
         notes(notes_of(summary)),
         pictures(shown, here),
-        _class_table(state.predicted, names, _level(summary)),
+        _class_table(summary, names),
         pairs_section(reported, summary, here),
         details("All estimates and tests, with method and n", *_everything(summary)),
         id=here,
@@ -226,27 +230,28 @@ def _class_pictures(
         title="Which classes are hard?",
         figure=_figure(
             "classes",
-            "Mean accuracy of runs on the examples of each class, with its interval for these examples, and "
-            "the accuracy of the plurality vote of all runs.",
-            partial(_class_accuracies, counts, names, _level(summary)),
-            (4.8, 1.2 + 0.24 * len(names)),
+            "Mean accuracy of runs on the examples of each class, with its interval for these examples"
+            + ("." if counts is None else ", and the accuracy of the plurality vote of all runs."),
+            partial(_class_accuracies, summary, names),
+            (4.8, 1.2 + 0.24 * min(len(names), MOST_CLASSES_ON_AN_AXIS)),
         ),
-        absent=absent or many,
+        absent=too_few("run", summary.runs, 2)
+        or ("" if summary.by_class else by_class.TOO_MANY)
+        or (
+            "" if len(names) <= MOST_CLASSES_ON_AN_AXIS else f"{len(names)} classes are too many for one axis"
+        ),
     )
 
 
-def _class_table(counts: PredictionCounts | None, names: Sequence[str], level: float) -> Html | None:
-    if counts is None or not counts.R:
+def _class_table(summary: TestSetSummary, names: Sequence[str]) -> Html | None:
+    if not summary.by_class or not summary.runs:
         return None
-    votes, rows = by_class.votes_right(counts), []
-    for name, one, vote in zip(names, by_class.accuracies(counts, level), votes, strict=True):
-        if one is None or vote is None:
-            rows.append((name, "none", "none", "none", "0", "no example is of this class"))
-        else:
-            right = percent(vote)
-            rows.append((name, value_text(one), interval_text(one), right, _size(one), _method(one)))
-    headings = ("class", "accuracy", f"{100 * level:g} % interval", "vote right", "n", "method")
-    return details("Accuracy by class", table("Accuracy on this test set, by class", headings, rows))
+    shown = table(
+        f"Accuracy on this test set, by class, over {count_text(summary.runs, 'run')}",
+        by_class.headings(_level(summary)),
+        by_class.rows(summary.by_class, names),
+    )
+    return details("Accuracy by class", shown, tag("p", f"{by_class.LEGEND} {VOTE}", class_="legend"))
 
 
 def _everything(summary: TestSetSummary) -> Iterator[Html]:
@@ -328,10 +333,5 @@ def _by_class(counts: PredictionCounts | None, names: Sequence[str], canvas: "Ca
     draw_reliability_by_class(canvas, reliability_by_class(counts), names)
 
 
-def _class_accuracies(
-    counts: PredictionCounts | None, names: Sequence[str], level: float, canvas: "Canvas"
-) -> None:
-    assert counts is not None, "there is no picture without them"
-    draw_class_accuracies(
-        canvas.subplots(), names, by_class.accuracies(counts, level), by_class.votes_right(counts)
-    )
+def _class_accuracies(summary: TestSetSummary, names: Sequence[str], canvas: "Canvas") -> None:
+    draw_class_accuracies(canvas.subplots(), names, summary.by_class)

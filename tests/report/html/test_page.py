@@ -186,6 +186,13 @@ def test_imported_runs_without_classes_have_neither_seeds_nor_times(tmp_path: Pa
     assert "Seeds of the runs" not in page.words
     assert not re.search("throughput|runs per hour", page.words, re.IGNORECASE)
     assert "No figure: the store keeps no predicted classes, only which were right." in page.words
+    [classes] = [alt for alt in page.images if alt.startswith("Which classes are hard? Mean")]
+    assert "vote" not in classes
+    assert "Accuracy on this test set, by class, over 5 runs" in page.words
+    of_cat = page.data("numbers")["test_sets"]["t"]["by_class"][7]
+    assert (of_cat["class"], of_cat["examples"], of_cat["vote_accuracy"]) == ("cat", 30, None)
+    assert of_cat["accuracy"]["value"] == pytest.approx(correct_RN(5)[:, 7::10].mean())
+    assert of_cat["std"]["value"] == pytest.approx(correct_RN(5)[:, 7::10].mean(axis=1).std(ddof=1))
 
 
 def test_many_classes_get_a_table_and_no_small_figures(tmp_path: Path) -> None:
