@@ -19,6 +19,8 @@ Float64 = npt.NDArray[np.float64]
 
 #: From so many points on they are one image: as lines of a page they would weigh megabytes.
 MOST_POINTS = 1000
+#: Of a histogram of examples; of so many runs or fewer each number of runs has a bar.
+MOST_BARS = 101
 #: Where an axis ends, in standard deviations of the runs' middle: who is farther away would squash the rest.
 REACH = 8.0
 
@@ -116,13 +118,19 @@ def halves(counts: CorrectnessCounts) -> tuple[Float64, Float64]:
 
 
 def draw_examples(axis: "Axes", counts: CorrectnessCounts, colour: str) -> None:
-    """Draw how many examples are right in which share of the runs."""
-    bars = min(counts.R + 1, 40)
-    axis.hist(100 * counts.c_N / counts.R, bins=bars, range=(0, 100), color=colour)
+    """Draw how many examples are right in which share of the runs.
+
+    Every bar holds as many numbers of runs as the next, or they would be a comb; but the first, which is
+    narrower where they do not come out even.
+    """
+    width = math.ceil((counts.R + 1) / MOST_BARS)
+    ends_B = np.arange(counts.R + 0.5, -0.5, -width)
+    edges_B = np.concatenate([[-0.5], ends_B[::-1]])
+    axis.hist(100 * counts.c_N / counts.R, bins=(100 * edges_B / counts.R).tolist(), color=colour)
     axis.set_yscale("log")
     axis.set_ylim(bottom=0.7)
     axis.yaxis.set_major_formatter("{x:,.0f}")
-    axis.set_xlim(-1, 101)
+    axis.set_xlim(100 * edges_B[0] / counts.R - 1, 100 * edges_B[-1] / counts.R + 1)
     axis.set_xlabel("runs that are right on an example, %")
     axis.set_ylabel("examples")
 
@@ -142,3 +150,11 @@ def keep_the_middle(axis: "Axes", values_R: Float64, which: str = "x") -> int:
     set_limits = axis.set_xlim if which == "x" else axis.set_ylim
     set_limits(float(kept.min()) - margin, float(kept.max()) + margin)
     return int(np.count_nonzero(~inside_R))
+
+
+def same_scales(axis: "Axes") -> None:
+    """Let both axes reach as far, around their middles: on other scales every cloud would be round."""
+    middle_x, middle_y = (sum(ends) / 2 for ends in (axis.get_xlim(), axis.get_ylim()))
+    reach = max(float(np.ptp(ends)) for ends in (axis.get_xlim(), axis.get_ylim())) / 2
+    axis.set_xlim(middle_x - reach, middle_x + reach)
+    axis.set_ylim(middle_y - reach, middle_y + reach)

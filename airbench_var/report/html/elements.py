@@ -5,10 +5,12 @@ is, and only `tag`, `join` and what wraps an SVG or a file of this package make 
 """
 
 import json
+import re
 from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+_BEFORE_PERCENT = re.compile("(?<=[0-9]) (?=%)")
 _VOID = {"br", "img", "link", "meta"}
 
 
@@ -34,9 +36,13 @@ def tag(name: str, /, *inside: str | None, **attributes: str | bool | None) -> H
 
 
 def join(parts: Iterable[str | None], between: str = "") -> Html:
-    """Return the parts one after the other, those that are not markup escaped."""
+    """Return the parts one after the other, those that are not markup escaped; no line ends before a %."""
     return Html(
-        between.join(part if isinstance(part, Html) else escape(part) for part in parts if part is not None)
+        between.join(
+            part if isinstance(part, Html) else _BEFORE_PERCENT.sub("\N{NO-BREAK SPACE}", escape(part))
+            for part in parts
+            if part is not None
+        )
     )
 
 

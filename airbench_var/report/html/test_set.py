@@ -17,6 +17,7 @@ from airbench_var.report.figures.accuracies import (
     draw_laws,
     halves,
     keep_the_middle,
+    same_scales,
 )
 from airbench_var.report.figures.canvas import COLOURS, Figure
 from airbench_var.report.figures.spread import draw_stds, draw_tasks
@@ -93,7 +94,8 @@ def _tiles(summary: TestSetSummary) -> Html:
         ("Spread (std) on its distribution", "distribution_wise_std"),
     ):
         one = summary.estimates[name]
-        below = interval_text(one) if one.interval else f"no interval: {one.absent}"
+        level = f" ({100 * one.level:g} % interval)"
+        below = interval_text(one) + level if one.interval else f"no interval: {one.absent}"
         inside = [tag("dt", label), tag("dd", value_text(one), class_="value")]
         found.append(tag("div", *inside, tag("dd", below, class_="interval")))
     return tag("dl", *found, class_="tiles")
@@ -155,8 +157,8 @@ def _pictures(
         title="Lucky on one half, lucky on the other?",
         figure=_figure(
             "halves",
-            "One dot a run: its accuracy on the examples of even and of odd index. A round cloud: being "
-            "lucky on one half says nothing of the other.",
+            "One dot a run: its accuracy on the examples of even and of odd index, on axes of one scale. A "
+            "round cloud: being lucky on one half says nothing of the other.",
             partial(_halves, counts),
             (4.4, 3.8),
         ),
@@ -308,6 +310,7 @@ def _halves(counts: CorrectnessCounts, canvas: "Canvas") -> None:
     draw_halves(axis, counts, COLOURS[0])
     even_R, odd_R = halves(counts)
     left_out = max(keep_the_middle(axis, even_R), keep_the_middle(axis, odd_R, "y"))
+    same_scales(axis)
     axis.set_xlabel(f"even examples, %{_beyond(left_out)}")
     axis.set_ylabel("odd examples, %")
 

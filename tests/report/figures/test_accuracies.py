@@ -5,10 +5,12 @@ import pytest
 
 from airbench_var.report.figures.accuracies import (
     MOST_POINTS,
+    draw_examples,
     draw_halves,
     draw_histogram,
     draw_laws,
     keep_the_middle,
+    same_scales,
 )
 from airbench_var.stats import CorrectnessCounts
 from tests.statistical.generator import count, simulate
@@ -35,6 +37,28 @@ def test_bars_are_of_one_width_and_hold_every_run(counts: CorrectnessCounts, den
         assert height * (width * counts.R if density else 1) == pytest.approx(inside)
     total = sum(height * (width * counts.R if density else 1) for _, width, height in bars)
     assert total == pytest.approx(counts.R)
+
+
+@pytest.mark.parametrize("runs", [2, 7, 100, 101, 250])
+def test_bars_of_examples_are_no_comb(runs: int) -> None:
+    """As many examples are right in each number of runs: but for the first, all bars are as high."""
+    correct_RN = np.arange(1, runs + 1)[:, None] > np.repeat(np.arange(runs + 1), 4)
+    axis = Canvas().subplots()
+    draw_examples(axis, count(correct_RN), "red")
+    heights = [bar.get_height() for bar in axis.patches]
+    assert sum(heights) == 4 * (runs + 1)
+    assert set(heights[1:]) == {heights[-1]}
+    low, high = axis.get_xlim()
+    assert low < axis.patches[0].get_x() < 0
+    assert 100 < axis.patches[-1].get_x() + axis.patches[-1].get_width() < high
+
+
+def test_a_cloud_is_drawn_on_axes_of_one_scale() -> None:
+    axis = Canvas().subplots()
+    axis.set_xlim(10, 20)
+    axis.set_ylim(50, 53)
+    same_scales(axis)
+    assert (axis.get_xlim(), axis.get_ylim()) == ((10, 20), (46.5, 56.5))
 
 
 def test_runs_of_two_recipes_have_the_same_bars(counts: CorrectnessCounts) -> None:

@@ -63,3 +63,10 @@ def test_data_cannot_end_its_script_and_comes_back_as_it_was() -> None:
 def test_a_number_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         embedded_json("numbers", {"x": float("nan")}, "numbers.json")
+
+
+def test_no_line_ends_between_a_number_and_its_percent() -> None:
+    assert (
+        tag("p", "0.1 to 0.2 % of", tag("b", "3 %"))
+        == "<p>0.1 to 0.2\N{NO-BREAK SPACE}% of<b>3\N{NO-BREAK SPACE}%</b></p>"
+    )

@@ -61,7 +61,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open == "script" and self.scripts and not self.scripts[-1][1]:
             self.scripts[-1] = (self.scripts[-1][0], data)
-        self.words += data
+        self.words += data.replace("\N{NO-BREAK SPACE}", " ")
 
     def data(self, name: str) -> Any:
         [text] = [text for given, text in self.scripts if given.get("id") == name]
@@ -105,6 +105,7 @@ def test_words_are_those_of_the_terminal(page: Page, nasty: Path) -> None:
         for answer in readings(summary).values():
             assert answer in page.words
     assert "1 of 40 runs diverged" in page.words
+    assert page.words.count(" (95 % interval)") == 6  # three tiles of each test set
     assert "Failed for good, so not in the tables: 1 run." in page.words
     assert re.search(r"<= 0\.0005\s*accuracies follow the Poisson-binomial law", page.words)
 
