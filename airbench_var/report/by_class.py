@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Analysis, Estimate
 from airbench_var.analysis.by_class import OneClass
+from airbench_var.report.console import Console
 from airbench_var.report.paragraph import print_paragraph
 from airbench_var.report.percent import interval_text, percent, value_text
 from airbench_var.report.readings import count_text
