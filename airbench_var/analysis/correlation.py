@@ -48,8 +48,8 @@ def correlations(
 
     same_images: of those test sets that show the same images in the same order, the correctness, zeros and
     ones (R, N), by name; of two such the images that they share are left out. Their intervals leave out one
-    run at a time, with Student's t; those of others are Fisher's z, with p-values by Student's t. An estimate
-    without common images may lie outside of -1 to 1.
+    run at a time, with Student's t; those of others are Fisher's z, with p-values by Student's t. Estimates
+    without common images that lie outside, of few runs, are put at -1 or 1.
 
     level: of all intervals together (Bonferroni). Test sets whose accuracies do not vary are left out.
 
@@ -98,6 +98,7 @@ def _without_common_images(names: tuple[str, str], a_RN: Rows, b_RN: Rows, level
     error = math.inf  # where the accuracies of all runs but one are the same
     if np.isfinite(left_out_R).all():
         r = R * r - (R - 1) * float(left_out_R.mean())  # few runs draw the ratio downwards
+        r = min(1.0, max(-1.0, r))
         error = math.sqrt((R - 1) / R * float(((left_out_R - left_out_R.mean()) ** 2).sum()))
     low, high = intervals.around(r, error, R - 1, level)
     return Correlation(

@@ -124,10 +124,10 @@ def _claims(one: Trained, found: Collapses, closer: Estimate, both_terms: Estima
             both_terms,
             1.0,
             0.1,
-            text="The variance of binary tasks is what the error says and what is real, within a tenth "
-            f"({one.arm.name})",
+            text="The variance of binary tasks is what the error says and that on the distribution add up to, "
+            f"within a tenth ({one.arm.name})",
             source="section 3.4, Theorem 3",
-            shown="mean variance, less that on the distribution, over mean prediction of the error "
+            shown="mean variance, less that on the distribution, over what the error says "
             f"{text_of(both_terms)}",
         )
     ratio = one.summary.estimates.get("theorem_3_ratio")
@@ -136,9 +136,9 @@ def _claims(one: Trained, found: Collapses, closer: Estimate, both_terms: Estima
             ratio,
             1.0,
             0.1,
-            text=f"It is what the error alone says, within a tenth ({one.arm.name})",
+            text=f"It is what the error says alone, within a tenth ({one.arm.name})",
             source="section 3.4, Eq 6",
-            shown=f"mean variance over mean prediction {text_of(ratio)}",
+            shown=f"mean variance over what the error says {text_of(ratio)}",
         )
     yield above(
         closer,

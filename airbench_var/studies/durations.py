@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airbench_var.analysis import compare_counts
-from airbench_var.report.figures.accuracies import draw_halves, draw_histogram, draw_laws
+from airbench_var.report.figures.accuracies import draw_halves, draw_histogram, draw_laws, same_scales
 from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates, scale_for_stds
 from airbench_var.report.percent import value_text
 from airbench_var.studies.arms import Arm, Evidence, Trained
@@ -108,8 +108,8 @@ def findings(evidence: Evidence) -> Findings:
             ),
             Figure(
                 name="independence",
-                caption="Accuracies against what independent errors would give, with the rates of each "
-                "example from the same runs (paper, Fig 3).",
+                caption="Accuracies against what independent errors would give, the black line, with the "
+                "rates of each example from the same runs (paper, Fig 3).",
                 draw=partial(_independence, trained),
                 inches=(2.4 * len(trained), 2.6),
             ),
@@ -118,7 +118,7 @@ def findings(evidence: Evidence) -> Findings:
                 caption="Spread (std) over runs on this test set and on its distribution, with 95 % "
                 "intervals; the spread of independent errors beside them (paper, Fig 5).",
                 draw=partial(_spread, trained),
-                inches=(5.2, 3.4),
+                inches=(6, 3.6),
             ),
         ],
     )
@@ -299,6 +299,7 @@ def _halves(trained: Sequence[Trained], canvas: "Canvas") -> None:
     axes = canvas.subplots(1, len(trained), squeeze=False)[0]
     for one, axis, colour in zip(trained, axes, COLOURS, strict=False):
         draw_halves(axis, one.state.correct, colour)
+        same_scales(axis)
         found = one.summary.estimates["split_half_correlation"].value
         axis.set_title(f"{one.arm.name}\ncorrelation {'none' if found is None else f'{found:.2f}'}")
     axes[0].set_ylabel("odd examples, %")
@@ -339,7 +340,7 @@ def _spread(trained: Sequence[Trained], canvas: "Canvas") -> None:
     axis.set_xticks(range(len(trained)), [one.arm.name for one in trained])
     scale_for_stds(axis)
     axis.set_ylabel("std over runs, % (linear below 0.1)")
-    axis.legend()
+    axis.legend(ncols=len(kinds), loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 STUDY = Study(

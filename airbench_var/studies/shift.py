@@ -299,7 +299,7 @@ def _correlations(
     ):
         shown = _matrix(axis, names, found)
         axis.set_title(title)
-    canvas.colorbar(shown, ax=axes, label="R$^2$", shrink=0.7)
+    canvas.colorbar(shown, ax=axes, label="R\N{SUPERSCRIPT TWO}", shrink=0.7)
 
 
 def _matrix(axis: "Axes", names: Sequence[str], found: Sequence[Correlation]) -> "AxesImage":

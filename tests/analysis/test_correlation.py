@@ -98,6 +98,12 @@ def test_one_run_that_differs_from_all_others_tells_nothing() -> None:
     assert (apart.low, apart.high, apart.p_value) == (-1, 1, 1)
 
 
+def test_no_correlation_of_few_runs_is_beyond_1() -> None:
+    found = [both_ways(same_images_twice(seed, skill=0.3, runs=5))[0] for seed in range(30)]
+    assert all(-1 <= one.low <= one.r <= one.high <= 1 for one in found)
+    assert any(one.r == 1 for one in found)
+
+
 def test_intervals_hold_for_all_pairs_together() -> None:
     generator, missed, single = np.random.default_rng(0), 0, 0
     for _ in range(300):
