@@ -124,7 +124,7 @@ def _claims(one: Trained, found: Collapses, closer: Estimate, both_terms: Estima
             both_terms,
             1.0,
             0.1,
-            text="The variance of binary tasks is what the error says and that on the distribution add up to, "
+            text="The variance of binary tasks is that of the error and that on the distribution together, "
             f"within a tenth ({one.arm.name})",
             source="section 3.4, Theorem 3",
             shown="mean variance, less that on the distribution, over what the error says "
