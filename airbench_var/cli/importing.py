@@ -103,6 +103,8 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
 
     `asked`: the number of classes was given, so that more of them than labels are meant.
     """
+    import numpy as np
+
     from airbench_var.analysis.variance import mean_accuracy
 
     for test_set in done.test_sets:
@@ -121,6 +123,13 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
                 f"runs are right on {100 * accuracy:.1f} % of {test_set.name}, no better than guessing among "
                 f"{there} classes. Are these the labels of these examples, in this order, and do both count "
                 "classes from 0?"
+            )
+        right_R = statistics.counts[test_set.name].k_R
+        perfect_R = np.flatnonzero(right_R == len(labels_N))
+        if there > 1 and 0 < len(perfect_R) < len(right_R):
+            yield (
+                f"run {perfect_R[0]} is right on all of {test_set.name}, and others are not. Is it a copy of "
+                "the labels, among the files of the runs?"
             )
         if predicted_RN is not None and not asked and min(int(labels_N.min()), int(predicted_RN.min())) == 1:
             yield (

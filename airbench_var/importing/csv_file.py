@@ -281,7 +281,10 @@ def _run_id(path: Path, line: int, text: bytes, at: int) -> int:
     try:
         return _whole(_cells(text, at + 1)[at])
     except (ValueError, IndexError) as error:
-        raise DataError(f"{path}, line {line}: it has no run id, an integer. Nothing was written.") from error
+        raise DataError(
+            f"{path}, line {line}: it has no run id, an integer. Of names, in pandas: "
+            "frame['run'] = pandas.factorize(frame['run'])[0]. Nothing was written."
+        ) from error
 
 
 def _some(path: Path, places: Places) -> Places:

@@ -26,9 +26,8 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
     if isinstance(only := rows_of("", loaded), Rows):
         return Contents(arrays={"": only})
     if not isinstance(loaded, Mapping):
-        what = in_words(loaded if only is None else only)
-        many = "one array of all runs: numpy.array(LIST)" if isinstance(loaded, list | tuple) else "the array"
-        raise DataError(f"{name} holds {what}, not an array or a dict of arrays. Save {many}.")
+        what = f"a {in_words(loaded)}" if only is None else in_words(only)
+        raise DataError(f"{name} holds {what}, not an array or a dict of arrays. Save {_instead(loaded)}.")
     values = {text_of(key): value for key, value in loaded.items()}
     arrays: dict[str, Rows] = {}
     others: dict[str, str] = {}
@@ -56,6 +55,15 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
         correct=None if count is None else [count],
     )
     return Contents(arrays=arrays, others=others, of_runs=of_runs)
+
+
+def _instead(loaded: object) -> str:
+    """Return what to save in place of an object that is neither an array nor a dict of arrays."""
+    if not isinstance(loaded, list | tuple) or not loaded:
+        return "the array itself"
+    if isinstance(loaded[0], Mapping):
+        return "one array of all runs: numpy.stack([run[KEY] for run in LIST])"
+    return "one array of all runs: numpy.array(LIST)"
 
 
 def refuse_unlike(name: str, arrays: Sequence[tuple[object, tuple[int, ...]]]) -> None:

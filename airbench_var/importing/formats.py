@@ -92,6 +92,12 @@ def _files_in(folder: Path) -> list[Path]:
         files = sorted(
             path for path in folder.rglob("*") if path.suffix.lower() in OPENERS and path.is_file()
         )
+        arrow = next(folder.rglob("*.arrow"), None)
+    if arrow is not None:
+        raise DataError(
+            f"{folder} is a data set as datasets.save_to_disk writes it ({arrow.name}), which is not read. "
+            "Write it by dataset.to_parquet(FILE), with a list a run in the column predicted."
+        )
     suffixes = sorted({path.suffix.lower() for path in files})
     if len(suffixes) != 1:
         counts = ", ".join(f"{sum(p.suffix.lower() == s for p in files):,} {s}" for s in suffixes)

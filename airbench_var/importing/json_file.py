@@ -56,6 +56,8 @@ def open_json(path: Path) -> Iterator[Contents]:
                 arrays[key] = _JsonRows(name, path, file, found.places[key])
             elif isinstance(value, list) and value and all(type(one) in (int, bool) for one in value):
                 arrays[key] = Held(name, _row(value, name))
+            elif key in ("", "labels") and _are_numbers(value):
+                arrays[key] = Held(name, np.array(value, np.float64))
             else:
                 others[key] = in_words(value)
         yield Contents(arrays=arrays, others=others)
@@ -165,6 +167,11 @@ def _row(values: list[Any], name: str) -> Array:
             raise ValueError("its examples have different numbers of logits")
         return np.array(values, np.float64)
     raise ValueError(f"its values are {', '.join(sorted(kind.__name__ for kind in types))}")
+
+
+def _are_numbers(value: object) -> bool:
+    """Return whether these are labels as floats: accuracies lie under other keys."""
+    return isinstance(value, list) and bool(value) and all(type(one) in (int, float) for one in value)
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -152,9 +152,14 @@ def _hint(rows: Rows) -> str:
     """Return what one who has such an array may have meant."""
     if np.issubdtype(rows.dtype, np.floating) and len(rows.shape) == 2:
         return (
-            " What was right, as 0.0 and 1.0, is array.astype(bool); classes are array.astype(int); the "
-            "logits of one run are array[None]."
+            " What was right, as 0.0 and 1.0, is array.astype(bool); classes are array.astype(int), or of "
+            "probabilities of the second of two classes (array > 0.5).astype(int); the logits of one run are "
+            "array[None]."
         )
+    if len(rows.shape) == 3 and rows.dtype.kind in "iub":
+        return " Of whole scores, or one-hot, (runs, examples, classes) they are array.argmax(axis=2)."
+    if rows.dtype.kind in "US":
+        return " Of names they are numpy.vectorize(NAMES.index)(array), as the labels count them."
     if len(rows.shape) == 1:
         return " One run is as long as the labels. Accuracies alone say nothing of an example."
     return ""
@@ -206,7 +211,10 @@ def judge_of(
 def _hint_of_axis(rows: Rows, n_labels: int) -> str:
     """Return which axis is as long as the labels, if it is not that of the examples."""
     if rows.shape[0] == n_labels:
-        return "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1)."
+        return (
+            "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1), in "
+            "pandas by frame.T."
+        )
     if len(rows.shape) == 3 and rows.shape[-1] == n_labels:
         return "Its last axis is as long, and is taken for classes: exchange the two by array.swapaxes(1, 2)."
     if rows.shape[0] * rows.shape[1] == n_labels:

@@ -166,8 +166,9 @@ class _Table:
         for batch in self.batches([name]):
             piece = _plain(f"{self.path}, {name}", batch.column(0), at)
             if piece.dtype.kind not in kinds:
-                wanted = "booleans" if "b" in kinds else "integers"
-                raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected {wanted}.")
+                wanted = "numbers" if "f" in kinds else "booleans" if "b" in kinds else "integers"
+                names = f"; of names, in pandas: frame[{name!r}].map(NAMES.index)" if name == LABEL else ""
+                raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected {wanted}{names}.")
             yield at, piece
             at += len(piece)
 

@@ -14,7 +14,7 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import open_file
 from airbench_var.importing.kinds import kind_of
 from airbench_var.importing.rows import Array, Contents, Rows
-from airbench_var.importing.tables import VALUES
+from airbench_var.importing.tables import VALUES, listed
 
 #: Stands for every array that is not named itself.
 ANY = ""
@@ -91,8 +91,7 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
         raise DataError(
             f"{path}: none of what it has is predictions. {_found(contents)} Predictions are integer classes "
             "(runs, examples), booleans (runs, examples), or floating-point logits (runs, examples, "
-            "classes): from accuracies alone nothing can be said of single examples. An array of one run, "
-            "which lacks the axis of runs, is chosen with --key."
+            f"classes): from accuracies alone nothing can be said of single examples. {_one_a_run(contents)}"
         )
     if len(candidates) == 2 and CORRECT in candidates:  # it says less, and is compared with the other
         return [key for key in candidates if key != CORRECT]
@@ -148,7 +147,7 @@ def read_labels(path: Path, key: str) -> tuple[str, Array]:
         if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):
             raise DataError(
                 f"{path}: it is not clear what the labels are, integers (examples,). {_found(contents)} "
-                "Write them to a file of their own."
+                "Write them to a file of their own; of names, [NAMES.index(name) for name in labels]."
             )
         rows = arrays[names[0] if names else ANY]
         is_flat = len(rows.shape) == 1 or rows.shape[1:] == (1,)
@@ -186,5 +185,13 @@ def _hint_of_labels(rows: Rows) -> str:
 def _found(contents: Contents) -> str:
     """Return what a file holds, in a sentence."""
     arrays = [f"{key or 'one array without a name'} ({rows})" for key, rows in contents.arrays.items()]
-    others = [f"{key} ({what})" for key, what in contents.others.items()]
-    return f"It has {', '.join((*arrays, *others)) or 'nothing'}."
+    others = [f"{key} ({what})" if key else f"a {what}" for key, what in contents.others.items()]
+    return f"It has {listed([*arrays, *others]) or 'nothing'}."
+
+
+def _one_a_run(contents: Contents) -> str:
+    """Return what to do about arrays that are perhaps of one run each."""
+    alike = {(rows.dtype, rows.shape) for rows in contents.arrays.values()}
+    if len(contents.arrays) > 1 and len(alike) == 1:
+        return "If each array is one run, write them as one: numpy.stack([FILE[key] for key in FILE])."
+    return "An array of one run, which lacks the axis of runs, is chosen with --key."

@@ -228,6 +228,20 @@ def test_classes_that_are_counted_from_1_are_doubted(
     assert ("warning: " in err) == bool(warned)
 
 
+def test_a_copy_of_the_labels_among_the_runs_is_doubted(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under another name than that of the labels: as a run it would be right on all examples."""
+    Path("runs").mkdir()
+    for name, of_run in (("0", runs.classes_RN[0]), ("1", runs.classes_RN[1]), ("targets", runs.labels_N)):
+        np.save(f"runs/{name}.npy", of_run)
+    assert (
+        "warning: run 2 is right on all of test" in run("import runs --labels labels.npy --out a", capsys)[2]
+    )
+    Path("runs/targets.npy").unlink()
+    assert "warning" not in run("import runs --labels labels.npy --out b", capsys)[2]
+
+
 def test_more_classes_than_labels_are_no_mistake_when_asked_for(
     runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +255,9 @@ def test_more_classes_than_labels_are_no_mistake_when_asked_for(
     ("array", "hint"),
     [
         (np.zeros((4, 203)), "as 0.0 and 1.0, is array.astype(bool)"),
+        (np.zeros((4, 203)), "of the second of two classes (array > 0.5).astype(int)"),
+        (np.zeros((4, 203, 10), int), "one-hot, (runs, examples, classes) they are array.argmax(axis=2)"),
+        (np.full((4, 203), "cat"), "numpy.vectorize(NAMES.index)(array)"),
         (np.zeros(9, np.int64), "One run is as long as the labels. Accuracies alone say nothing"),
         (
             np.zeros((203, 4), np.int64),

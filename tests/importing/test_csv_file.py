@@ -160,7 +160,7 @@ LONG = "run,example,predicted\n"
         ("a,a\n1,2\n", r"columns of the same name: a, a"),
         ("run,a,b\n0,1,2\n0,3,4\n", r"line 3: run 0 comes twice"),
         ("run,a,b\n1,1,2\n0,3,4\n", r"line 3: run 0 comes after run 1"),
-        ("run,a,b\nx,1,2\n", r"line 2: it has no run id"),
+        ("run,a,b\nx,1,2\n", r"line 2: it has no run id.*pandas\.factorize"),
         ("a,b\n", "is empty"),
         ("", "is empty"),
         ("run,accuracy\n0,0.94\n", r"a\.csv has a column 'accuracy': from accuracies alone nothing can be"),

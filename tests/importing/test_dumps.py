@@ -323,6 +323,9 @@ def test_a_folder_of_several_formats_is_not_clear(runs: Runs, tmp_path: Path) ->
     np.save(tmp_path / "logs" / "labels.npy", runs.labels_N)
     with pytest.raises(DataError, match=r"logs has 1 \.npy, 12 \.pkl; a folder has files of one format"):
         imported(tmp_path, "logs")
+    (tmp_path / "logs" / "data.arrow").touch()
+    with pytest.raises(DataError, match=r"logs is a data set as .* \(data\.arrow\).*to_parquet"):
+        imported(tmp_path, "logs")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty has no files that can be read"):
         imported(tmp_path, "empty")
@@ -333,11 +336,16 @@ def test_a_folder_of_several_formats_is_not_clear(runs: Runs, tmp_path: Path) ->
     [
         (
             [torch.zeros(2, 3), "a"],
-            r"holds list of 2, not an array or a dict of arrays\. Save .*numpy\.array\(",
+            r"holds a list of 2, not an array or a dict of arrays\. Save .*numpy\.array\(",
         ),
         (
             [torch.zeros(128, K), torch.zeros(75, K)],
             r"number 0 is torch\.float32 \(128, 10\), number 1 .*numpy\.concatenate\(LIST\)\[None\]",
+        ),
+        ([{"pred": torch.zeros(2)}], r"Save .*numpy\.stack\(\[run\[KEY\] for run in LIST\]\)"),
+        (
+            {i: torch.zeros(7, K) for i in range(20)},
+            r"and 12 more\..* If each array is one run, .*numpy\.stack",
         ),
         ({"a": torch.zeros(2, 3, 4, dtype=torch.complex64)}, r"It has a \(Tensor\)"),
         ({"a": torch.zeros(2, 3, 4).to_sparse()}, r"It has a \(Tensor\)"),

@@ -10,6 +10,7 @@ import pytest
 from airbench_var.errors import DataError
 from airbench_var.importing import Import, import_runs, json_file
 from airbench_var.importing.formats import open_file
+from airbench_var.importing.selection import read_labels
 from tests.importing.inputs import R, some_runs
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
@@ -40,6 +41,15 @@ def test_pieces_may_end_anywhere(
     for array in arrays.values():
         path.write_text(json.dumps(array, indent=indent))
         assert read_all(path) == {"": array}
+
+
+def test_labels_may_be_floats(tmp_path: Path) -> None:
+    for text in ("[1.0, 0, 2.0]", '{"labels": [1.0, 0, 2.0]}'):
+        (tmp_path / "a.json").write_text(text)
+        assert read_labels(tmp_path / "a.json", "")[1].tolist() == [1, 0, 2]
+    (tmp_path / "a.json").write_text('["cat", "dog"]')
+    with pytest.raises(DataError, match=r"It has a list of 2\. .*NAMES\.index"):
+        read_labels(tmp_path / "a.json", "")
 
 
 def test_types_follow_from_the_first_run(tmp_path: Path) -> None:

@@ -194,6 +194,18 @@ def test_labels_of_another_usual_name_may_be_floats(kind: str, tmp_path: Path) -
     np.testing.assert_array_equal(Store.open(tmp_path / "store").labels("test"), RUNS.labels_N)
 
 
+@pytest.mark.parametrize("as_category", [True, False])
+def test_labels_that_are_names_are_refused_with_what_to_do(as_category: bool, tmp_path: Path) -> None:
+    names = pd.Series(["cat", "dog"] * 9)
+    frame = pd.DataFrame({"label": names.astype("category") if as_category else names})
+    frame.to_parquet(tmp_path / "labels.parquet")
+    with (
+        pytest.raises(DataError, match=r"expected numbers; of names, in pandas: frame\['label'\]\.map"),
+        open_file(tmp_path / "labels.parquet"),
+    ):
+        pass
+
+
 def test_lists_that_change_their_length_between_row_groups(tmp_path: Path) -> None:
     pq.write_table(with_null([[1, 2], [3, 4, 5]]), tmp_path / "a.parquet", row_group_size=1)
     with open_file(tmp_path / "a.parquet") as contents:
