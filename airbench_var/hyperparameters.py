@@ -105,13 +105,13 @@ def load_toml(path: Path, named: Mapping[str, Callable[[], R]]) -> R:
     return named[base]().with_values(_flatten(values))
 
 
-def parse_assignments(texts: list[str]) -> dict[str, str]:
-    """Turn ['epochs=4', 'optimizer.lr=0.1'] into a mapping; raise UsageError for text without '='."""
+def parse_assignments(texts: list[str], option: str = "--set") -> dict[str, str]:
+    """Turn ['epochs=4', 'optimizer.lr=0.1'] of an option into a mapping; raise UsageError without a '='."""
     changes = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"--set {text}: expected KEY=VALUE, for example --set epochs=4.")
+            raise UsageError(f"{option} {text}: expected KEY=VALUE, for example {option} epochs=4.")
         changes[key.strip()] = value.strip()
     return changes
 

@@ -79,6 +79,7 @@ def _dispatch(given: list[str]) -> int:
         command = given.pop(0)
     if command == "help":  # as git has it: `help analyze` is `analyze --help`
         command, given = (given or ["train"])[0], ["--help"]
+        command = "train" if command == "help" else command
     if not given and command == "train":
         print(train.description(), file=sys.stderr)  # who types nothing does not know what there is
     if command == "train":

@@ -158,7 +158,8 @@ def _compare_until_decided(options: argparse.Namespace) -> int:
     from airbench_var.store.create import names_in
 
     both = find_recipe(options.recipe).with_values(parse_assignments(options.set))
-    a, b = (both.with_values(parse_assignments(own)) for own in (options.a, options.b))
+    a = both.with_values(parse_assignments(options.a, "--a"))
+    b = both.with_values(parse_assignments(options.b, "--b"))
     vary, rule = parse_vary(options.vary), _rule(options)
     if a.sha256 == b.sha256:
         raise UsageError("A and B are the same recipe: say with --a or --b what differs.")

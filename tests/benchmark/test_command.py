@@ -1,6 +1,7 @@
 """`python -m airbench_var bench`: its table, its JSON and its mistakes."""
 
 import json
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -69,6 +70,7 @@ def test_the_table_says_what_was_measured_and_how_it_was_chosen(
     assert "commit 01234567+\n" in printed.out
     for words in ("tiny, 2 workers", "Networks per hour", "95th percentile", "10,000 runs", "TFLOP/s"):
         assert words in printed.out
+    assert re.search(r"Mean accuracy +\d+\.\d %", printed.out)
     assert "workers  2 (pool): asked for" in printed.err
 
 

@@ -44,7 +44,11 @@ def test_who_types_nothing_sees_what_there_is(capsys: pytest.CaptureFixture[str]
 
 
 def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
-    for given, same in ((["help"], ["--help"]), (["help", "analyze"], ["analyze", "--help"])):
+    for given, same in (
+        (["help"], ["--help"]),
+        (["help", "help"], ["--help"]),
+        (["help", "analyze"], ["analyze", "--help"]),
+    ):
         assert run(given, capsys) == run(same, capsys)
     code, _, told = run(["help", "anlyze"], capsys)
     assert (code, "did you mean 'analyze'" in told) == (2, True)

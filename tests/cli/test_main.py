@@ -75,6 +75,7 @@ from tests.test_campaign import digest, fake
         (["compare", "EMPTY", "EMPTY", "--recipe", "tiny"], 2, "two stores, or --recipe to train both; not"),
         (["compare", "EMPTY", "EMPTY", "--detect", "1%", "--a", "x=1"], 2, "--a, --detect: two stores are"),
         ([*CONTEST[:2], "tiny"], 2, "needs --detect"),
+        ([*CONTEST, "--b", "epochs"], 2, "--b epochs: expected KEY=VALUE, for example --b epochs=4"),
         ([*CONTEST, "--a", "epohcs=3"], 2, "unknown recipe key 'epohcs'"),
         ([*CONTEST], 2, "say with --a or --b what differs"),
         ([*CONTEST, "--b", "epochs=3", "--json", "--quiet"], 2, "not allowed with"),
