@@ -2,9 +2,20 @@
 
 import sys
 
-from airbench_var.cli import main
-from airbench_var.cli.output import open_closed_streams
+import airbench_var
 
 if __name__ == "__main__":
+    if (
+        getattr(airbench_var, "__file__", None) is None
+    ):  # Python took a folder without code of this name, as a clone's is
+        print(
+            "airbench_var: the folder airbench_var in the current directory hides the package of this name. "
+            "Run it from within that folder, or from another directory.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    from airbench_var.cli import main
+    from airbench_var.cli.output import open_closed_streams
+
     open_closed_streams()
     sys.exit(main())

@@ -37,7 +37,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         "--scale",
         default="quick",
         metavar="S",
-        help="quick (seconds, only to see that it works; default), cpu or paper",
+        help="quick (a minute, only to see that it works; default), cpu or paper",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="numbers, figures and README")
     parser.add_argument(

@@ -165,6 +165,9 @@ def print_standing(standing: Standing, console: Console | None = None) -> None:
         console.print(comparison_table(comparison))
         if all(e.interval for name, e in comparison.estimates.items() if name.startswith("difference")):
             print_paragraph(console, reading(comparison))
+        fresh = comparison.estimates["difference_on_the_distribution"]
+        if fresh.interval is None and fresh.absent:
+            print_paragraph(console, f"Note: no interval on the distribution: {fresh.absent}.", "yellow")
         for warning in comparison.warnings:
             print_paragraph(console, f"Note: {warning}.", "yellow")
     for note in _notes(standing):
@@ -220,9 +223,9 @@ def _legend(rule: Rule) -> str:
         f"The decision is about this test set: what infinitely many runs would show on these examples. It is "
         f"wrong with a chance of {alpha} at most, whenever the rule stops, if differences of runs are "
         f"independent and normal. The interval on the distribution gives half of the {alpha} to the runs and "
-        "half to the examples, which must be independent. Training stopped by what the runs showed: the "
-        "values are drawn towards a decision, and p-values or other intervals for a fixed number of runs "
-        "do not hold, so none are given."
+        "half to the examples, which must be independent. Training stops by what the runs show: the values "
+        "are drawn towards a decision, and p-values or intervals for a fixed number of runs would not hold, "
+        "so these are not given."
     )
 
 

@@ -335,6 +335,17 @@ def test_a_python_without_what_is_needed_is_named() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_a_folder_that_hides_the_package_is_named(tmp_path: Path) -> None:
+    """A clone has this name, so it does in the folder above it; only an editable install can be hidden."""
+    hidden = "import sys, types; sys.modules['airbench_var'] = types.ModuleType('airbench_var'); "
+    main = str(Path(cli.__file__).parents[1] / "__main__.py")
+    run = f"import runpy; runpy.run_path({main!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", hidden + run], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the folder airbench_var in the current directory hides the package" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_module_that_we_should_have_is_no_mistake_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> int:
         raise ModuleNotFoundError("No module named 'airbench_var.gone'", name="airbench_var.gone")

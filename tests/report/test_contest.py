@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,17 @@ def test_a_decision_is_told_with_its_numbers() -> None:
     assert f"runs that came after the last pair: {found.beyond};" in text
     assert "Welch" not in text
     assert "A run of A beats one of B" in text
+
+
+def test_why_there_is_no_interval_on_the_distribution_is_said() -> None:
+    found = standing(30, 0.7, 0.6)
+    assert found.comparison is not None
+    estimates = dict(found.comparison.estimates)
+    name = "difference_on_the_distribution"
+    estimates[name] = replace(estimates[name], interval=None, absent="the reason")
+    without = replace(found, comparison=replace(found.comparison, estimates=estimates))
+    assert "Note: no interval on the distribution: the reason." in printed(without)
+    assert "no interval on the distribution" not in printed(found)
 
 
 @pytest.mark.parametrize(
