@@ -91,6 +91,19 @@ def test_they_are_the_covariances_of_all_pairs_of_distinct_images_without_each_r
     assert apart.high == pytest.approx(min(1, apart.r + reach))
 
 
+def test_intervals_without_common_images_hold_for_all_pairs_together_as_well() -> None:
+    generator = np.random.default_rng(0)
+    rows: dict[str, Rows] = {
+        name: (generator.random((40, 200)) < 0.7).astype(np.uint8) for name in ("a", "b", "c")
+    }
+    counts = [(name, counts_of(rows_RN.astype(bool))) for name, rows_RN in rows.items()]
+    together = correlations(counts, level=0.95, same_images=rows)
+    [alone] = correlations(counts[:2], level=0.95, same_images=rows)
+    ratio = stdtrit(39, 1 - 0.025 / 3) / stdtrit(39, 0.975)
+    assert together[0].high - together[0].r == pytest.approx(ratio * (alone.high - alone.r))
+    assert together[0].p_value == alone.p_value
+
+
 def test_one_run_that_differs_from_all_others_tells_nothing() -> None:
     right_RN = np.tile(np.arange(40) < 20, (6, 1))
     right_RN[0, 25] = True

@@ -8,7 +8,7 @@ import pytest
 
 from airbench_var.analysis import analyze
 from airbench_var.campaign import Campaign
-from airbench_var.errors import StoreDamagedError, StoreRefusedError
+from airbench_var.errors import StoreDamagedError, UsageError
 from airbench_var.exporting import Export, export
 from airbench_var.importing import Import, import_runs
 from airbench_var.own import OwnFunction
@@ -117,7 +117,7 @@ def test_predicted_classes_have_no_room_and_there_is_a_most(tmp_path: Path) -> N
         ),
         (identity(tuple(map(str, range(MOST_LABELS + 1)))), "1 to 65,536 classes"),
     ):
-        with pytest.raises(StoreRefusedError, match=message):
+        with pytest.raises(UsageError, match=message):
             StoreWriter.open(
                 tmp_path / "none", identity=of, labels={"photos": LABELS}, provenance={}, capacity=1
             )

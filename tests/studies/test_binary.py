@@ -1,5 +1,7 @@
 """Verdicts on binary tasks: of an ensemble that is calibrated, and of one whose examples are equally hard."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from airbench_var.stats import CampaignState
 from airbench_var.studies import binary, durations
 from airbench_var.studies.findings import Claim
 from airbench_var.studies.scales import SCALES
+from tests.analysis.made_estimates import estimate
 from tests.statistical.classes import simulate_classes
 from tests.statistical.generator import state_with_classes
 from tests.studies.made_up import of_states
@@ -36,6 +39,19 @@ def test_what_is_real_is_added_to_what_the_error_says() -> None:
 def test_examples_that_are_equally_hard_follow_the_binomial_law() -> None:
     state = state_with_classes(np.random.default_rng(1).random((640, 2000)) < 0.8, K=4)
     assert [claim.verdict for claim in claims_of(state)] == ["does not hold"] * 3
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict"),
+    [((0.9, 1.1), "holds"), ((0.89, 1.05), "cannot be told"), ((1.11, 1.2), "does not hold")],
+)
+def test_within_a_tenth_is_to_both_sides(ends, verdict) -> None:
+    one = of_states("a", {"t": calibrated(64)}, thorough=True)
+    ratio = estimate(sum(ends) / 2, ends)
+    one.summary = replace(one.summary, estimates={**one.summary.estimates, "theorem_3_ratio": ratio})
+    closer, _ = binary._over_chunks(one)
+    claims = list(binary._claims(one, one.summary.collapses, closer, ratio))
+    assert [claim.verdict for claim in claims[:2]] == [verdict] * 2
 
 
 def test_few_runs_cannot_tell() -> None:

@@ -109,6 +109,15 @@ def test_of_short_training_bounds_are_twice_and_a_half(here, real, verdicts) -> 
     assert [more.verdict, half.verdict] == verdicts
 
 
+def test_of_short_training_any_correlation_is_luck_on_both_halves() -> None:
+    name = "split_half_correlation_over_splits"
+    one, other = (skilled(text, 0.03, 64, runs=50, n=50) for text in ("a", "bc"))
+    for reach, verdict in ((0.05, "holds"), (0.15, "cannot be told")):
+        low = estimate(0.1, (0.1 - reach, 0.1 + reach))
+        one.summary = SimpleNamespace(estimates={**other.summary.estimates, name: low})
+        assert next(iter(durations._of_luck(one, other))).verdict == verdict
+
+
 def test_few_runs_of_the_longest_are_evaluated_on_the_images_that_they_were_trained_on() -> None:
     for scale in SCALES.values():
         *lengths, fitted = durations.STUDY.arms(scale)

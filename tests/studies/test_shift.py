@@ -163,6 +163,13 @@ def test_the_scale_of_the_paper_has_cifar10_c_whose_middle_severity_is_correlate
     assert shift._at_one_severity(runs_of({"t": 0.1}), alone)[-2:] == ["cifar10-c-fog-1", "cifar10-c-snow-3"]
 
 
+def test_test_sets_that_show_the_same_images_are_the_whole_ones_alone() -> None:
+    generator = np.random.default_rng(0)
+    sizes = {"t": 50, "blur-3": 50, "noise-3": 40, "cifar10-c-fog-3": 50, "cinic10": 50}
+    one = of_bits("a", {name: generator.random((9, n)) < 0.6 for name, n in sizes.items()})
+    assert shift._showing_the_same_images(one, list(sizes)) == ["t", "blur-3", "cifar10-c-fog-3"]
+
+
 def test_of_several_severities_the_middle_one_is_correlated() -> None:
     one = runs_of({"t": 0.1})
     assert shift._at_one_severity(one, SCALES["cpu"])[0].endswith("-3")

@@ -70,6 +70,21 @@ def test_intervals_from_one_test_set_are_judged_by_the_measurement() -> None:
 
 
 @pytest.mark.parametrize(
+    ("intervals", "verdict"),
+    [
+        ([(0.5, 2.0)], "holds"),
+        ([(0.49, 1.9)], "cannot be told"),
+        ([(0.6, 2.01)], "cannot be told"),
+        ([(0.9, 1.1), None], "cannot be told"),
+        ([(0.4, 2.5), (1.01, 1.2)], "does not hold"),
+    ],
+)
+def test_a_factor_of_two_is_to_both_sides(intervals, verdict) -> None:
+    ratios = [estimate(1.0, interval) for interval in intervals]
+    assert truth._within_a_factor_of_two(*ratios) == verdict
+
+
+@pytest.mark.parametrize(
     ("real", "noise", "verdict"),
     [(0.0002, 0.004, "holds"), (0.004, 0.0005, "does not hold"), (0.002, 0.002, "cannot be told")],
 )

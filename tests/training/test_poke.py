@@ -123,7 +123,8 @@ def test_what_comes_before_is_the_same_and_what_comes_after_is_not(
     plain = Run(Trainer(recipe, small_data, settings))
     assert len(plain.losses) == STEPS
     for step in (0, 5):
-        after = Run(Trainer(poked(recipe, step), small_data, settings))
+        # By more than 1.001: of so few steps in half precision none need show that, as on some processors.
+        after = Run(Trainer(poked(recipe, step, 1.5), small_data, settings))
         assert after.losses[:step] == plain.losses[:step]
         assert after.losses[step:] != plain.losses[step:]
         assert after.weights != plain.weights
