@@ -253,7 +253,8 @@ def test_a_reader_that_left_is_no_error(command: list[str], unread: int) -> None
     if command[0] == "completion":
         pytest.importorskip("shtab")
     command = [sys.executable, "-m", "airbench_var", *command]
-    done = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, env=buffered, stdout=unread, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
