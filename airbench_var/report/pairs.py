@@ -86,12 +86,15 @@ def reading(analysis: PairAnalysis, findings: PairFindings) -> str:
     if discoveries:
         text = f"{_pairs(discoveries)} not independent of each other, as far as these runs show."
     else:
-        text = "No two examples are shown to depend on each other."
+        text = "Of no single pair of examples is it shown that its errors go together."
     if squared.test.statistic is not None and squared.test.p_value is not None:
         text += (
-            f" Over all pairs the mean squared covariance is {squared.test.statistic:.3g} times that of "
-            f"chance (p {p_equals(squared.test.p_value)}, one-sided chi-square)."
+            " Over all pairs together the mean squared covariance is "
+            f"{squared.test.statistic:.2f} times that of chance (p {p_equals(squared.test.p_value)}, one-sided chi-square)"
         )
+        if not discoveries and squared.test.p_value < 0.05:
+            text += ": some errors do go together, and more runs would name the pairs"
+        text += "."
     return f"{text} {_rule(analysis, findings)}"
 
 

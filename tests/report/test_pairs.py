@@ -1,6 +1,7 @@
 """What is said of pairs of examples: 80 columns, the count of the paper never without that of chance."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,11 +49,21 @@ def test_no_pair_is_shown_and_chance_stands_beside_the_count_of_the_paper() -> N
     assert f"cifar10: {analysis.pairs:,} pairs of {analysis.varying} examples, 300 runs" in text
     assert "Pairs that are not independent 0" in text
     assert f"Right together 2 % more or less often {rule.pairs:,} {rule.by_chance:,.0f} " in text
-    assert "No two examples are shown to depend on each other." in text
+    assert "Of no single pair of examples is it shown that its errors go together." in text
     assert f"At 300 runs chance makes {rule.by_chance:,.0f} of them" in text
     assert f"half a pair at a threshold of {100 * (rule.threshold_for_half_a_pair or 0):.1f} %" in text
     assert "All assume independent runs" in text
     assert "least likely" not in text
+    assert ("some errors do go together" in text) == (
+        (analysis.findings.squared_covariance.test.p_value or 1) < 0.05
+    )
+    unseen = replace(analysis.findings.squared_covariance.test, p_value=0.01, statistic=1.004)
+    together = replace(analysis.findings.squared_covariance, test=unseen)
+    some = replace(analysis, findings=replace(analysis.findings, squared_covariance=together))
+    assert (
+        "is 1.00 times that of chance (p = 0.01, one-sided chi-square): some errors do go together"
+        in words(printed(some))
+    )
 
 
 def test_the_strongest_pairs_are_listed_with_their_classes_up_to_twenty() -> None:
