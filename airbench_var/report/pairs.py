@@ -89,8 +89,8 @@ def reading(analysis: PairAnalysis, findings: PairFindings) -> str:
         text = "Of no single pair of examples is it shown that its errors go together."
     if squared.test.statistic is not None and squared.test.p_value is not None:
         text += (
-            " Over all pairs together the mean squared covariance is "
-            f"{squared.test.statistic:.2f} times that of chance (p {p_equals(squared.test.p_value)}, one-sided chi-square)"
+            f" Over all pairs together the mean squared covariance is {squared.test.statistic:.2f} times "
+            f"that of chance (p {p_equals(squared.test.p_value)}, one-sided chi-square)"
         )
         if not discoveries and squared.test.p_value < 0.05:
             text += ": some errors do go together, and more runs would name the pairs"
