@@ -2,12 +2,9 @@
 
 import sys
 
-import airbench_var
-
 if __name__ == "__main__":
-    if (
-        getattr(airbench_var, "__file__", None) is None
-    ):  # Python took a folder without code of this name, as a clone's is
+    package = sys.modules.get("airbench_var")
+    if package and getattr(package, "__file__", None) is None:  # a folder of this name, as a clone is
         print(
             "airbench_var: the folder airbench_var in the current directory hides the package of this name. "
             "Run it from within that folder, or from another directory.",
