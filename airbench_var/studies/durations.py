@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airbench_var.analysis import compare_counts
+from airbench_var.analysis import Estimate, compare_counts
 from airbench_var.report.figures.accuracies import draw_halves, draw_histogram, draw_laws, same_scales
 from airbench_var.report.figures.canvas import COLOURS, Figure, draw_estimates, scale_for_stds
 from airbench_var.report.percent import value_text
@@ -201,65 +201,59 @@ def _of_luck(short: Trained, long: Trained) -> Iterator[Claim]:
 
 
 def _of_independence(short: Trained, long: Trained) -> Iterator[Claim]:
-    source = "section 3.2, Fig 3"
-    at_first, at_last = (
-        [one.summary.estimates[name] for name in ("test_set_variance", "independent_errors_variance")]
-        for one in (short, long)
-    )
-    stds = [
-        f"std {_both(one, 'test_set_std')}, of independent errors {_both(one, 'independent_errors_std')}"
-        for one in (short, long)
-    ]
-    if at_first[1].value:
+    name, source = "independent_errors", "section 3.2, Fig 3"
+    here, by_chance = _variances(short, name)
+    if by_chance.value:
         yield above(
-            at_first[0],
-            at_first[1].value * 2,
+            here,
+            by_chance.value * 2,
             text="Of short training, runs vary more than independent errors explain (more than twice their "
             f"variance; the paper: 6.5 times, {short.arm.name})",
             source=source,
-            shown=stds[0],
+            shown=f"std {_both(short, 'test_set_std')}, of independent errors {_both(short, f'{name}_std')}",
         )
-    if at_last[1].value:
+    here, by_chance = _variances(long, name)
+    if by_chance.value:
         yield above(
-            at_last[0],
-            at_last[1].value * 1.2,
+            here,
+            by_chance.value * 1.2,
             below=True,
             text="Of long training, independent errors explain nearly all variance (the rest is less than a "
             f"sixth of all, {long.arm.name})",
             source=source,
-            shown=stds[1],
+            shown=f"std {_both(long, 'test_set_std')}, of independent errors {_both(long, f'{name}_std')}",
         )
 
 
 def _of_the_distribution(short: Trained, long: Trained) -> Iterator[Claim]:
-    source = "section 3.3, Eq 3, Fig 5"
-    at_first, at_last = (
-        [one.summary.estimates[name] for name in ("test_set_variance", "distribution_wise_variance")]
-        for one in (short, long)
-    )
-    stds = [
-        f"std {_both(one, 'distribution_wise_std')} against {_both(one, 'test_set_std')}"
-        for one in (short, long)
-    ]
-    if at_first[0].value:
+    name, source = "distribution_wise", "section 3.3, Eq 3, Fig 5"
+    here, real = _variances(short, name)
+    if here.value:
         yield above(
-            at_first[1],
-            at_first[0].value / 2,
+            real,
+            here.value / 2,
             text="Of short training, the variance on the distribution is more than half of that on the test "
             f"set (the paper: std 0.52 of 0.56 %, {short.arm.name})",
             source=source,
-            shown=stds[0],
+            shown=f"std {_both(short, f'{name}_std')} against {_both(short, 'test_set_std')}",
         )
-    if at_last[0].value:
+    here, real = _variances(long, name)
+    if here.value:
         yield above(
-            at_last[1],
-            at_last[0].value / 10,
+            real,
+            here.value / 10,
             below=True,
             text="Of long training, the variance on the distribution is at most a tenth of that on the test "
             f"set (the paper: a twentieth, {long.arm.name})",
             source=source,
-            shown=stds[1],
+            shown=f"std {_both(long, f'{name}_std')} against {_both(long, 'test_set_std')}",
         )
+
+
+def _variances(one: Trained, name: str) -> tuple[Estimate, Estimate]:
+    """Return that on the test set and the one of this name."""
+    estimates = one.summary.estimates
+    return estimates["test_set_variance"], estimates[f"{name}_variance"]
 
 
 def _falls(trained: Sequence[Trained], short: Trained, long: Trained) -> Claim:
