@@ -79,10 +79,7 @@ PLAIN_BELOW = 0.01
 
 def of_accuracy(text: str) -> float:
     """Return 0.0002 for '0.02%', a difference or std of accuracies, and for '0.0002', as JSON has it."""
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        value = 0.0
+    value = _fraction(text)
     if PLAIN_BELOW <= value < 100 and not text.endswith("%"):
         could_be = f"{text}% or {100 * value:g}%" if value < 1 else f"{text}%"
         raise argparse.ArgumentTypeError(
@@ -95,13 +92,18 @@ def of_accuracy(text: str) -> float:
 
 def chance(text: str) -> float:
     """Return 0.8 for '80%' and for '0.8'."""
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        value = 0.0
+    value = _fraction(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a percentage as 80% nor a fraction as 0.8")
     return value
+
+
+def _fraction(text: str) -> float:
+    """Return the number, or a hundredth of it before a sign of percent; 0 for what is no number."""
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return 0.0
 
 
 def shard(text: str) -> Shard:

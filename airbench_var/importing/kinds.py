@@ -102,9 +102,8 @@ class Judge:
     kind: Kind
     limit: Limit
     labels_N: Classes
-    keeps_diverged: bool = (
-        False  #: a NaN counts as the largest logit, as in training, and its run as diverged
-    )
+    #: A NaN counts as the largest logit, as in training, and its run as diverged.
+    keeps_diverged: bool = False
 
     def diverged(self, block: Array) -> Bools:
         """Return which runs of a block have a NaN among their logits, (R,)."""

@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from airbench_var.stats.counts import Int64, Packed
-
-Classes = npt.NDArray[np.uint8]
-Int32 = npt.NDArray[np.int32]
+from airbench_var.stats.predictions import Classes, Int32
 
 #: Of more, which a byte does not tell apart, a table of all runs would be large, and nobody would read it.
 MOST_CLASSES = 256
