@@ -60,8 +60,7 @@ def _mean_and_spread(counts: ClassCounts, label: int, n: int, level: float) -> t
         absent = NO_SCALE
     interval = of_variance = None
     if value is not None and variance:
-        low, high = intervals.around(value, math.sqrt(variance / R), R - 1, level)
-        interval = max(0.0, low), min(1.0, high)
+        interval = intervals.share_around(value, math.sqrt(variance / R), R - 1, level)
         of_variance = intervals.below_the_largest(
             intervals.variance_interval(variance, right_R, level), variance
         )

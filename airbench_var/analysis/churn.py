@@ -87,8 +87,7 @@ def churn(share_R: Float64, examples: int, level: float = LEVEL) -> Estimate:
     if not absent:
         assert value is not None
         error = float(share_R.std(ddof=1)) / math.sqrt(R)
-        low, high = intervals.around(value, error, R - 1, level)
-        interval = max(0.0, low), min(1.0, high)  # no share lies outside, so this loses no coverage
+        interval = intervals.share_around(value, error, R - 1, level)
         standard_errors = {"test_set": error}
     return Estimate(
         name="churn",

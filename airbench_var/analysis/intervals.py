@@ -41,7 +41,7 @@ def accuracy_standard_errors(counts: CorrectnessCounts) -> Interval:
 
 def accuracy_interval(counts: CorrectnessCounts, level: float) -> Interval:
     """Return the interval of the mean accuracy on this test set, infinitely many runs; Student's t, R - 1."""
-    return _accuracy_around(_mean(counts), accuracy_standard_errors(counts)[0], counts.R - 1, level)
+    return share_around(_mean(counts), accuracy_standard_errors(counts)[0], counts.R - 1, level)
 
 
 def distribution_wise_accuracy_interval(counts: CorrectnessCounts, level: float) -> Interval:
@@ -55,7 +55,7 @@ def distribution_wise_accuracy_interval(counts: CorrectnessCounts, level: float)
     of_runs, of_examples = _accuracy_error_parts(counts)
     squares = of_runs**2 / (counts.R - 1) + of_examples**2 / (counts.n - 1)
     freedom = (of_runs + of_examples) ** 2 / squares if squares else counts.R - 1
-    fresh = _accuracy_around(_mean(counts), accuracy_standard_errors(counts)[1], freedom, level)
+    fresh = share_around(_mean(counts), accuracy_standard_errors(counts)[1], freedom, level)
     return hull(accuracy_interval(counts, level), fresh)
 
 
@@ -185,9 +185,10 @@ def around(value: float, standard_error: float, freedom: float, level: float) ->
     return value - reach, value + reach
 
 
-def _accuracy_around(value: float, standard_error: float, freedom: float, level: float) -> Interval:
+def share_around(value: float, standard_error: float, freedom: float, level: float) -> Interval:
+    """Return the interval of Student's t around a share of 1, as an accuracy is, within 0 and 1."""
     low, high = around(value, standard_error, freedom, level)
-    return max(0.0, low), min(1.0, high)  # no accuracy lies outside, so this loses no coverage
+    return max(0.0, low), min(1.0, high)  # no share lies outside, so this loses no coverage
 
 
 def _accuracy_error_parts(counts: CorrectnessCounts) -> Interval:
