@@ -1,7 +1,8 @@
 """Read a .csv file: a line a run (wide), or a line for each example of each run (long); or labels.
 
 Wide: a column for each example; the first line may name the columns. Long: columns run, example, and
-predicted or correct, named by the first line. Labels: a column `label`, or one column and nothing else.
+predicted or correct, named by the first line, and perhaps label; of one run `run` may be missing. Labels: a
+column `label`, or one column and nothing else.
 """
 
 import re
@@ -26,6 +27,7 @@ from airbench_var.importing.tables import (
     refuse_order_of_columns,
     refuse_order_of_labels,
     run_column,
+    run_of_long,
     usual_names,
 )
 from airbench_var.importing.text_rows import Places, TextRows
@@ -48,6 +50,7 @@ def open_csv(path: Path) -> Iterator[Contents]:
     """Yield the array of a .csv file; raises DataError that names the line that cannot be."""
     with reading(path):
         file = path.open("rb")
+    others: dict[str, str] = {}
     with file:
         first = next(_lines(path, file), (1, 0, b""))[2]
         _refuse_other_separators(path, first)
@@ -56,6 +59,8 @@ def open_csv(path: Path) -> Iterator[Contents]:
         if values := long_values(str(path), names):
             places = _places_of_runs(path, file, names)
             arrays = {value: _Long(path, file, names, value, places) for value in values}
+            if LABEL in names and not (others := _why_no_labels(path, file, names)):
+                arrays[LABEL] = _Long(path, file, names, LABEL, places)
         elif LABEL in names or (len(_cells(first)) == 1 and run_column(names) is None):
             arrays = {"labels": _labels(path, file, names)}
         elif not not_counted(names) and (scores := [name for name in names if "accuracy" in name.lower()]):
@@ -66,7 +71,7 @@ def open_csv(path: Path) -> Iterator[Contents]:
             )
         else:
             arrays = {"": _Wide(path, file, names)}
-        yield Contents(arrays=arrays)
+        yield Contents(arrays=arrays, others=others)
 
 
 def _refuse_other_separators(path: Path, first: bytes) -> None:
@@ -114,8 +119,8 @@ class _Long(TextRows):
     """A line for each example of each run, in order."""
 
     def __init__(self, path: Path, file: BinaryIO, names: Sequence[str], value: str, places: Places) -> None:
-        self._names, self._is_correct = names, value == "correct"
-        self._value, self._example = names.index(value), names.index(EXAMPLE)
+        self._names, self._is_correct, self._is_label = names, value == "correct", value == LABEL
+        self._value, self._example = names.index(value), _index(names, EXAMPLE if EXAMPLE in names else None)
         super().__init__(str(path), path, file, places)
 
     def parse(self, text: bytes, run: int) -> Array:
@@ -126,13 +131,14 @@ class _Long(TextRows):
             if len(cells) != len(self._names):
                 what = f"it has {len(cells)} cells, the first line names {len(self._names)} columns"
                 raise self.bad(first + i, what)
-            if cells[self._example] != b"%d" % i:
+            if self._example is not None and cells[self._example] != b"%d" % i:
                 found = cells[self._example].decode("latin1")
                 what = (
                     f"example {found!r} where {i} should be; the examples of a run are 0, 1, 2, ... in order"
                 )
                 raise self.bad(first + i, what)
-            values.append(cells[self._value])
+            whole = _WHOLE_FLOAT.fullmatch(cells[self._value]) if self._is_label else None
+            values.append(whole[1] if whole else cells[self._value])
         row = _values(self, values, lambda i: first + i)
         if self._is_correct and row.dtype != np.bool_:
             outside = (row < 0) | (row > 1)
@@ -144,11 +150,10 @@ class _Long(TextRows):
 
 def _places_of_runs(path: Path, file: BinaryIO, names: Sequence[str]) -> Places:
     """Return where the lines of each run of a long table are, which follow one another."""
-    run_at = _index(names, run_column(names))
-    assert run_at is not None, "long_values has looked"
+    run_at = _index(names, run_of_long(names))
     places, before, start, length, first_line = Places(), None, 0, 0, 0
     for line, offset, text in _below_names(path, file, names):
-        run = _run_id(path, line, text, run_at)
+        run = 0 if run_at is None else _run_id(path, line, text, run_at)
         if run != before:
             if before is not None:
                 places.add(start, length, first_line)
@@ -158,6 +163,15 @@ def _places_of_runs(path: Path, file: BinaryIO, names: Sequence[str]) -> Places:
     if before is not None:
         places.add(start, length, first_line)
     return _some(path, places)
+
+
+def _why_no_labels(path: Path, file: BinaryIO, names: Sequence[str]) -> dict[str, str]:
+    """Return what the labels of a long table are where they are no numbers, by key; else nothing."""
+    cells = next((_cells(text) for _, _, text in _below_names(path, file, names)), [])
+    at = names.index(LABEL)
+    if at >= len(cells) or _is_value(cells[at]) or _WHOLE_FLOAT.fullmatch(cells[at]):
+        return {}
+    return {LABEL: "text"}
 
 
 def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:

@@ -1,8 +1,8 @@
 """Read a .parquet file with pyarrow; the one module of the package that reads with it.
 
 A row a run with a list (`predicted` or `correct`, or `logits` as a list of lists), which is what `export`
-writes; or wide, a row a run and a column an example; or long, a row for each example of each run. A column
-`label` are labels.
+writes; or wide, a row a run and a column an example; or long, a row for each example of each run, and perhaps
+labels. A column `label` beside no predictions are labels.
 """
 
 import json
@@ -30,6 +30,7 @@ from airbench_var.importing.tables import (
     refuse_order_of_columns,
     refuse_order_of_labels,
     run_column,
+    run_of_long,
     usual_names,
 )
 from airbench_var.seeds import Seeds
@@ -83,9 +84,17 @@ def _contents(table: "_Table") -> Contents:
         of_runs = OfRuns(ids=table.run_ids(run_ids), seeds=_seeds(table), diverged=_diverged(table))
         return Contents(arrays=arrays, of_runs=of_runs, classes=dict.fromkeys(lists, table.class_names()))
     if values := long_values(str(path), names):
-        ids, starts = _runs_of(table, run_column(names) or "")
+        run = run_of_long(names)
+        ids, starts = (None, np.array([0, table.rows])) if run is None else _runs_of(table, run)
         arrays = {value: _Long(table, value, starts) for value in values}
-        return Contents(arrays=arrays, of_runs=OfRuns(ids=ids))
+        others: dict[str, str] = {}
+        if LABEL in names:
+            kind = table.type_of(LABEL)
+            if types.is_integer(kind) or types.is_floating(kind):
+                arrays[LABEL] = _Long(table, LABEL, starts)
+            else:
+                others[LABEL] = str(kind)
+        return Contents(arrays=arrays, others=others, of_runs=OfRuns(ids=ids))
     if LABEL in names:
         if (counted := example_column(names)) is not None:
             refuse_order_of_labels(str(path), counted, table.texts(counted))
@@ -112,7 +121,7 @@ class _Table:
         self.path, self._file = path, file
         self._schema = file.schema_arrow  # made anew whenever it is asked for
         own: list[str] = self._schema.names
-        self.names = usual_names(own)
+        self.names = own if any(_is_list(kind) for kind in self._schema.types) else usual_names(own)
         if len(set(self.names)) < len(own):
             raise DataError(f"{path} has columns of the same name: {listed(own)}.")
         self._own_names = dict(zip(self.names, own, strict=True))
@@ -277,7 +286,8 @@ class _Long(_TableRows):
 
     def __init__(self, table: _Table, value: str, starts: Array) -> None:
         self._starts, self._is_correct = starts, value == "correct"
-        super().__init__(table, f"{table.path}, {value}", [value, EXAMPLE], len(starts) - 1)
+        columns = [value, EXAMPLE] if EXAMPLE in table.names else [value]
+        super().__init__(table, f"{table.path}, {value}", columns, len(starts) - 1)
 
     def table_rows(self, rows: range) -> tuple[int, int]:
         """Return the rows of the table that hold some runs."""
@@ -286,17 +296,16 @@ class _Long(_TableRows):
     def array(self, taken: "pyarrow.Table", rows: range) -> Array:
         """Return the values as (runs, examples)."""
         shape = (len(rows), -1)
-        values_RN, examples_RN = (
+        values_RN, *counted = (
             _plain(self.name, taken.column(name).combine_chunks(), 0).reshape(shape) for name in self._columns
         )
-        wrong = examples_RN != np.arange(examples_RN.shape[1])
-        if wrong.any():
-            run, i = np.argwhere(wrong)[0]
-            raise DataError(
-                f"{self._table.path}: run {rows.start + run} has example {examples_RN[run, i]} where {i} "
-                "should be; the examples of a run are 0, 1, 2, ... in order. Sort the table by run and "
-                "example."
-            )
+        for examples_RN in counted:
+            for run, i in np.argwhere(examples_RN != np.arange(examples_RN.shape[1]))[:1]:
+                raise DataError(
+                    f"{self._table.path}: run {rows.start + run} has example {examples_RN[run, i]} where {i} "
+                    "should be; the examples of a run are 0, 1, 2, ... in order. Sort the table by run and "
+                    "example."
+                )
         if self._is_correct and values_RN.dtype.kind in "iu":
             if ((values_RN < 0) | (values_RN > 1)).any():
                 raise DataError(f"{self.name} is neither 0 nor 1 in runs {rows.start} to {rows.stop - 1}.")

@@ -14,7 +14,7 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import open_file
 from airbench_var.importing.kinds import kind_of
 from airbench_var.importing.rows import Array, Contents, Rows
-from airbench_var.importing.tables import VALUES, listed
+from airbench_var.importing.tables import LABEL, VALUES, listed
 
 #: Stands for every array that is not named itself.
 ANY = ""
@@ -38,6 +38,7 @@ class Chosen(NamedTuple):
     test_set: str
     labels: Path
     correct_key: str | None = None  #: of the array that says what was right, with which this one must agree
+    labels_key: str | None = None  #: of the labels that a table repeats with every run, (runs, examples)
 
 
 def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
@@ -55,9 +56,17 @@ def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
             test_set=_name(key, len(keys), wanted.test_sets, contents),
             labels=_labels(path, key, wanted.labels),
             correct_key=_says_right(key, contents),
+            labels_key=_labels_of_runs(contents) if key in VALUES else None,
         )
         for key in keys
     ]
+
+
+def _labels_of_runs(contents: Contents) -> str | None:
+    """Return the key of labels (runs, examples) beside what runs predicted, or had right, of these."""
+    arrays = contents.arrays
+    shapes = [arrays[value].shape for value in VALUES if value in arrays]
+    return LABEL if LABEL in arrays and arrays[LABEL].shape in shapes else None
 
 
 def _says_right(key: str, contents: Contents) -> str | None:
@@ -65,7 +74,7 @@ def _says_right(key: str, contents: Contents) -> str | None:
     arrays = contents.arrays
     if contents.keys_are_test_sets or CORRECT not in arrays or kind_of(arrays[CORRECT]) is None:
         return None
-    judged = [one for one, rows in arrays.items() if one != CORRECT and kind_of(rows) is not None]
+    judged = [one for one in _candidates(contents) if one != CORRECT]
     return CORRECT if key == PREDICTED or judged == [key] else None
 
 
@@ -84,7 +93,7 @@ def _named(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
 def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
     if set(contents.arrays) == {ANY}:
         return [ANY]  # whether it is predictions, its kind says
-    candidates = [key for key, rows in contents.arrays.items() if kind_of(rows) is not None]
+    candidates = _candidates(contents)
     if not candidates and [rows.dtype.kind in "iub" for rows in contents.arrays.values()] == [True]:
         return list(contents.arrays)  # it may be of one run
     if not candidates:
@@ -102,6 +111,12 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
             "each may have labels of its own: --labels KEY=FILE."
         )
     return candidates
+
+
+def _candidates(contents: Contents) -> list[str]:
+    """Return the keys of the arrays that may be predictions."""
+    of_runs = _labels_of_runs(contents)
+    return [key for key, rows in contents.arrays.items() if key != of_runs and kind_of(rows) is not None]
 
 
 def _have_own_labels(candidates: Sequence[str], wanted: Wanted) -> bool:
@@ -136,12 +151,16 @@ def read_labels(path: Path, key: str) -> tuple[str, Array]:
     """Return name and values of the labels (examples,), integers, for the predictions under a key.
 
     They are the array KEY/labels, or labels, or the only array of integers along one axis; (examples, 1) and
-    floats that are whole numbers are the same.
+    floats that are whole numbers are the same. Of a table that repeats them with every run they are those of
+    the first, with which the others are compared when they are read.
 
     Raises: DataError when there is none such.
     """
     with open_file(path) as contents:
         arrays = contents.arrays
+        if (of_runs := _labels_of_runs(contents)) is not None:
+            rows = arrays[of_runs]
+            return rows.name, _whole(rows.name, rows.read(range(1))[0])
         flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and len(rows.shape) == 1]
         names = [name for name in (f"{key}/labels", "labels") if name in arrays] or flat
         if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):

@@ -22,6 +22,7 @@ class Source:
     rows: Joined
     judge: Judge
     says_right: Joined | None  #: what the files themselves say was right, where they do
+    says_label: Joined | None  #: the labels that the files repeat with every run, where they do
     correct: Sequence[int] | None  #: how many of each run, where they say no more than that
 
     def refuse_bad(self, runs: range, block: Array) -> None:
@@ -30,8 +31,20 @@ class Source:
             row, example, why = bad
             place = self.rows.place_of(runs.start + row)
             raise DataError(f"{place}, example {example}: {why}. Nothing was written.")
+        self._refuse_other_labels(runs)
         self._refuse_other_bits(runs, block)
         self._refuse_other_counts(runs, block)
+
+    def _refuse_other_labels(self, runs: range) -> None:
+        if self.says_label is None:
+            return
+        said_RN = self.says_label.read(runs)
+        for row, example in np.argwhere(said_RN != self.judge.labels_N)[:1].tolist():
+            raise DataError(
+                f"{self.says_label.place_of(runs.start + row)}, example {example}: its label is "
+                f"{said_RN[row, example]}, not {self.judge.labels_N[example]} as among the labels. All runs "
+                "are of the same examples in one order. Nothing was written."
+            )
 
     def _refuse_other_bits(self, runs: range, block: Array) -> None:
         if self.says_right is None:
@@ -69,7 +82,7 @@ def sources_of(
     have the same columns.
     """
     chosen = choose(files.paths[0], files.contents(), wanted)
-    keys = [key for one in chosen for key in (one.key, one.correct_key) if key is not None]
+    keys = [key for one in chosen for key in (one.key, one.correct_key, one.labels_key) if key is not None]
     labels = [read_labels(one.labels, one.key) for one in chosen]
     for one, (_, labels_N) in zip(chosen, labels, strict=True):
         _take_as_one_run(files, one, len(labels_N))
@@ -91,6 +104,7 @@ def sources_of(
                 keeps_diverged=keeps_diverged,
             ),
             says_right=None if one.correct_key is None else runs.arrays[one.correct_key],
+            says_label=None if one.labels_key is None else runs.arrays[one.labels_key],
             correct=runs.of_runs.correct if one.key == OF_ONE_RUN else None,
         )
         for one, (name, labels_N) in zip(chosen, labels, strict=True)

@@ -20,16 +20,20 @@ _ALSO = {
 }
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
+UNNAMED = (PANDAS_INDEX, "")
 _COUNTED = re.compile("(.*?)([0-9]+)", re.DOTALL)
 
 
 def usual_names(names: Sequence[str]) -> list[str]:
     """Return the names of the columns, those of a long table or one of labels as this module has them.
 
-    Only where they leave no doubt: a long table needs run, example, and what was predicted or correct.
+    Only where they leave no doubt: a long table says what was predicted or correct, and has a column that
+    counts the examples, or labels.
     """
     usual = {role: name for role in _ALSO if (name := _in_role(role, names)) is not None}
-    if {"run", EXAMPLE} <= set(usual) and set(VALUES) & set(usual):
+    if set(VALUES) & set(usual) and {EXAMPLE, LABEL} & set(usual):
+        if EXAMPLE not in usual and "run" not in usual:
+            usual.update((EXAMPLE, name) for name in names if name in UNNAMED)
         roles = set(usual)
     elif set(names) - {usual.get(LABEL), usual.get(EXAMPLE), example_column(names)}:
         roles = set()
@@ -45,7 +49,7 @@ def _in_role(role: str, names: Sequence[str]) -> str | None:
         found = [name for name in names if name in known] or [name for name in names if name.lower() in known]
         if found:
             return found[0] if len(found) == 1 else None
-    return run_column(names) if role == "run" else None
+    return None
 
 
 def run_column(names: Sequence[str]) -> str | None:
@@ -57,25 +61,26 @@ def run_column(names: Sequence[str]) -> str | None:
 def long_values(name: str, names: Sequence[str]) -> list[str]:
     """Return the columns with the values of a long table, a row for each example of each run; or none.
 
-    Raises: DataError when a long table lacks one of its columns, or has labels as well.
+    Without a column of runs it is of one run, and may have labels in place of a column of examples, which are
+    then in the order of the rows.
+
+    Raises: DataError when a long table lacks one of its columns.
     """
     values = [value for value in VALUES if value in names]
-    if EXAMPLE not in names:
-        return []
-    if LABEL in names:
-        if values and run_column(names) is not None:
-            raise DataError(
-                f"{name} has the columns {listed(names)}: labels are a table of their own, {EXAMPLE} and "
-                f"{LABEL}, a row for each example. Write the rows of one run there, and leave the column "
-                f"{LABEL} out of the table of the runs."
-            )
-        return []
-    if not values or run_column(names) is None:
+    is_of_one = run_of_long(names) is None
+    if values and (EXAMPLE in names or (LABEL in names and is_of_one)):
+        return values
+    if (values and not is_of_one) or (EXAMPLE in names and LABEL not in names):
         raise DataError(
             f"{name} has the columns {listed(names)}. A table with a row for each example of each run has "
-            f"the columns run, {EXAMPLE}, and {' or '.join(VALUES)}."
+            f"the columns run, {EXAMPLE}, and {' or '.join(VALUES)}; {LABEL} may be there as well."
         )
-    return values
+    return []
+
+
+def run_of_long(names: Sequence[str]) -> str | None:
+    """Return the column that tells the runs of a long table apart; an index without a name counts rows."""
+    return next((name for name in (*RUN, SEED) if name in names), None)
 
 
 def example_column(names: Sequence[str]) -> str | None:

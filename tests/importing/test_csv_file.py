@@ -81,10 +81,6 @@ def test_a_long_table_may_have_other_usual_names(
     frame.to_parquet(tmp_path / "a.parquet", index=False)
     for name in ("a.csv", "a.parquet"):
         np.testing.assert_array_equal(read_all(tmp_path / name), RUNS.classes_RN)
-    frame["y_true"] = RUNS.labels_N[frame[example].to_numpy(int)]
-    frame.to_csv(tmp_path / "a.csv")
-    with pytest.raises(DataError, match="labels are a table of their own"):
-        read_all(tmp_path / "a.csv")
 
 
 def wide_of(names: list[str], n: int, *, first: str = "run") -> str:
@@ -166,7 +162,7 @@ LONG = "run,example,predicted\n"
         ("run,accuracy\n0,0.94\n", r"a\.csv has a column 'accuracy': from accuracies alone nothing can be"),
         ("run,init_seed,cifar10 accuracy\n0,14584187760040447831,0.9\n", "a column 'cifar10 accuracy': from"),
         ("run,example,accuracy\n0,0,1\n", r"columns run, example, and predicted or correct"),
-        ("example,predicted\n0,1\n", r"columns run, example, and predicted or correct"),
+        ("run,predicted\n0,1\n", r"columns run, example, and predicted or correct"),
         (LONG + "0,0,1\n0,1,2\n1,0,3\n", r"line 4: run 1 has 1 int64 values, the run before it 2"),
         (LONG + "0,0,1\n0,2,2\n", r"line 3: example '2' where 1 should be"),
         (LONG + "0,0,1\n0,0,2\n", r"line 3: example '0' where 1 should be"),
@@ -223,7 +219,6 @@ def test_the_index_of_a_series_without_a_name_is_no_label(tmp_path: Path) -> Non
         ("label,index\n3,1\n1,0\n", "label 1: index is '0' where 2 should be"),
         (",label\n1,3\n0,1\n", "label 1: the first column is '0' where 2 should be"),
         (",label\na.png,3\n", "the first column is 'a.png' .*leave the column out"),
-        ("run,example,label,predicted\n0,0,3,3\n", "labels are a table of their own, example and label"),
         ("example,label\n0,3\n1\n", "line 3: it has 1 cells, not 2"),
     ],
 )

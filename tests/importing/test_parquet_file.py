@@ -137,10 +137,6 @@ def with_null(values: list[object]) -> pa.Table:
             pa.table({"run": [0, 0], "example": [0, 1], "predicted": [1, 2], "correct": [1.0, 1.0]}),
             "correct is float64, expected booleans",
         ),
-        (
-            pa.table({"run": [0], "example": [0], "predicted": [1], "label": [1]}),
-            "labels are a table of their own",
-        ),
         (pa.table({"predicted": [[1, 2]], "diverged": ["no"]}), "diverged is object, expected booleans"),
         (pa.table([[1], [2]], names=["a", "a"]), "columns of the same name: a, a"),
     ],

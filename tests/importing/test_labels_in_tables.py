@@ -1,0 +1,138 @@
+"""Long tables that repeat the labels with every run: one file is all that an import needs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from airbench_var.errors import DataError, UsageError
+from airbench_var.importing import Import, import_runs
+from airbench_var.store import Store
+from tests.importing.inputs import N, R, some_runs
+
+RUNS = some_runs()
+
+
+def table(run: str = "run", example: str = "example", predicted: str = "predicted") -> pd.DataFrame:
+    """Return all runs as a long table with labels."""
+    frame = pd.DataFrame(RUNS.classes_RN).melt(var_name=example, value_name=predicted, ignore_index=False)
+    frame = frame.rename_axis(run).reset_index().sort_values([run, example])
+    frame["label"] = RUNS.labels_N[frame[example].to_numpy(int)]
+    return frame
+
+
+def write(frame: pd.DataFrame, path: Path) -> Path:
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)
+    return path
+
+
+def import_all(predictions: Path, labels: Path, out: Path) -> Store:
+    import_runs(Import(predictions=predictions, labels=labels, out=out))
+    return Store.open(out)
+
+
+def assert_is_whole(store: Store) -> None:
+    np.testing.assert_array_equal(store.predicted("test"), RUNS.classes_RN)
+    np.testing.assert_array_equal(store.labels("test"), RUNS.labels_N)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("run", "example", "predicted", "label"),
+        ("seed", "idx", "y_pred", "y_true"),
+        ("model", "id", "pred", "y"),
+    ],
+)
+def test_one_table_has_predictions_and_labels(names: tuple[str, ...], suffix: str, tmp_path: Path) -> None:
+    *columns, label = names
+    path = write(table(*columns).rename(columns={"label": label}), tmp_path / f"a{suffix}")
+    assert_is_whole(import_all(path, path, tmp_path / "store"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_floats_that_are_whole_are_labels(suffix: str, tmp_path: Path) -> None:
+    path = write(table().astype({"label": "float64"}), tmp_path / f"a{suffix}")
+    assert_is_whole(import_all(path, path, tmp_path / "store"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("counted", ["example", "", None])
+def test_a_table_without_a_column_of_runs_is_one_run(
+    counted: str | None, suffix: str, tmp_path: Path
+) -> None:
+    """As scikit-learn's users write them, one file a run."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for run in range(R):
+        frame = pd.DataFrame({"y_true": RUNS.labels_N, "y_pred": RUNS.classes_RN[run]})
+        if counted:
+            frame.insert(0, counted, range(N))
+        path = folder / f"{run:02}{suffix}"
+        if suffix == ".csv":
+            frame.to_csv(path, index=counted == "")
+        else:
+            frame.set_axis(pd.Index(range(N)) if counted == "" else frame.index).to_parquet(
+                path, index=counted == ""
+            )
+    assert_is_whole(import_all(folder, path, tmp_path / "store"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_runs_on_examples_in_another_order_are_refused(suffix: str, tmp_path: Path) -> None:
+    """A loader that shuffles: each run counts its examples from 0, and only the labels tell."""
+    frame = table()
+    frame.loc[frame["run"] == R - 1, "label"] = np.roll(RUNS.labels_N, 1)
+    first = int((np.roll(RUNS.labels_N, 1) != RUNS.labels_N).argmax())
+    path = write(frame, tmp_path / f"a{suffix}")
+    with pytest.raises(
+        DataError, match=rf"run {R - 1}, example {first}: its label is .*, not .*in one order"
+    ):
+        import_all(path, path, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_other_labels_than_those_of_the_table_are_refused(suffix: str, tmp_path: Path) -> None:
+    path = write(table(), tmp_path / f"a{suffix}")
+    np.save(tmp_path / "labels.npy", np.roll(RUNS.labels_N, 1))
+    with pytest.raises(DataError, match=r"run 0, example .*: its label is"):
+        import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_names_for_labels_are_not_read(suffix: str, tmp_path: Path) -> None:
+    """Not as labels; beside labels of another file they are no hindrance."""
+    frame = table()
+    frame["label"] = "class " + frame["label"].astype(str)
+    path = write(frame, tmp_path / f"a{suffix}")
+    with pytest.raises(DataError, match=r"not clear what the labels are.*label \((text|\w*string)\).*NAMES"):
+        import_all(path, path, tmp_path / "store")
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    assert_is_whole(import_all(path, tmp_path / "labels.npy", tmp_path / "store"))
+
+
+def test_beside_labels_of_the_runs_what_was_right_is_compared_too(tmp_path: Path) -> None:
+    frame = table()
+    frame["correct"] = frame["label"] == frame["predicted"]
+    path = write(frame, tmp_path / "a.csv")
+    assert_is_whole(import_all(path, path, tmp_path / "store"))
+    frame.loc[frame.index[0], "correct"] = ~frame["correct"].iloc[0]
+    wrong = write(frame, tmp_path / "b.csv")
+    with pytest.raises(DataError, match="by these labels"):
+        import_all(wrong, wrong, tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "columns", [["run", "predicted", "label"], ["run", "example", "label"], ["run", "predicted"], ["label"]]
+)
+def test_tables_that_lack_a_column_are_no_long_ones(columns: list[str], tmp_path: Path) -> None:
+    path = write(table()[columns], tmp_path / "a.csv")
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    with pytest.raises((DataError, UsageError)):
+        import_all(path, tmp_path / "labels.npy", tmp_path / "store")
