@@ -5,7 +5,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,8 @@ from airbench_var.store import filesystem_of, network_warning
 if TYPE_CHECKING:
     from airbench_var.data import Dataset
 
-State = Literal["ok", "missing", "broken"]
+#: "cannot": this machine is not made for it, and needs it for nothing.
+State = Literal["ok", "missing", "broken", "cannot"]
 
 #: What the packages of an extra are for.
 EXTRAS = {
@@ -107,6 +108,7 @@ def _pytorch() -> str:
 def _of_training() -> Iterator[Finding]:
     """Yield the device, and whether each way to train on it does."""
     from airbench_var.data import synthetic
+    from airbench_var.kernels import airbench
     from airbench_var.recipes import images_recipe
     from airbench_var.training import choose_devices, choose_engine
     from airbench_var.training.settings import IN_C
@@ -122,11 +124,13 @@ def _of_training() -> Iterator[Finding]:
     on_cpu = device == "cpu"
     for engine in (*IN_C, "eager") if on_cpu else ("compiled", "eager"):
         default = f", the default for {recipe.name}: {why}" if engine == chosen else ""
-        yield _tried(
+        found = _tried(
             f"engine {engine}",
             lambda e=engine, d=default: _trains(data, device, e) + d,  # type: ignore[misc]
             needed=engine == chosen,
         )
+        unfit = engine in IN_C and found.state == "missing" and airbench.lacking(tiles=engine == "tiles")
+        yield replace(found, state="cannot") if unfit else found
     if on_cpu:  # where no engine by default compiles, and a network takes a minute
         yield _tried("torch.compile", _compiles)
     yield _tried("ffcv", lambda: _trains(data, device, "eager", loader="ffcv"))

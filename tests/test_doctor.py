@@ -18,7 +18,7 @@ from airbench_var.data import synthetic
 from airbench_var.data.dataset import Dataset
 from airbench_var.doctor import Finding, examine
 from airbench_var.errors import DataError, DeviceError, UsageError
-from airbench_var.kernels import native
+from airbench_var.kernels import airbench, native
 from airbench_var.report.doctor import print_finding
 from airbench_var.training import Settings
 
@@ -179,6 +179,23 @@ def test_kernels_that_differ_from_their_reference_are_broken(monkeypatch: pytest
     finding = found("augmentation", list(examine()))
     assert (finding.state, finding.needed) == ("broken", True)
     assert "not what its reference gives" in finding.what
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("flags", "tiles"), [(airbench.NEEDS, "cannot"), (airbench.NEEDS_FOR_TILES, "missing")]
+)
+def test_what_a_processor_is_not_made_for_is_not_missing(
+    flags: tuple[str, ...], tiles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be installed for it; a compiler can."""
+    monkeypatch.undo()
+    monkeypatch.setenv("CC", "none")
+    monkeypatch.setattr(native, "processor_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(doctor, "_compiles", lambda: "compiles")
+    findings = list(examine())
+    assert found("engine tiles", findings).state == tiles
+    assert found("engine native", findings).state == "missing"
 
 
 @pytest.mark.usefixtures("quick")

@@ -106,7 +106,7 @@ def summarize(
         reliability=reliability,
         collapses=collapses,
         by_class=classes,
-        warnings=tuple(_warnings(counts, diverged)),
+        warnings=(*_warnings(counts, diverged), *_guessing(estimates, predicted)),
     )
 
 
@@ -224,6 +224,17 @@ def _warnings(counts: CorrectnessCounts, diverged: frozenset[int]) -> Iterator[s
         yield f"{len(diverged)} of {counts.R} runs diverged; diverged runs are part of every estimate"
     if equal := duplicates.within(counts, diverged):
         yield equal
+
+
+def _guessing(estimates: Iterable[Estimate], predicted: PredictionCounts | None) -> Iterator[str]:
+    """Yield that runs may do no better than guessing: labels of other examples look like that, too."""
+    [mean] = [one for one in estimates if one.name == "distribution_wise_accuracy"]
+    if predicted is not None and mean.interval is not None and mean.interval[0] <= 1 / predicted.K:
+        yield (
+            f"on fresh examples the mean accuracy may be that of guessing among {predicted.K} classes "
+            f"({100 / predicted.K:.3g} %); of runs that have learned, that means labels of other examples, "
+            "or in another order"
+        )
 
 
 def _accuracy_errors(counts: CorrectnessCounts) -> dict[str, float]:

@@ -68,6 +68,9 @@ class Placement:
         }
 
 
+#: To continue on a small machine what a larger one began; more, and the machine stands still.
+MOST_THREADS_A_CORE = 8
+
 #: One run after another, in this process.
 HERE = Placement()
 
@@ -90,6 +93,12 @@ def choose_placement(
         raise UsageError(
             f"--runs-per-device {runs_per_device} is for a GPU, which one run does not fill. "
             f"On a CPU, train in several processes: --workers {runs_per_device}."
+        )
+    if threads > MOST_THREADS_A_CORE * cores:
+        raise UsageError(
+            f"--threads {threads} on {cores} CPU cores: threads that wait for one another would hardly move. "
+            f"A store of more threads than there are cores can be continued by up to {MOST_THREADS_A_CORE} "
+            "for each core."
         )
     if workers is None:
         if executor == "in-process":

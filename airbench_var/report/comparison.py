@@ -118,14 +118,16 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def reading(comparison: Comparison) -> str:
-    """Return what the two differences mean, in plain words."""
+def reading(comparison: Comparison, *, by_rule: bool = False) -> str:
+    """Return what the two differences mean, in plain words; by_rule: that here is told already."""
     here = comparison.estimates["difference_on_this_test_set"]
     fresh = comparison.estimates["difference_on_the_distribution"]
     if here.interval is None and here.absent:
         return f"Which is better cannot be said from these stores alone: {here.absent}."
     on_fresh = f"on fresh examples the difference is within {interval_text(fresh)}"
-    if not _excludes_zero(here):
+    if by_rule:
+        text = f"{on_fresh[0].upper()}{on_fresh[1:]}."
+    elif not _excludes_zero(here):
         text = f"No difference is shown, not even on this test set; {on_fresh}."
     else:
         better = "A" if (here.value or 0) > 0 else "B"

@@ -164,7 +164,8 @@ def print_standing(standing: Standing, console: Console | None = None) -> None:
     else:
         console.print(comparison_table(comparison))
         if all(e.interval for name, e in comparison.estimates.items() if name.startswith("difference")):
-            print_paragraph(console, reading(comparison))
+            is_shown = standing.decision in ("A is better", "B is better")
+            print_paragraph(console, reading(comparison, by_rule=not is_shown))
         fresh = comparison.estimates["difference_on_the_distribution"]
         if fresh.interval is None and fresh.absent:
             print_paragraph(console, f"Note: no interval on the distribution: {fresh.absent}.", "yellow")

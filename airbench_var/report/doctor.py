@@ -6,7 +6,7 @@ from rich.text import Text
 from airbench_var.doctor import Finding
 from airbench_var.report.console import Console, wrapped
 
-_STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
+_STYLES = {"ok": "green", "missing": "yellow", "broken": "red", "cannot": "dim"}
 _NAMES = 16  #: columns for the longest name
 _STATES, _GAP = 7, 2
 

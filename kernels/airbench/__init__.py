@@ -54,12 +54,17 @@ def obstacle(
         return f"images of {height} x {width} are not a multiple of {least} for {len(widths)} groups"
     if threads != 1:
         return "a run in C has one thread; more --workers use more cores"
-    found = native.processor_flags()
-    if missing := [flag for flag in (NEEDS_FOR_TILES if tiles else NEEDS) if flag not in found]:
+    if missing := lacking(tiles=tiles):
         return f"this processor lacks {missing[0]}"
     if why := native.obstacle(SOURCE, _flags(tiles)):
         return why
     return None if _is_granted(tiles) else "the system refuses this process the tiles of the processor"
+
+
+def lacking(*, tiles: bool) -> list[str]:
+    """Return what the processor must have and has not, as /proc/cpuinfo spells it."""
+    found = native.processor_flags()
+    return [flag for flag in (NEEDS_FOR_TILES if tiles else NEEDS) if flag not in found]
 
 
 @dataclass(frozen=True, kw_only=True)

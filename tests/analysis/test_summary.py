@@ -219,3 +219,14 @@ def test_no_interval_of_a_spread_goes_beyond_what_shares_can_have() -> None:
         if name.endswith("_std") and name != "label_free_std":
             assert estimate.interval is not None
             assert estimate.interval[1] <= max(0.5, estimate.value or 0)
+
+
+def test_runs_at_chance_are_a_warning_and_runs_above_it_are_none() -> None:
+    """Labels in another order: every number is that of a good network, but for the mean."""
+    rng = np.random.default_rng(21)
+    learned_RN = rng.random((20, 2_000)) < 0.13
+    guessed_RN = rng.random((20, 2_000)) < 0.1
+    assert summarize("", state_with_classes(learned_RN, 10)).warnings == ()
+    [warning] = summarize("", state_with_classes(guessed_RN, 10)).warnings
+    assert "guessing among 10 classes (10 %)" in warning
+    assert summarize("", state_of(count(guessed_RN))).warnings == (), "the classes are not known"

@@ -23,6 +23,7 @@ def choose(executor: Any = "auto", **changes: Any) -> Placement:
         ({}, "pool", 8, ()),
         ({"threads": 3}, "pool", 2, ()),
         ({"threads": 16}, "in-process", 1, ()),
+        ({"threads": 64}, "in-process", 1, ()),
         ({"workers": 1}, "in-process", 1, ()),
         ({"workers": 1, "executor": "pool"}, "pool", 1, ()),
         ({"executor": "in-process"}, "in-process", 1, ()),
@@ -51,6 +52,7 @@ def test_choices(given: dict[str, Any], executor: str, workers: int, gpus: tuple
         ({"gpus": ["0", "1"], "workers": 1}, "do not share 2 GPUs evenly"),
         ({"executor": "in-process", "workers": 2}, "in one process, not in 2"),
         ({"executor": "in-process", "run_limit_s": 60}, "--run-timeout ends a worker that hangs"),
+        ({"threads": 65}, "--threads 65 on 8 CPU cores"),
         ({"executor": "in-process", "gpus": ["0", "1"]}, "on one GPU, not on 2: name it, as --devices"),
     ],
 )

@@ -155,3 +155,12 @@ def test_the_view_fits_80_columns() -> None:
     assert "decided: A is better" in file.getvalue()
     assert f"{title}\n" in file.getvalue()
     assert "8 pairs of at most 60\n" in file.getvalue()
+
+
+def test_without_a_decision_no_second_sentence_on_this_test_set() -> None:
+    found = standing(20)
+    assert found.decision is None
+    text = printed(found)
+    assert text.startswith("Nothing is decided")
+    assert "No difference is shown" not in text
+    assert "On fresh examples the difference is within" in text

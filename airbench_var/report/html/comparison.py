@@ -60,7 +60,7 @@ def _one(a: Reported, b: Reported, comparison: Comparison) -> Html:
                 caption="The difference in mean accuracy with its interval: for these examples, and for "
                 "fresh ones of the same distribution.",
                 draw=partial(_differences, comparison),
-                inches=(4.8, 2.2),
+                inches=(4.8, 3.0),
             ),
         ),
     ]

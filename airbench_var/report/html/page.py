@@ -113,7 +113,8 @@ def _about(reported: Reported) -> str:
         parts.append(f"{reported.analysis.failed:,} failed for good")
     if "device" in origin:
         parts.append(f"made on {origin['device']}")
-    return f"{', '.join(parts)}; store {reported.store.path}"
+    name = reported.store.path.resolve().name  # alone: pages are sent on, and folders have people's names
+    return f"{', '.join(parts)}; store {name}"
 
 
 def _contents(stores: tuple[Reported, ...]) -> Html:

@@ -172,7 +172,7 @@ def _pictures(
             "How many examples are right in which share of the runs, on a scale of powers of ten. At the "
             "right end those that every run gets right, at the left end those that none does.",
             partial(_on_one_axis, partial(draw_examples, counts=counts, colour=COLOURS[0])),
-            (4.8, 3.4),
+            (4.4, 3.8),
         ),
         absent=too_few("run", counts.R, 2),
     )
@@ -183,7 +183,7 @@ def _pictures(
             "One dot for each way to make two classes of all: its std over runs, over its error. Line: the "
             "paper's Theorem 3, from the error alone. Dashed: the binomial law.",
             partial(_tasks, summary),
-            (4.8, 3.4),
+            (4.4, 3.8),
         ),
         absent="" if summary.collapses else _why_no_tasks(summary),
         says=answers.get("theorems", ""),
