@@ -1,7 +1,9 @@
 """The runs of a study. An arm is a campaign in a store found by what it is of, so that studies share runs."""
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +26,7 @@ from airbench_var.seeds import STREAMS
 from airbench_var.stats import CampaignState
 from airbench_var.store import Store
 from airbench_var.store.create import has_manifest
+from airbench_var.store.disk import storage_errors
 from airbench_var.studies.scales import Scale
 from airbench_var.subjects import Data, engine_for, subject_of, with_test_sets
 from airbench_var.training import Settings
@@ -163,7 +166,15 @@ class Workplace:
             if store.capacity > arm.runs:  # runs beyond ours are there, and of ours some are missing
                 campaign = replace(campaign, runs=store.capacity)
         self.say(f"{arm.name}: {there:,} of {arm.runs:,} runs are there")
+        self._refuse_unwritable()
         run_campaign(campaign, self.mode)
+
+    def _refuse_unwritable(self) -> None:
+        """Raise StorageError where no store can be written, by the option that chooses another place."""
+        with storage_errors(self.stores, "creating", instead="choose another folder with --stores"):
+            self.stores.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.stores, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def trained(self, arm: Arm) -> Trained:
         """Return the runs of an arm; raises UsageError when some are missing, StoreDamagedError."""

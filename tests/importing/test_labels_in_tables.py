@@ -136,3 +136,23 @@ def test_tables_that_lack_a_column_are_no_long_ones(columns: list[str], tmp_path
     np.save(tmp_path / "labels.npy", RUNS.labels_N)
     with pytest.raises((DataError, UsageError)):
         import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_index_without_a_name_counts_the_examples(suffix: str, tmp_path: Path) -> None:
+    """So that a frame that was shuffled or sorted is found."""
+    frame = pd.DataFrame({"y_true": RUNS.labels_N, "y_pred": RUNS.classes_RN[0]}).sort_values("y_true")
+    path = tmp_path / f"a{suffix}"
+    (frame.to_csv if suffix == ".csv" else frame.to_parquet)(path)
+    with pytest.raises(DataError, match=r"example '?\d+'? where \d+ should be"):
+        import_all(path, path, tmp_path / "store")
+
+
+def test_a_table_of_lists_is_none_of_rows_an_example(tmp_path: Path) -> None:
+    """Its seeds tell no runs apart, and are in no order."""
+    frame = pd.DataFrame(
+        {"seed": range(R, 0, -1), "predicted": list(RUNS.classes_RN), "label": [RUNS.labels_N] * R}
+    )
+    frame.to_parquet(tmp_path / "a.parquet", index=False)
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    assert_is_whole(import_all(tmp_path / "a.parquet", tmp_path / "labels.npy", tmp_path / "store"))

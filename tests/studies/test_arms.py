@@ -1,5 +1,6 @@
 """Arms find their runs by what they are of: shared, taken up where they stopped, and no run of another."""
 
+import os
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from airbench_var.campaign import run_campaign
-from airbench_var.errors import StoreRefusedError, UsageError
+from airbench_var.errors import StorageError, StoreRefusedError, UsageError
 from airbench_var.store import Store
 from airbench_var.studies import arms
 from airbench_var.studies.arms import Arm, Trained, Workplace
@@ -116,3 +117,14 @@ def test_missing_runs_are_trained_in_a_store_made_for_more(
     own.train(arm)
     assert own.trained(arm).run_ids_R.tolist() == [0, 1, 2]
     assert Store.open(campaign.out).committed_ids().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_folder_that_cannot_be_written_is_read_and_else_refused_by_its_option(
+    arm: Arm, workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = replace(workplace, stores=tmp_path / "stores")
+    own.train(arm)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    own.train(arm)
+    with pytest.raises(StorageError, match=r"Permission denied.*choose another folder with --stores"):
+        own.train(replace(arm, runs=4))
