@@ -15,6 +15,7 @@ export AIRBENCH_VAR_DATA ?= $(CURDIR)/data
 
 demo: .venv/installed
 	$(BIN)/python -m airbench_var --runs 20 --recipe tiny --data synthetic --out runs/demo
+	@echo "Go on with: source .venv/bin/activate; python -m airbench_var analyze --example; or follow README.md"
 
 test: .venv/installed-dev check data/cifar-10-batches-py data/mrpc
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -m "not statistics" -n 2 --dist loadfile --no-loadscope-reorder

@@ -54,6 +54,10 @@ if TYPE_CHECKING:
     from airbench_var.training import train
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]  # for who presses Tab in a notebook
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -222,11 +222,12 @@ def run_campaign(
     campaign.subject.refuse_misfit()
     with Session.open(campaign) as session:
         writer, statistics = session.writer, session.statistics
-        beyond = writer.committed_ids()[-1:]
-        if beyond and beyond[0] >= campaign.runs:
+        beyond = [run_id for run_id in writer.committed_ids() if run_id >= campaign.runs]
+        if beyond:
             raise StoreRefusedError(
-                f"{campaign.out} already has run number {beyond[0] + 1:,}, beyond the {campaign.runs:,} "
-                "asked for, which are the total. Ask for as many at least (--runs), or choose another --out."
+                f"{campaign.out} has {len(beyond):,} run{'s' if len(beyond) > 1 else ''} beyond the "
+                f"{campaign.runs:,} asked for, which are the total. Ask for more (--runs), or choose another "
+                "--out."
             )
         own, there = campaign.run_ids, writer.committed_ids()
         begun(sum(run_id in own for run_id in there))

@@ -112,7 +112,7 @@ def test_runs_is_the_total_and_the_same_command_does_nothing(campaign: Campaign)
 
 def test_fewer_runs_than_there_are_is_refused(campaign: Campaign) -> None:
     run_campaign(campaign, execute=fake(campaign))
-    with pytest.raises(StoreRefusedError, match="already has run number 10, beyond the 9 asked"):
+    with pytest.raises(StoreRefusedError, match="has 1 run beyond the 9 asked for"):
         run_campaign(replace(campaign, runs=9), execute=fake(campaign))
 
 

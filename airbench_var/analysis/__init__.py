@@ -12,7 +12,7 @@ from airbench_var.analysis.live import (
     refuse_same_store,
 )
 from airbench_var.analysis.pairs import PairAnalysis, analyze_pairs
-from airbench_var.analysis.planning import Plan, plan, std_of
+from airbench_var.analysis.planning import Plan, plan, std_interval_of, std_of
 from airbench_var.analysis.summary import TestSetSummary, summarize
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "follow",
     "plan",
     "refuse_same_store",
+    "std_interval_of",
     "std_of",
     "summarize",
 ]

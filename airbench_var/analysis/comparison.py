@@ -29,7 +29,7 @@ RUNS_TO_RANK = 5
 _RUNS = "runs are independent, within each recipe and between the two"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
     """What the runs of two recipes on one test set say about their difference, A minus B."""
 
@@ -42,6 +42,11 @@ class Comparison:
     diverged: tuple[int, int] = (0, 0)  #: of these runs; they are part of the recipes and of every estimate
     difference_without_diverged: float | None = None  #: to compare; None when none diverged, or all did
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return what it is of: all its numbers would fill pages."""
+        a, b = self.runs
+        return f"<Comparison of {a:,} and {b:,} runs on {self.test_set}: estimates, p_values, to_json()>"
 
     def without_intervals(self, why: str) -> Self:
         """Return the values alone, and why."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from airbench_var.analysis import checkpoint
+from airbench_var.analysis import checkpoint, same_seeds
 from airbench_var.analysis.comparison import Comparison, compare_counts
 from airbench_var.analysis.summary import LEVEL, TestSetSummary, summarize
 from airbench_var.errors import StoreRefusedError, UsageError
@@ -277,11 +277,28 @@ def compare_counted(
             "there is none to compare on."
         )
     stopped = tuple(_stopped_by_looking(first, second))
-    compared = (compare_counts(name, counts_a[name], counts_b[name], level, diverged) for name in shared)
+    seeds = [_seeds_of(store, counts) for store, counts in ((first, counts_a), (second, counts_b))]
+    compared = (
+        _with_warning(
+            compare_counts(name, counts_a[name], counts_b[name], level, diverged),
+            same_seeds.correlated(counts_a[name], seeds[0], counts_b[name], seeds[1]),
+        )
+        for name in shared
+    )
     if stopped:
         why = "the number of runs was not fixed beforehand"
         compared = (replace(one.without_intervals(why), warnings=one.warnings + stopped) for one in compared)
     return {one.test_set: one for one in compared}
+
+
+def _seeds_of(store: Store, counts: Mapping[str, CorrectnessCounts]) -> npt.NDArray[np.uint64]:
+    """Return the seeds of the runs that were counted, (R, 3)."""
+    records = store.records(next(iter(counts.values())).run_ids_R)
+    return np.stack([records[name] for name in same_seeds.FIELDS], axis=1)
+
+
+def _with_warning(comparison: Comparison, warning: str | None) -> Comparison:
+    return replace(comparison, warnings=(*comparison.warnings, warning)) if warning else comparison
 
 
 def refuse_to_compare(a: Store, b: Store) -> None:

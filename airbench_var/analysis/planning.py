@@ -3,12 +3,15 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scipy.special import nctdtr, ndtri, stdtrit
 
-from airbench_var.analysis import variance
+from airbench_var.analysis import intervals, variance
 from airbench_var.analysis.comparison import example_part, runs_that_help
+from airbench_var.analysis.estimate import Interval
+from airbench_var.analysis.summary import LEVEL
 from airbench_var.errors import StoreRefusedError, UsageError
 from airbench_var.stats import CorrectnessCounts
 
@@ -21,9 +24,11 @@ class Plan:
 
     difference: float  #: to be detected, a fraction
     std: float  #: over runs, of one recipe, on the test set
+    std_interval: Interval | None  #: where it is an estimate from pilots
     level: float  #: one less the chance to see a difference where there is none
     power: float  #: the chance to see the difference
     runs: int  #: per recipe, for this test set
+    runs_interval: tuple[int, int] | None  #: at the ends of the interval of the std
     power_at_runs: float
     #: The smallest difference on the distribution that this test set can show, however many runs there are,
     #: and how many runs per recipe help before the test set is the limit; known once both recipes have runs.
@@ -41,13 +46,15 @@ def plan(
     *,
     power: float = 0.8,
     level: float = 0.95,
+    std_interval: Interval | None = None,
     pilots: tuple[CorrectnessCounts, CorrectnessCounts] | None = None,
 ) -> Plan:
     """Return the smallest number of runs per recipe with which Welch's t sees the difference with this power.
 
-    `pilots` are some runs of both recipes on the test set: how their differences spread over its examples
-    says what the test set can show. Assumption: both recipes have this std and normal accuracies (the exact
-    noncentral t law is used).
+    `std_interval` is that of a std that was estimated, as `std_interval_of` gives it: a plan from few runs
+    is as uncertain as their std. `pilots` are some runs of both recipes on the test set: how their
+    differences spread over its examples says what the test set can show. Assumption: both recipes have this
+    std and normal accuracies (the exact noncentral t law is used).
 
     Raises: UsageError for values that no number of runs can serve, StoreRefusedError for pilots that ran on
     different test sets.
@@ -65,12 +72,13 @@ def plan(
             f"seen with a chance of {1 - level:.2g}. Choose a power between that and 1, as 0.8."
         )
 
-    def power_of(runs: int) -> float:
+    def power_of(runs: int, std: float = std) -> float:
         freedom, shift = 2 * runs - 2, difference / std * math.sqrt(runs / 2)
         critical = float(stdtrit(freedom, (1 + level) / 2))
         return 1 - float(nctdtr(freedom, shift, critical)) + float(nctdtr(freedom, shift, -critical))
 
     runs = smallest_runs(power_of, power)
+    ends = [smallest_runs(partial(power_of, std=end), power) for end in std_interval or ()]
     floor = helpful = None
     if pilots:
         floor = float(ndtri((1 + level) / 2) + ndtri(power)) * math.sqrt(example_part(*pilots))
@@ -80,7 +88,9 @@ def plan(
         std=std,
         level=level,
         power=power,
+        std_interval=std_interval,
         runs=runs,
+        runs_interval=(ends[0], ends[1]) if ends else None,
         power_at_runs=power_of(runs),
         distribution_floor=floor,
         runs_that_help=helpful,
@@ -117,3 +127,19 @@ def smallest_runs(power_of: Callable[[int], float], power: float) -> int:
 def std_of(*pilots: CorrectnessCounts) -> float:
     """Return the std over runs to plan with: the root of the mean test-set variance of these campaigns."""
     return math.sqrt(sum(float(variance.test_set_variance(counts)) for counts in pilots) / len(pilots))
+
+
+def std_interval_of(*pilots: CorrectnessCounts, level: float = LEVEL) -> Interval | None:
+    """Return the interval of `std_of`; None where these runs give none.
+
+    Method: that of the test-set variance for one campaign; for two their mean's by MOVER (Zou and Donner,
+    Statistics in Medicine 2008). Assumption: runs are independent, and the campaigns of each other.
+    """
+    values = [float(variance.test_set_variance(counts)) for counts in pilots]
+    if not all(values):
+        return None
+    ends = [intervals.test_set_variance_interval(counts, level) for counts in pilots]
+    below = math.hypot(*(value - low for value, (low, _) in zip(values, ends, strict=True)))
+    above = math.hypot(*(high - value for value, (_, high) in zip(values, ends, strict=True)))
+    total, count = sum(values), len(pilots)
+    return math.sqrt((total - below) / count), math.sqrt((total + above) / count)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from airbench_var.analysis import (
     agreement,
     calibration,
@@ -229,11 +231,16 @@ def _warnings(counts: CorrectnessCounts, diverged: frozenset[int]) -> Iterator[s
 def _guessing(estimates: Iterable[Estimate], predicted: PredictionCounts | None) -> Iterator[str]:
     """Yield that runs may do no better than guessing: labels of other examples look like that, too."""
     [mean] = [one for one in estimates if one.name == "distribution_wise_accuracy"]
-    if predicted is not None and mean.interval is not None and mean.interval[0] <= 1 / predicted.K:
+    if predicted is None or mean.interval is None:
+        return
+    classes = len(np.unique(predicted.labels_N))
+    low, high = mean.interval
+    if low <= 1 / classes < 1:
+        may_be = "is below that" if high < 1 / classes else "may be that"
         yield (
-            f"on fresh examples the mean accuracy may be that of guessing among {predicted.K} classes "
-            f"({100 / predicted.K:.3g} %); of runs that have learned, that means labels of other examples, "
-            "or in another order"
+            f"on fresh examples the mean accuracy {may_be} of guessing among {classes} classes "
+            f"({100 / classes:.3g} %); of runs that have learned, that means labels of other examples, in "
+            "another order, or counted from another number"
         )
 
 

@@ -86,7 +86,7 @@ def _dispatch(given: list[str]) -> int:
         return train.run(train.parser().parse_args(given))
     if command not in COMMANDS:
         raise UsageError(
-            f"unknown command {command!r}{nearest(command, [*COMMANDS])}. Commands: train, "
+            f"unknown command {command!r}{nearest(command, ['train', *COMMANDS])}. Commands: train, "
             f"{', '.join(COMMANDS)}; "
             "without one, `python -m airbench_var --runs N` trains."
         )

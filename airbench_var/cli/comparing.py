@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airbench_var.cli.arguments import add_example, chance, of_accuracy, positive
-from airbench_var.cli.output import print_found, print_json, reader_may_leave
+from airbench_var.cli.output import print_found, print_json, reader_may_leave, unfinished
 from airbench_var.cli.parser import Parser
 from airbench_var.cli.training import add_training, mode_of, prepare, tell
 from airbench_var.errors import InterruptedCampaignError, RunsFailedError, UsageError
@@ -130,7 +130,7 @@ def compare(options: argparse.Namespace) -> int:
             print_json(compared(options.store_a, options.store_b, found))
         else:
             for name, what, store in zip("AB", made_apart(*stores), stores, strict=True):
-                print(f"{name}: {what}, store {store.path}")
+                print(f"{name}: {what}, store {store.path}{unfinished(store)}")
             print_comparison(found)
     return 0
 
@@ -234,7 +234,7 @@ def _print_contest(contest: "Contest", standing: "Standing", *, as_json: bool) -
 
 def plan(options: argparse.Namespace) -> int:
     """Print how many runs of each recipe it takes to see a difference, and when more runs stop helping."""
-    from airbench_var.analysis import count_store, plan, refuse_same_store, std_of
+    from airbench_var.analysis import count_store, plan, refuse_same_store, std_interval_of, std_of
     from airbench_var.report.comparison import print_plan
     from airbench_var.store import Store
 
@@ -248,6 +248,7 @@ def plan(options: argparse.Namespace) -> int:
         options.detect,
         std_of(*pilots) if pilots else options.std,
         power=options.power,
+        std_interval=std_interval_of(*pilots) if pilots else None,
         pilots=(pilots[0], pilots[1]) if len(pilots) == 2 else None,
     )
     print_found(planned, print_plan, as_json=options.json)

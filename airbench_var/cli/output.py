@@ -50,7 +50,7 @@ def print_analysis_of(
 
             device = store.manifest.provenance.get("device", "unknown")
             where = "" if store.manifest.identity.get("imported") else f", made on {device}"
-            print(f"{made(store)}{where}, store {store.path}")
+            print(f"{made(store)}{where}, store {store.path}{unfinished(store)}")
             print_analysis(analysis)
             if with_classes:
                 from airbench_var.report.by_class import print_by_class
@@ -60,6 +60,14 @@ def print_analysis_of(
                 from airbench_var.report.pairs import print_pairs
 
                 print_pairs(pairs)
+
+
+def unfinished(store: "Store") -> str:
+    """Return how many runs are still to come, with a comma before it; nothing of a shard or a whole store."""
+    missing = store.capacity - len(store.committed_ids()) - len(store.failed_ids())
+    if missing <= 0 or "shard" in store.manifest.provenance:
+        return ""
+    return f", unfinished: {missing:,} of {store.capacity:,} runs are still to come"
 
 
 def print_json(values: Mapping[str, Any]) -> None:

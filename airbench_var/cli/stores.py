@@ -98,6 +98,7 @@ def _wait_for(store: Path) -> None:
 def _follow(path: Path, further: Further, *, as_json: bool) -> int:
     """Show a campaign from another process, then print what its runs say; Ctrl-C is one way to end it."""
     from airbench_var.analysis import LiveStatistics, follow
+    from airbench_var.analysis.live import LOOK_EVERY_S
     from airbench_var.report.live import LiveView
     from airbench_var.store import Store
     from airbench_var.store.lock import lock_holder
@@ -109,13 +110,24 @@ def _follow(path: Path, further: Further, *, as_json: bool) -> int:
     exit_code = 0
     mode: Mode = "json" if as_json else "auto"
     with LiveView(store.capacity, statistics.runs, mode, title, begun=True) as view:
-        if lock_holder(store.path) is None and statistics.expects_more(store):
-            view.message(
-                f"nobody is training {store.path} now: waiting for its command to be given again. "
-                "Ctrl-C prints what its runs say so far."
-            )
+        is_trained = True
+
+        def tell_of_trainer() -> None:
+            nonlocal is_trained
+            was, is_trained = is_trained, lock_holder(store.path) is not None
+            if was and not is_trained and statistics.expects_more(store):
+                view.message(
+                    f"nobody is training {store.path} now: waiting for its command to be given again. "
+                    "Ctrl-C prints what its runs say so far."
+                )
+
+        def wait() -> None:
+            time.sleep(LOOK_EVERY_S)
+            tell_of_trainer()
+
+        tell_of_trainer()
         try:
-            for now in follow(store, statistics):
+            for now in follow(store, statistics, wait):
                 view.update(now.runs, partial(now.analysis, thorough=False))
         except KeyboardInterrupt as interrupt:
             exit_code = exit_code_of(interrupt)

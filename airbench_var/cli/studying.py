@@ -6,7 +6,7 @@ from pathlib import Path
 
 from airbench_var.cli.output import print_json, reader_may_leave
 from airbench_var.cli.training import add_how, mode_of, prepare, tell
-from airbench_var.errors import UsageError
+from airbench_var.errors import UsageError, nearest
 
 #: Of all studies; here so that --help need not import torch.
 NAMES = (
@@ -26,10 +26,21 @@ NAMES = (
 )
 
 
+def _known(name: str) -> str:
+    """Return a name that there is; raises UsageError before other options are asked for."""
+    if name not in (*NAMES, "index"):
+        raise UsageError(
+            f"unknown study {name!r}{nearest(name, [*NAMES, 'index'])}. Known: {', '.join(NAMES)}; and "
+            "`study index`, one page over those in --out."
+        )
+    return name
+
+
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add what `study` takes."""
     parser.add_argument(
         "name",
+        type=_known,
         metavar="NAME",
         help=f"{', '.join(NAMES)}; or index: one page over the studies in DIR",
     )

@@ -9,7 +9,7 @@ from rich.text import Text
 from airbench_var.analysis import Comparison, Estimate, Plan
 from airbench_var.report.console import Console
 from airbench_var.report.paragraph import p_text, print_paragraph
-from airbench_var.report.percent import interval_text, percent, value_text
+from airbench_var.report.percent import interval_text, percent, span_text, value_text
 from airbench_var.report.readings import count_text
 
 #: Row label, name of the estimate.
@@ -65,6 +65,13 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         f"over runs of {percent(plan.std, 3)}: {plan.runs:,} runs of each recipe. They see it with a chance "
         f"of {percent(plan.power_at_runs, 1)}, and one that is not there with {percent(1 - plan.level, 1)}.",
     )
+    if plan.std_interval and plan.runs_interval:
+        low, high = plan.runs_interval
+        print_paragraph(
+            console,
+            f"The std is an estimate: within its 95 % interval, {span_text(plan.std_interval)}, it takes "
+            f"{low:,} to {high:,} runs.",
+        )
     if plan.distribution_floor is None:
         text = (
             "What this says of fresh examples depends on how the difference spreads over the test set: give "

@@ -12,6 +12,8 @@ from rich.text import Text
 from airbench_var.analysis import Analysis, TestSetSummary
 from airbench_var.report.percent import interval_text, percent, value_text
 
+#: A shorter session has no pace that says anything.
+LEAST_S = 1.0
 #: As in the table at the end.
 _STDS = (("std on this test set", "test_set_std"), ("std on its distribution", "distribution_wise_std"))
 
@@ -70,8 +72,9 @@ class Progress:
         if self.networks_per_hour is None or self.remaining_s is None:
             yield f"waiting for the {'next' if self.analysis.runs else 'first'} run"
         else:
-            yield pace_text(self.networks_per_hour)
             finished = self.analysis.runs >= self.total
+            if not finished or self.elapsed_s >= LEAST_S:
+                yield pace_text(self.networks_per_hour)
             yield (
                 f"done in {duration_text(self.elapsed_s)}"
                 if finished

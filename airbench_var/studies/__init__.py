@@ -46,7 +46,6 @@ def find_study(name: str) -> Study:
     """Return the study of this name; raise UsageError for another."""
     if name not in STUDIES:
         raise UsageError(
-            f"unknown study {name!r}{nearest(name, [*STUDIES, 'index'])}. Known: {', '.join(STUDIES)}; and "
-            "`study index`, one page over those in --out."
+            f"unknown study {name!r}{nearest(name, list(STUDIES))}. Known: {', '.join(STUDIES)}."
         )
     return STUDIES[name]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from airbench_var.analysis import plan, std_of
+from airbench_var.analysis import plan, std_interval_of, std_of
 from airbench_var.errors import StoreRefusedError, UsageError
 from tests.statistical.generator import count
 
@@ -56,6 +56,32 @@ def test_pilots_say_what_the_test_set_can_show() -> None:
     assert found.distribution_floor == pytest.approx(floor, rel=0.05)
     assert found.runs_that_help == pytest.approx(2 * 0.24 / n / (0.04 / n), rel=0.2)
     assert std_of(a, b) == pytest.approx(math.sqrt(0.24 / n), rel=0.1)
+
+
+@pytest.mark.parametrize("campaigns", [1, 2])
+def test_the_interval_of_the_std_covers_it(campaigns: int) -> None:
+    """Of one campaign of 15 runs or of two; the end values of single campaigns, averaged, cover too often."""
+    rng, sets, n = np.random.default_rng(5), 400, 60
+    true, covered, covered_by_ends = math.sqrt(0.25 / n), 0, 0
+    for _ in range(sets):
+        pilots = [count(rng.random((15, n)) < 0.5) for _ in range(campaigns)]
+        low, high = std_interval_of(*pilots) or (0.0, 0.0)
+        covered += low <= true <= high
+        each = np.array([std_interval_of(pilot) for pilot in pilots]).mean(axis=0)
+        covered_by_ends += each[0] <= true <= each[1]
+    error = 3 * math.sqrt(0.05 * 0.95 / sets)
+    assert 0.95 - error - 0.01 <= covered / sets <= 0.95 + error + 0.01
+    if campaigns == 2:
+        assert covered_by_ends / sets > 0.95 + error + 0.01
+
+
+def test_a_plan_is_as_uncertain_as_its_std() -> None:
+    found = plan(0.001, 0.003, std_interval=(0.002, 0.005))
+    assert found.runs_interval == (plan(0.001, 0.002).runs, plan(0.001, 0.005).runs)
+    assert found.runs_interval[0] < found.runs < found.runs_interval[1]
+    assert plan(0.001, 0.003).runs_interval is None
+    same = count(np.tile(np.arange(40) % 2 == 0, (5, 1)))
+    assert std_interval_of(same) is None
 
 
 def test_without_pilots_nothing_is_said_of_the_distribution() -> None:

@@ -228,5 +228,7 @@ def test_runs_at_chance_are_a_warning_and_runs_above_it_are_none() -> None:
     guessed_RN = rng.random((20, 2_000)) < 0.1
     assert summarize("", state_with_classes(learned_RN, 10)).warnings == ()
     [warning] = summarize("", state_with_classes(guessed_RN, 10)).warnings
-    assert "guessing among 10 classes (10 %)" in warning
+    assert "may be that of guessing among 10 classes (10 %)" in warning
+    [warning] = summarize("", state_with_classes(rng.random((20, 2_000)) < 0.05, 10)).warnings
+    assert "is below that of guessing among 10 classes" in warning
     assert summarize("", state_of(count(guessed_RN))).warnings == (), "the classes are not known"

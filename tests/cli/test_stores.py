@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from airbench_var.errors import InterruptedCampaignError
 from airbench_var.example import TINY
 from airbench_var.recipes import find_recipe
 from airbench_var.store import Store
+from airbench_var.store.lock import WriterLock
 from airbench_var.training import RecipeOnData, Settings
 from tests.cli.running import exit_code, run
 from tests.test_campaign import digest, fake
@@ -27,8 +28,10 @@ def test_who_follows_runs_that_nobody_trains_is_told_so(
 ) -> None:
     came = signal.SIGINT
 
-    def leave_after_a_look(store: Store, statistics: LiveStatistics) -> Iterator[LiveStatistics]:
-        yield next(follow(store, statistics))
+    def leave_after_a_look(
+        store: Store, statistics: LiveStatistics, wait: Callable[[], None]
+    ) -> Iterator[LiveStatistics]:
+        yield next(follow(store, statistics, wait))
         os.kill(os.getpid(), came)
 
     campaign = Campaign(
@@ -44,9 +47,40 @@ def test_who_follows_runs_that_nobody_trains_is_told_so(
     assert f"nobody is training {campaign.out} now" in err
     assert "4 of 10 runs, waiting for the next run" in err
     assert "4 runs, 203 test examples" in out
+    assert f"store {campaign.out}, unfinished: 6 of 10 runs are still to come\n" in out
     came = signal.SIGTERM
     code, _, err = run(["analyze", "--example", "--follow"], capsys)
     assert (code, "nobody" in err) == (143, False)
+
+
+def test_who_follows_is_told_when_the_trainer_ends(
+    small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
+        out=tmp_path / "store",
+        runs=10,
+    )
+    with pytest.raises(InterruptedCampaignError):
+        run_campaign(campaign, execute=fake(campaign, signals=[3]))
+    told = "nobody is training"
+    lock = WriterLock.take(campaign.out)
+
+    def trainer_ends(
+        store: Store, statistics: LiveStatistics, wait: Callable[[], None]
+    ) -> Iterator[LiveStatistics]:
+        yield statistics
+        wait()
+        assert told not in capsys.readouterr().err
+        lock.close()
+        wait()
+        wait()
+
+    monkeypatch.setattr("airbench_var.analysis.follow", trainer_ends)
+    monkeypatch.setattr("airbench_var.analysis.live.LOOK_EVERY_S", 0.0)
+    code, _, err = run(["analyze", str(campaign.out), "--follow"], capsys)
+    assert code == 0
+    assert err.count(told) == 1
 
 
 def test_who_follows_waits_for_a_store_that_is_about_to_be_made(
