@@ -28,7 +28,7 @@ def add_import(parser: argparse.ArgumentParser) -> None:
         help=".npy, .npz, .pt, .pkl, .json, .csv or .parquet: integer classes (runs, examples); or booleans "
         "(runs, examples), true where right; or floating-point logits (runs, examples, classes), of which "
         "the first largest counts; several files, or a folder of them, hold run after run in this order, "
-        "those of a folder by path",
+        "those of a folder by path, run_2 before run_10",
     )
     parser.add_argument(
         "--labels",

@@ -1,5 +1,6 @@
 """Which module opens which file: by the end of its name, or, for a folder, by what is in it."""
 
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -66,7 +67,9 @@ def open_file(path: Path) -> Iterator[Contents]:
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:
-    """Return the files that are meant, run after run: those given, in their order; of a folder, all, by path.
+    """Return the files that are meant, run after run: those given, in their order; of a folder, all.
+
+    Those of a folder are in the order of their paths, in which numbers count as such: run_2 before run_10.
 
     Raises: DataError for a folder without predictions or of several formats, or a file that is given twice.
     """
@@ -90,7 +93,8 @@ def _files_in(folder: Path) -> list[Path]:
         return [folder]
     with reading(folder):
         files = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in OPENERS and path.is_file()
+            (path for path in folder.rglob("*") if path.suffix.lower() in OPENERS and path.is_file()),
+            key=_as_counted,
         )
         arrow = next(folder.rglob("*.arrow"), None)
     if arrow is not None:
@@ -106,6 +110,12 @@ def _files_in(folder: Path) -> list[Path]:
             f"with runs of its own: {', '.join(OPENERS)}. Give the files themselves."
         )
     return files
+
+
+def _as_counted(path: Path) -> tuple[list[list[str | int]], Path]:
+    """Return what sorts paths by the numbers in them, and by themselves where those are equal (1 and 01)."""
+    parts = [re.split("([0-9]+)", part) for part in path.with_suffix("").parts]
+    return [[int(piece) if i % 2 else piece for i, piece in enumerate(pieces)] for pieces in parts], path
 
 
 @contextmanager
