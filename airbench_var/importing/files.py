@@ -110,6 +110,14 @@ class _Look(NamedTuple):
         return cls(rows.name, rows.dtype, rows.shape, rows.header, classes)
 
     def refuse_unlike(self, other: "_Look") -> None:
+        mine, its = ((look.dtype, look.shape[2:], len(look.shape)) for look in (self, other))
+        if mine == its and self.shape[1:] != other.shape[1:]:
+            shorter, longer = sorted((self, other), key=lambda look: look.shape[1])
+            raise DataError(
+                f"{shorter.name} has {shorter.shape[1]:,} examples, {longer.name} {longer.shape[1]:,}: of "
+                "the shorter one rows may be missing, which moves all below them. Write it once more, whole; "
+                "or, if they are of different test sets, import each on its own."
+            )
         if (self.dtype, self.shape[1:]) != (other.dtype, other.shape[1:]):
             raise DataError(
                 f"{self.name} is {self.dtype} {self.shape}, {other.name} is {other.dtype} {other.shape}: "

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from airbench_var.errors import DataError
 from airbench_var.importing import Import, import_runs
 from airbench_var.store import Store
-from tests.importing.inputs import R, some_runs
+from tests.importing.inputs import N, R, some_runs
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
 
@@ -40,3 +42,26 @@ def test_names_that_differ_in_zeros_alone_are_in_one_order(tmp_path: Path) -> No
     assert [str(path.relative_to(tmp_path / "runs").with_suffix("")) for path in files] == [
         *("001", "01", "1", "9", "10", "a", "b01/0", "b1/0", "c", "c1", "c1d", "d")
     ]
+
+
+@pytest.mark.parametrize("short", [0, 2])
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_a_file_that_lacks_examples_is_named(suffix: str, short: int, tmp_path: Path) -> None:
+    """As the table of a run that was cut, with labels of its own; not as one of another kind."""
+    for run in range(3):
+        n = N - 2 * (run == short)
+        if suffix == ".csv":
+            frame = pd.DataFrame({"y_true": RUNS.labels_N, "y_pred": RUNS.classes_RN[run]})[:n]
+            frame.to_csv(tmp_path / f"run{run}.csv", index=False)
+        else:
+            np.save(tmp_path / f"run{run}.npy", RUNS.classes_RN[run : run + 1, :n])
+    other = "run1" if short == 0 else "run0"
+    np.save(tmp_path / "labels.npy", RUNS.labels_N[: -2 if short == 0 else N])
+    wanted = Import(
+        predictions=sorted(tmp_path.glob(f"run*{suffix}")),
+        labels=tmp_path / ("run0.csv" if suffix == ".csv" else "labels.npy"),
+        out=tmp_path / "store",
+    )
+    said = rf"run{short}\{suffix}.* has 201 examples, .*{other}\{suffix}.* 203: .*rows may be missing"
+    with pytest.raises(DataError, match=said):
+        import_runs(wanted)
