@@ -15,6 +15,7 @@ from airbench_var.errors import UsageError
 if TYPE_CHECKING:
     from airbench_var.analysis import LiveStatistics
     from airbench_var.importing import Imported
+    from airbench_var.importing.rows import Array
     from airbench_var.store import Store
 
 
@@ -119,10 +120,12 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
                 "what was right, import them as booleans: array.astype(bool), into another --out."
             )
         elif there > 1 and accuracy < 1.2 / there:
+            advice = _which_counts_from_1(labels_N, predicted_RN) or (
+                "Are these the labels of these examples, in this order, and do both count classes from 0?"
+            )
             yield (
                 f"runs are right on {100 * accuracy:.1f} % of {test_set.name}, no better than guessing among "
-                f"{there} classes. Are these the labels of these examples, in this order, and do both count "
-                "classes from 0?"
+                f"{there} classes. {advice}"
             )
         right_R = statistics.counts[test_set.name].k_R
         perfect_R = np.flatnonzero(right_R == len(labels_N))
@@ -141,6 +144,14 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
                 f"class {test_set.classes - 1} is among the predictions on {test_set.name}; the largest "
                 f"label is {labels_N.max()}. Do both count classes from 0?"
             )
+
+
+def _which_counts_from_1(labels_N: "Array", predicted_RN: "Array | None") -> str | None:
+    """Return what to do where labels and predictions do not begin at the same class, 0 or 1."""
+    if predicted_RN is None or {int(labels_N.min()), int(predicted_RN.min())} != {0, 1}:
+        return None
+    what = "labels" if labels_N.min() else "predictions"
+    return f"The {what} count from 1, it seems, and the others from 0: subtract 1, into another --out."
 
 
 def _in_words(done: "Imported") -> str:

@@ -211,9 +211,13 @@ def test_several_files(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     ("predicted", "labels", "warned"),
     [
         (0, 0, ""),
-        (1, 0, "no better than guessing among 10 classes"),
         (1, 0, "class 10 is among the predictions on test; the largest label is 9"),
-        (0, 1, "no better than guessing among 10 classes"),
+        (
+            0,
+            1,
+            "no better than guessing among 10 classes. The labels count from 1, it seems, and the others ",
+        ),
+        (1, 0, "no better than guessing among 10 classes. The predictions count from 1, it seems, and the "),
         (1, 1, "is 0, so that of the 11 classes one is empty. If they count from 1, subtract it from both"),
     ],
 )
