@@ -1,4 +1,4 @@
-"""Read a .parquet file with pyarrow; the one module of the package that reads with it.
+"""Read a .parquet file with pyarrow; with `parquet_table` the one module of the package that reads with it.
 
 A row a run with a list (`predicted` or `correct`, or `logits` as a list of lists), which is what `export`
 writes; or wide, a row a run and a column an example; or long, a row for each example of each run, and perhaps
@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from airbench_var.errors import DataError, DeviceError
+from airbench_var.importing.parquet_table import (
+    BATCH_ROWS,
+    ParquetTable,
+    damage,
+    is_list,
+    plain,
+    refuse_nulls,
+)
 from airbench_var.importing.rows import Array, Contents, Held, OfRuns, Rows, reading, refuse_empty
 from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
     PANDAS_INDEX,
-    SEED,
     VALUES,
     example_column,
     listed,
@@ -31,7 +38,6 @@ from airbench_var.importing.tables import (
     refuse_order_of_labels,
     run_column,
     run_of_long,
-    usual_names,
 )
 from airbench_var.seeds import Seeds
 
@@ -42,11 +48,9 @@ if TYPE_CHECKING:
 LOGITS = "logits"
 DIVERGED = "diverged"
 SEED_COLUMNS = ("init_seed", "order_seed", "aug_seed")
-_BUFFER_BYTES = 1 << 20
-#: Rows that are decoded at a time of a long table, or of columns of one number a run.
-_BATCH_ROWS = 1 << 16
 #: The key of the metadata in which `export` writes where the runs come from.
 ORIGIN = "airbench_var"
+_BUFFER_BYTES = 1 << 20
 
 
 def require_pyarrow() -> None:
@@ -66,23 +70,23 @@ def open_parquet(path: Path) -> Iterator[Contents]:
     require_pyarrow()
     import pyarrow.parquet
 
-    with reading(path), _damage(path):
+    with reading(path), damage(path):
         file = pyarrow.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     with file:
-        yield _contents(_Table(path, file))
+        yield _contents(ParquetTable(path, file))
 
 
-def _contents(table: "_Table") -> Contents:
+def _contents(table: ParquetTable) -> Contents:
     import pyarrow.types as types
 
     path, names = table.path, table.names
-    lists = [name for name in (*VALUES, LOGITS) if name in names and _is_list(table.type_of(name))]
+    lists = [name for name in (*VALUES, LOGITS) if name in names and is_list(table.type_of(name))]
     run_ids = run_column(names) or next((name for name in names if name == PANDAS_INDEX), None)
     arrays: dict[str, Rows]
     if lists:
         arrays = {name: _Lists(table, name) for name in lists}
         of_runs = OfRuns(ids=table.run_ids(run_ids), seeds=_seeds(table), diverged=_diverged(table))
-        return Contents(arrays=arrays, of_runs=of_runs, classes=dict.fromkeys(lists, table.class_names()))
+        return Contents(arrays=arrays, of_runs=of_runs, classes=dict.fromkeys(lists, _class_names(table)))
     if values := long_values(str(path), names):
         run = run_of_long(names)
         ids, starts = (None, np.array([0, table.rows])) if run is None else _runs_of(table, run)
@@ -114,98 +118,10 @@ def _contents(table: "_Table") -> Contents:
     return Contents(arrays={"": _Wide(table, columns)}, of_runs=of_runs)
 
 
-class _Table:
-    """An open file, whose rows are read from a row on."""
-
-    def __init__(self, path: Path, file: "pyarrow.parquet.ParquetFile") -> None:
-        self.path, self._file = path, file
-        self._schema = file.schema_arrow  # made anew whenever it is asked for
-        own: list[str] = self._schema.names
-        self.names = own if any(_is_list(kind) for kind in self._schema.types) else usual_names(own)
-        if len(set(self.names)) < len(own):
-            raise DataError(f"{path} has columns of the same name: {listed(own)}.")
-        self._own_names = dict(zip(self.names, own, strict=True))
-        self.rows: int = file.metadata.num_rows
-        if not self.rows:
-            raise DataError(f"{path} is empty. At least one run and one example are needed.")
-        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        self._starts = np.concatenate([[0], np.cumsum(groups, dtype=np.int64)])
-
-    def type_of(self, name: str) -> "pyarrow.DataType":
-        """Return the type of a column."""
-        return self._schema.field(self._own_names[name]).type
-
-    def batches(
-        self, columns: Sequence[str], first: int = 0, size: int = _BATCH_ROWS
-    ) -> "Iterator[pyarrow.RecordBatch]":
-        """Yield rows from `first` on, some at a time; a row group is not held as a whole."""
-        import pyarrow
-
-        group = int(np.searchsorted(self._starts, first, side="right")) - 1
-        skip = first - int(self._starts[group])
-        groups = list(range(group, self._file.num_row_groups))
-        usual = {own: name for name, own in self._own_names.items()}
-        with reading(self.path), _damage(self.path):
-            some = self._file.iter_batches(
-                size,
-                row_groups=groups,
-                columns=[self._own_names[name] for name in columns],
-                use_threads=False,  # each would have memory of its own
-            )
-            for one in some:
-                batch = pyarrow.RecordBatch.from_arrays(
-                    one.columns, [usual[name] for name in one.schema.names]
-                )
-                if skip < batch.num_rows:
-                    yield batch.slice(skip)
-                skip = max(0, skip - batch.num_rows)
-
-    def column(self, name: str, kinds: str = "iu") -> Array:
-        """Return a column in memory, of integers or what else `kinds` says as in numpy.dtype.kind."""
-        parts = [array for _, array in self.pieces(name, kinds)]
-        return np.concatenate(parts)
-
-    def texts(self, name: str) -> list[str]:
-        """Return the values of a column, whatever they are, as text."""
-        return [str(value) for batch in self.batches([name]) for value in batch.column(0).to_pylist()]
-
-    def pieces(self, name: str, kinds: str = "iu") -> Iterator[tuple[int, Array]]:
-        """Yield a column in pieces, each with the row of the table that it begins at."""
-        at = 0
-        for batch in self.batches([name]):
-            piece = _plain(f"{self.path}, {name}", batch.column(0), at)
-            if piece.dtype.kind not in kinds:
-                wanted = "numbers" if "f" in kinds else "booleans" if "b" in kinds else "integers"
-                names = f"; of names, in pandas: frame[{name!r}].map(NAMES.index)" if name == LABEL else ""
-                raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected {wanted}{names}.")
-            yield at, piece
-            at += len(piece)
-
-    def run_ids(self, name: str | None) -> list[int] | None:
-        """Return the run ids, where there is a column of them; raises DataError unless they ascend."""
-        if name is None or name == SEED:
-            return None
-        ids = self.column(name)
-        for row in np.flatnonzero(ids[1:] <= ids[:-1])[:1]:
-            refuse_order(f"{self.path}, row {row + 1}", int(ids[row + 1]), int(ids[row]))
-        return [int(one) for one in ids]
-
-    def class_names(self) -> tuple[str, ...]:
-        """Return the names of the classes, as `export` writes them; none of a table of another origin."""
-        try:
-            origin = json.loads((self._schema.metadata or {})[ORIGIN.encode()])
-            described = {one["name"]: one["classes"] for one in origin["identity"]["test_sets"]}
-            names = described[origin["test_set"]]
-        except (KeyError, TypeError, ValueError, RecursionError):
-            return ()
-        are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        return tuple(names) if are_names else ()
-
-
 class _TableRows(Rows):
     """An array that is some columns of a table; it is read forwards, and going back begins anew."""
 
-    def __init__(self, table: _Table, name: str, columns: Sequence[str], runs: int) -> None:
+    def __init__(self, table: ParquetTable, name: str, columns: Sequence[str], runs: int) -> None:
         self.name, self._table, self._columns = name, table, columns
         self._at, self._ahead = -1, iter(())
         self._left: pyarrow.RecordBatch | None = None
@@ -232,7 +148,7 @@ class _TableRows(Rows):
         import pyarrow
 
         if first != self._at:
-            self._ahead = self._table.batches(self._columns, first, min(_BATCH_ROWS, last - first))
+            self._ahead = self._table.batches(self._columns, first, min(BATCH_ROWS, last - first))
             self._left = None
         taken, missing = [], last - first
         while missing:
@@ -249,7 +165,7 @@ class _TableRows(Rows):
 class _Lists(_TableRows):
     """A column with one list a run."""
 
-    def __init__(self, table: _Table, name: str) -> None:
+    def __init__(self, table: ParquetTable, name: str) -> None:
         super().__init__(table, f"{table.path}, {name}", [name], table.rows)
 
     def array(self, taken: "pyarrow.Table", rows: range) -> Array:
@@ -260,13 +176,13 @@ class _Lists(_TableRows):
 class _Wide(_TableRows):
     """A column an example."""
 
-    def __init__(self, table: _Table, columns: Sequence[str]) -> None:
+    def __init__(self, table: ParquetTable, columns: Sequence[str]) -> None:
         super().__init__(table, str(table.path), columns, table.rows)
 
     def array(self, taken: "pyarrow.Table", rows: range) -> Array:
         """Return the columns side by side."""
         columns = [
-            _plain(f"{self._table.path}, {name}", column.combine_chunks(), rows.start)
+            plain(f"{self._table.path}, {name}", column.combine_chunks(), rows.start)
             for name, column in zip(self._columns, taken.columns, strict=True)
         ]
         if len({column.dtype.kind == "b" for column in columns}) > 1:
@@ -284,7 +200,7 @@ class _Wide(_TableRows):
 class _Long(_TableRows):
     """A row for each example of each run, in order."""
 
-    def __init__(self, table: _Table, value: str, starts: Array) -> None:
+    def __init__(self, table: ParquetTable, value: str, starts: Array) -> None:
         self._starts, self._is_correct = starts, value == "correct"
         columns = [value, EXAMPLE] if EXAMPLE in table.names else [value]
         super().__init__(table, f"{table.path}, {value}", columns, len(starts) - 1)
@@ -297,7 +213,7 @@ class _Long(_TableRows):
         """Return the values as (runs, examples)."""
         shape = (len(rows), -1)
         values_RN, *counted = (
-            _plain(self.name, taken.column(name).combine_chunks(), 0).reshape(shape) for name in self._columns
+            plain(self.name, taken.column(name).combine_chunks(), 0).reshape(shape) for name in self._columns
         )
         for examples_RN in counted:
             for run, i in np.argwhere(examples_RN != np.arange(examples_RN.shape[1]))[:1]:
@@ -315,7 +231,7 @@ class _Long(_TableRows):
         return values_RN
 
 
-def _runs_of(table: _Table, run_ids: str) -> tuple[list[int], Array]:
+def _runs_of(table: ParquetTable, run_ids: str) -> tuple[list[int], Array]:
     """Return the ids of the runs of a long table, and its rows that they begin at, and how many it has."""
     ids: list[int] = []
     starts: list[int] = []
@@ -339,9 +255,9 @@ def _nested(name: str, array: Any, first_row: int) -> Array:
     """Return lists, or lists of lists, of one length each, as an array."""
     import pyarrow.compute
 
-    if not _is_list(array.type):
-        return _plain(name, array, first_row)
-    _refuse_nulls(name, array, first_row)
+    if not is_list(array.type):
+        return plain(name, array, first_row)
+    refuse_nulls(name, array, first_row)
     lengths = pyarrow.compute.list_value_length(array).to_numpy(zero_copy_only=False)
     for row in np.flatnonzero(lengths != lengths[0])[:1]:
         raise DataError(f"{name}, row {first_row + row}: {lengths[row]:,} values, {lengths[0]:,} before.")
@@ -349,25 +265,19 @@ def _nested(name: str, array: Any, first_row: int) -> Array:
     return inner.reshape(len(array), -1 if len(inner) else 0, *inner.shape[1:])
 
 
-def _plain(name: str, array: Any, first_row: int) -> Array:
-    _refuse_nulls(name, array, first_row)
-    found: Array = array.to_numpy(zero_copy_only=False)
-    return found
+def _class_names(table: ParquetTable) -> tuple[str, ...]:
+    """Return the names of the classes, as `export` writes them; none of a table of another origin."""
+    try:
+        origin = json.loads(table.metadata[ORIGIN.encode()])
+        described = {one["name"]: one["classes"] for one in origin["identity"]["test_sets"]}
+        names = described[origin["test_set"]]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ()
+    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if are_names else ()
 
 
-def _refuse_nulls(name: str, array: Any, first_row: int) -> None:
-    if array.null_count:
-        row = first_row + int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
-        raise DataError(f"{name}, about row {row}: a value is missing (null). Nothing was written.")
-
-
-def _is_list(kind: "pyarrow.DataType") -> bool:
-    import pyarrow.types as types
-
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def _seeds(table: _Table) -> list[Seeds] | None:
+def _seeds(table: ParquetTable) -> list[Seeds] | None:
     if not set(SEED_COLUMNS) <= set(table.names):
         return None
     columns = [table.column(name) for name in SEED_COLUMNS]
@@ -378,20 +288,7 @@ def _seeds(table: _Table) -> list[Seeds] | None:
     return [Seeds(init=init, order=order, aug=aug) for init, order, aug in found]
 
 
-def _diverged(table: _Table) -> list[bool] | None:
+def _diverged(table: ParquetTable) -> list[bool] | None:
     if DIVERGED not in table.names:
         return None
     return [bool(one) for one in table.column(DIVERGED, "biu")]
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    import pyarrow
-
-    try:
-        yield
-    except (pyarrow.ArrowException, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(
-            f"{path} is not a .parquet file that can be read: {reason}. Copy it, or write it, once more."
-        ) from error
