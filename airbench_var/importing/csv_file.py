@@ -14,15 +14,17 @@ from typing import BinaryIO
 import numpy as np
 
 from airbench_var.errors import DataError
-from airbench_var.importing.rows import Array, Contents, Held, Rows, reading
+from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
 from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
     SEED,
     example_column,
+    first_example,
     listed,
     long_values,
     not_counted,
+    not_in_order,
     refuse_order,
     refuse_order_of_columns,
     refuse_order_of_labels,
@@ -121,6 +123,7 @@ class _Long(TextRows):
     def __init__(self, path: Path, file: BinaryIO, names: Sequence[str], value: str, places: Places) -> None:
         self._names, self._is_correct, self._is_label = names, value == "correct", value == LABEL
         self._value, self._example = names.index(value), _index(names, EXAMPLE if EXAMPLE in names else None)
+        self._counts_from: int | None = None  # until the first run is read, which says it for all
         super().__init__(str(path), path, file, places)
 
     def parse(self, text: bytes, run: int) -> Array:
@@ -131,12 +134,12 @@ class _Long(TextRows):
             if len(cells) != len(self._names):
                 what = f"it has {len(cells)} cells, the first line names {len(self._names)} columns"
                 raise self.bad(first + i, what)
-            if self._example is not None and cells[self._example] != b"%d" % i:
-                found = cells[self._example].decode("latin1")
-                what = (
-                    f"example {found!r} where {i} should be; the examples of a run are 0, 1, 2, ... in order"
-                )
-                raise self.bad(first + i, what)
+            if self._example is not None:
+                if self._counts_from is None:
+                    self._counts_from = first_example(cells[self._example].decode("latin1"))
+                if cells[self._example] != b"%d" % (self._counts_from + i):
+                    found = cells[self._example].decode("latin1")
+                    raise self.bad(first + i, not_in_order(found, self._counts_from, i))
             whole = _WHOLE_FLOAT.fullmatch(cells[self._value]) if self._is_label else None
             values.append(whole[1] if whole else cells[self._value])
         row = _values(self, values, lambda i: first + i)
@@ -196,7 +199,9 @@ def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
             ) from error
     if counted is not None:
         refuse_order_of_labels(str(path), counted, examples)
-    return Held(str(path), np.array(labels, np.int64))
+    labels_N = np.array(labels, np.int64)
+    refuse_empty(str(path), labels_N.dtype, labels_N.shape)
+    return Held(str(path), labels_N)
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:

@@ -31,8 +31,10 @@ from airbench_var.importing.tables import (
     PANDAS_INDEX,
     VALUES,
     example_column,
+    first_example,
     listed,
     long_values,
+    not_in_order,
     refuse_order,
     refuse_order_of_columns,
     refuse_order_of_labels,
@@ -202,6 +204,7 @@ class _Long(_TableRows):
 
     def __init__(self, table: ParquetTable, value: str, starts: Array) -> None:
         self._starts, self._is_correct = starts, value == "correct"
+        self._counts_from: int | None = None  # until the first run is read, which says it for all
         columns = [value, EXAMPLE] if EXAMPLE in table.names else [value]
         super().__init__(table, f"{table.path}, {value}", columns, len(starts) - 1)
 
@@ -216,12 +219,13 @@ class _Long(_TableRows):
             plain(self.name, taken.column(name).combine_chunks(), 0).reshape(shape) for name in self._columns
         )
         for examples_RN in counted:
-            for run, i in np.argwhere(examples_RN != np.arange(examples_RN.shape[1]))[:1]:
-                raise DataError(
-                    f"{self._table.path}: run {rows.start + run} has example {examples_RN[run, i]} where {i} "
-                    "should be; the examples of a run are 0, 1, 2, ... in order. Sort the table by run and "
-                    "example."
-                )
+            if self._counts_from is None:
+                self._counts_from = first_example(examples_RN[0, 0])
+            first, n = self._counts_from, examples_RN.shape[1]
+            for run, i in np.argwhere(examples_RN != np.arange(first, first + n))[:1].tolist():
+                [found] = examples_RN[run, i : i + 1].tolist()
+                what = f"run {rows.start + run} has {not_in_order(found, first, i)}"
+                raise DataError(f"{self._table.path}: {what}. Sort the table by run and example.")
         if self._is_correct and values_RN.dtype.kind in "iu":
             if ((values_RN < 0) | (values_RN > 1)).any():
                 raise DataError(f"{self.name} is neither 0 nor 1 in runs {rows.start} to {rows.stop - 1}.")

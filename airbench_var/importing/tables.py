@@ -91,13 +91,26 @@ def example_column(names: Sequence[str]) -> str | None:
 
 def refuse_order_of_labels(name: str, column: str, said: Sequence[str]) -> None:
     """Raise DataError unless the column of a table of labels counts the examples from 0 or 1 on."""
-    first = int(said[:1] == ["1"])
+    first = first_example(next(iter(said), 0))
     for i, value in enumerate(said, first):
         if value != str(i):
             raise DataError(
                 f"{name}, label {i - first}: {column or 'the first column'} is {value[:20]!r} where {i} "
                 "should be. Sort the labels as the examples; leave the column out if it counts no examples."
             )
+
+
+def first_example(said: object) -> int:
+    """Return which number the examples of a long table count from, by what its first row says: 0 or 1."""
+    return int(str(said) == "1")
+
+
+def not_in_order(found: object, first: int, i: int) -> str:
+    """Return what to say of an example of a run in a long table that is not its number i."""
+    return (
+        f"example {found!r} where {first + i} should be; the examples of each run are {first}, {first + 1}, "
+        f"{first + 2}, ... in order"
+    )
 
 
 def refuse_order_of_columns(name: str, columns: Sequence[str]) -> None:

@@ -214,6 +214,7 @@ def test_the_index_of_a_series_without_a_name_is_no_label(tmp_path: Path) -> Non
     [
         ("label\n3\ncat\n", "line 3: 'cat' is no integer.*NAMES"),
         ("label\n3\n0.5\n", "line 3: '0.5' is no integer"),
+        ("example,label\n", "is empty"),
         (",y\n1,3\n0,1\n", "label 1: the first column is '0' where 2 should be"),
         ("example,label\n0,3\n2,1\n", "label 1: example is '2' where 1 should be"),
         ("label,index\n3,1\n1,0\n", "label 1: index is '0' where 2 should be"),

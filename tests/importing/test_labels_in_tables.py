@@ -56,6 +56,19 @@ def test_one_table_has_predictions_and_labels(names: tuple[str, ...], suffix: st
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_examples_may_count_from_1(suffix: str, tmp_path: Path) -> None:
+    """In every run alike: one that begins elsewhere has lost a row."""
+    frame = table()
+    frame["example"] += 1
+    path = write(frame, tmp_path / f"a{suffix}")
+    assert_is_whole(import_all(path, path, tmp_path / "store"))
+    frame.loc[frame["run"] == 3, "example"] -= 1
+    path = write(frame, tmp_path / f"b{suffix}")
+    with pytest.raises(DataError, match=r"example '?0'? where 1 should be; .* are 1, 2, 3, \.\.\. in order"):
+        import_all(path, path, tmp_path / "other")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_floats_that_are_whole_are_labels(suffix: str, tmp_path: Path) -> None:
     path = write(table().astype({"label": "float64"}), tmp_path / f"a{suffix}")
     assert_is_whole(import_all(path, path, tmp_path / "store"))

@@ -121,6 +121,7 @@ def with_null(values: list[object]) -> pa.Table:
             "run 1 has 1 examples, the runs before it 2",
         ),
         (pa.table({"run": [0, 0], "example": [0, 2], "correct": [1, 1]}), "run 0 has example 2 where 1"),
+        (pa.table({"run": [0], "example": ["a.png"], "correct": [1]}), "has example 'a.png' where 0 should"),
         (pa.table({"run": [0, 0], "example": [0, 1], "correct": [1, 2]}), "is neither 0 nor 1"),
         (pa.table({"run": [0.0], "example": [0], "correct": [1]}), "column run is float64"),
         (pa.table({"run": [0], **{f"x{i}": [1] for i in (0, 1, 10, 2)}}), "the column 'x10' where 2 should"),
