@@ -18,6 +18,7 @@ from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, re
 from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
+    MAP_NAMES,
     SEED,
     example_column,
     first_example,
@@ -288,6 +289,8 @@ def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int
             what = "is neither true nor false" if are_words else "is no class: those are integers from 0"
             if _WHOLE_FLOAT.fullmatch(cell):
                 what += " (in pandas: frame.astype(int))"
+            elif not are_words and cell.decode("utf-8", "replace")[:1].isalpha():
+                what += f"; of names, {MAP_NAMES}"
             raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
     return np.array([_whole(cell) for cell in cells], np.int64)
 

@@ -14,7 +14,7 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import open_file
 from airbench_var.importing.kinds import kind_of
 from airbench_var.importing.rows import Array, Contents, Rows
-from airbench_var.importing.tables import LABEL, VALUES, listed
+from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed
 
 #: Stands for every array that is not named itself.
 ANY = ""
@@ -100,7 +100,7 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
         raise DataError(
             f"{path}: none of what it has is predictions. {_found(contents)} Predictions are integer classes "
             "(runs, examples), booleans (runs, examples), or floating-point logits (runs, examples, "
-            f"classes): from accuracies alone nothing can be said of single examples. {_one_a_run(contents)}"
+            f"classes): from accuracies alone nothing can be said of single examples. {_instead(contents)}"
         )
     if len(candidates) == 2 and CORRECT in candidates:  # it says less, and is compared with the other
         return [key for key in candidates if key != CORRECT]
@@ -208,8 +208,10 @@ def _found(contents: Contents) -> str:
     return f"It has {listed([*arrays, *others]) or 'nothing'}."
 
 
-def _one_a_run(contents: Contents) -> str:
-    """Return what to do about arrays that are perhaps of one run each."""
+def _instead(contents: Contents) -> str:
+    """Return what to do about arrays that are perhaps of names, or of one run each."""
+    if any(rows.dtype.kind == "O" for rows in contents.arrays.values()):  # text in a table
+        return f"Of names, {MAP_NAMES}."
     alike = {(rows.dtype, rows.shape) for rows in contents.arrays.values()}
     if len(contents.arrays) > 1 and len(alike) == 1:
         return "If each array is one run, write them as one: numpy.stack([FILE[key] for key in FILE])."

@@ -18,6 +18,8 @@ _ALSO = {
     "correct": ("is_correct", "right"),
     LABEL: ("labels", "target", "targets", "y", "y_true", "true_label"),
 }
+#: What one does whose predictions are names of classes.
+MAP_NAMES = "in pandas: frame[COLUMN].map(NAMES.index), as the labels count them"
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
 UNNAMED = (PANDAS_INDEX, "")

@@ -130,6 +130,18 @@ def test_names_for_labels_are_not_read(suffix: str, tmp_path: Path) -> None:
     assert_is_whole(import_all(path, tmp_path / "labels.npy", tmp_path / "store"))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("kind", [str, "category"])
+def test_names_that_were_predicted_are_to_be_mapped(suffix: str, kind: object, tmp_path: Path) -> None:
+    frame = table()
+    for column in ("predicted", "label"):
+        frame[column] = np.array(["bird", "cat", "été", *"defghij"])[frame[column]]
+    path = write(frame.astype({"predicted": kind}), tmp_path / f"a{suffix}")
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    with pytest.raises(DataError, match=r"[Oo]f names, in pandas: frame\[COLUMN\]\.map\(NAMES\.index\)"):
+        import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+
+
 def test_beside_labels_of_the_runs_what_was_right_is_compared_too(tmp_path: Path) -> None:
     frame = table()
     frame["correct"] = frame["label"] == frame["predicted"]
