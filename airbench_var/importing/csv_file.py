@@ -26,6 +26,7 @@ from airbench_var.importing.tables import (
     long_values,
     not_counted,
     not_in_order,
+    perhaps_long,
     refuse_order,
     refuse_order_of_columns,
     refuse_order_of_labels,
@@ -95,27 +96,32 @@ class _Wide(TextRows):
     """A line a run."""
 
     def __init__(self, path: Path, file: BinaryIO, names: Sequence[str]) -> None:
-        self._names, self._run = names, _index(names, run_column(names))
+        self.columns, self._run = names, _index(names, run_column(names))
         refuse_order_of_columns(str(path), [name for i, name in enumerate(names) if i != self._run])
         places, before = Places(), None
         has_ids = self._run is not None and names[self._run] != SEED
         for line, offset, text in _below_names(path, file, names):
             if has_ids and self._run is not None:
                 run = _run_id(path, line, text, self._run)
-                refuse_order(f"{path}, line {line}", run, before)
+                refuse_order(f"{path}, line {line}", run, before, names)
                 before = run
             places.add(offset, len(text), line)
+        self.runs = len(places)
         super().__init__(str(path), path, file, _some(path, places))
 
     def parse(self, text: bytes, run: int) -> Array:
         """Return one run."""
         cells, line = _cells(text), self.line_of(run)
-        if self._names and len(cells) != len(self._names):
-            what = f"it has {len(cells):,} cells, the first line names {len(self._names):,} columns"
+        if self.columns and len(cells) != len(self.columns):
+            what = f"it has {len(cells):,} cells, the first line names {len(self.columns):,} columns"
             raise self.bad(line, what)
         if self._run is not None:
             del cells[self._run]
         return _values(self, cells, lambda _: line)
+
+    def bad(self, line: int, what: str) -> DataError:
+        """Return the error that names a line; if this may be a long table, what that is like."""
+        return DataError(f"{super().bad(line, what)}{perhaps_long(self.columns, self.runs)}")
 
 
 class _Long(TextRows):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.rows import Array, Rows
+from airbench_var.importing.tables import perhaps_long
 from airbench_var.store import Predictions
 from airbench_var.store.rows import MOST_LABELS, label_dtype
 
@@ -194,6 +195,7 @@ def judge_of(
         raise DataError(
             f"{labels_name} has {labels_N.shape[0]:,} labels, {rows.name} has {n:,} examples. "
             + _hint_of_axis(rows, n_labels=len(labels_N))
+            + perhaps_long(rows.columns, rows.shape[0])
         )
     outside_N = _outside(labels_N, limit)
     if outside_N.any():

@@ -32,6 +32,7 @@ from airbench_var.importing.tables import (
     VALUES,
     example_column,
     first_example,
+    known_names,
     listed,
     long_values,
     not_in_order,
@@ -113,7 +114,7 @@ def _contents(table: ParquetTable) -> Contents:
         raise DataError(
             f"{path} has the columns {listed(names)}. Predictions are a list a run in the column "
             f"{', '.join((*VALUES, LOGITS))}; or wide, integers or booleans alone, a column an example; or "
-            f"long, columns run, {EXAMPLE}, and {' or '.join(VALUES)}."
+            f"long, a row for each example of each run, in columns {known_names()}."
         )
     refuse_order_of_columns(str(path), columns)
     of_runs = OfRuns(ids=table.run_ids(run_ids))
@@ -180,6 +181,7 @@ class _Wide(_TableRows):
 
     def __init__(self, table: ParquetTable, columns: Sequence[str]) -> None:
         super().__init__(table, str(table.path), columns, table.rows)
+        self.columns = table.names
 
     def array(self, taken: "pyarrow.Table", rows: range) -> Array:
         """Return the columns side by side."""

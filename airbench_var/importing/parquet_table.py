@@ -92,7 +92,7 @@ class ParquetTable:
             return None
         ids = self.column(name)
         for row in np.flatnonzero(ids[1:] <= ids[:-1])[:1]:
-            refuse_order(f"{self.path}, row {row + 1}", int(ids[row + 1]), int(ids[row]))
+            refuse_order(f"{self.path}, row {row + 1}", int(ids[row + 1]), int(ids[row]), self.names)
         return [int(one) for one in ids]
 
     @property

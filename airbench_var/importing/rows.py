@@ -30,6 +30,7 @@ class Rows(ABC):
     name: str  #: what messages call it: its file, and its key where there are several
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    columns: Sequence[str] = ()  #: the names of all columns, of a table of a row a run that names them
 
     @abstractmethod
     def read(self, rows: range) -> Array:

@@ -14,7 +14,7 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import open_file
 from airbench_var.importing.kinds import kind_of
 from airbench_var.importing.rows import Array, Contents, Rows
-from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed
+from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed, perhaps_long
 
 #: Stands for every array that is not named itself.
 ANY = ""
@@ -190,6 +190,8 @@ def _whole(name: str, labels_N: Array) -> Array:
 
 def _hint_of_labels(rows: Rows) -> str:
     """Return what one who has such labels may do."""
+    if hint := perhaps_long(rows.columns, rows.shape[0]):
+        return hint
     if len(rows.shape) == 2:
         return " Of one-hot labels (examples, classes): array.argmax(axis=1)."
     if rows.dtype.kind == "b":

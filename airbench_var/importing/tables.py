@@ -23,6 +23,8 @@ MAP_NAMES = "in pandas: frame[COLUMN].map(NAMES.index), as the labels count them
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
 UNNAMED = (PANDAS_INDEX, "")
+#: More columns than this are no long table's.
+_FEW = 8
 _COUNTED = re.compile("(.*?)([0-9]+)", re.DOTALL)
 
 
@@ -143,6 +145,34 @@ def refuse_order_of_columns(name: str, columns: Sequence[str]) -> None:
             )
 
 
+def known_names() -> str:
+    """Return in words which columns a long table has, and what else they may be called."""
+    run, example, predicted, correct, label = (
+        f"{role} (also {', '.join(also)})" for role, also in ({"run": ()} | _ALSO).items()
+    )
+    return f"{run}; {example}; {predicted} or {correct}; and perhaps {label}"
+
+
+def perhaps_long(columns: Sequence[str], rows: int | None = None) -> str:
+    """Return what to say of a table that was taken for wide, and is refused, if it may be a long one.
+
+    Few columns, whose names do not count examples, and many more rows: where their names are not known it
+    cannot be told from runs on few examples, so that it is said only where something is wrong already.
+
+    columns: of the table, none where it does not name them; rows: how many, None where there are too many.
+    """
+    named = [column for column in columns if column not in UNNAMED]
+    counted = sum(_COUNTED.fullmatch(column) is not None for column in named)
+    is_long = 2 <= len(named) <= _FEW and (rows is None or rows > 4 * len(named))
+    if not is_long or 2 * counted >= len(named):
+        return ""
+    return (
+        f" The columns {listed(named)} may be those of a long table, a row for each example of each run, "
+        "under other names: rename them, in pandas by frame.rename(columns={OLD: NEW}). Known are "
+        f"{known_names()}."
+    )
+
+
 def not_counted(columns: Sequence[str]) -> list[str]:
     """Return the few columns beside many whose names are one word with 0, 1, 2, ... after it."""
     counted = [match for match in map(_COUNTED.fullmatch, columns) if match is not None]
@@ -150,13 +180,13 @@ def not_counted(columns: Sequence[str]) -> list[str]:
     return odd if len({match[1] for match in counted}) == 1 and len(counted) > max(1, len(odd)) else []
 
 
-def refuse_order(where: str, run: int, before: int | None) -> None:
-    """Raise DataError unless a run comes after the one before it."""
+def refuse_order(where: str, run: int, before: int | None, wide: Sequence[str] = ()) -> None:
+    """Raise DataError unless a run comes after the one before it; `wide`: the columns of a wide table."""
     if before is not None and run <= before:
         what = "twice" if run == before else f"after run {before}"
         raise DataError(
             f"{where}: run {run} comes {what}. Sort the table by run and example, and give each run once. "
-            "Nothing was written."
+            f"Nothing was written.{perhaps_long(wide)}"
         )
 
 

@@ -142,6 +142,38 @@ def test_names_that_were_predicted_are_to_be_mapped(suffix: str, kind: object, t
         import_all(path, tmp_path / "labels.npy", tmp_path / "store")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("odd", ["numbers", "text", "a run that is known", "one run"])
+def test_a_long_table_of_other_names_is_told_the_known_ones(odd: str, suffix: str, tmp_path: Path) -> None:
+    """Where something is refused anyhow: as labels, as predictions with other labels, or for its text."""
+    frame = table("trial_no", "img", "guess").rename(columns={"label": "truth"})
+    if odd == "text":
+        frame["img"] = "image" + frame["img"].astype(str) + ".png"
+    elif odd == "a run that is known":
+        frame = frame.rename(columns={"trial_no": "run"})
+    elif odd == "one run":
+        frame = frame[:N].drop(columns="trial_no")
+    path = write(frame, tmp_path / f"a{suffix}")
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    columns = ", ".join(frame.columns)
+    for labels in (path, tmp_path / "labels.npy"):
+        with pytest.raises(DataError, match=rf"columns {columns}.* y_pred,.* y_true") as error:
+            import_all(path, labels, tmp_path / "store")
+        assert "argmax" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_many_runs_on_few_examples_are_a_wide_table(suffix: str, tmp_path: Path) -> None:
+    """Whatever its columns are called; and columns that count are examples, also where labels do not fit."""
+    path = write(pd.DataFrame(RUNS.classes_RN.T[:, :3], columns=list("abc")), tmp_path / f"a{suffix}")
+    np.save(tmp_path / "labels.npy", RUNS.labels_N[:3])
+    store = import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+    np.testing.assert_array_equal(store.predicted("test"), RUNS.classes_RN.T[:, :3])
+    path = write(pd.DataFrame(RUNS.classes_RN.T[:, :8]).add_prefix("x"), tmp_path / f"b{suffix}")
+    with pytest.raises(DataError, match=r"Give the labels of the same test set\.$"):
+        import_all(path, tmp_path / "labels.npy", tmp_path / "other")
+
+
 def test_beside_labels_of_the_runs_what_was_right_is_compared_too(tmp_path: Path) -> None:
     frame = table()
     frame["correct"] = frame["label"] == frame["predicted"]
