@@ -35,9 +35,10 @@ def add_import(parser: argparse.ArgumentParser) -> None:
         "--labels",
         type=_by_key,
         action="append",
-        required=True,
+        default=[],
         metavar="[KEY=]FILE",
-        help="integer classes (examples,), in any of these formats; several times where test sets differ",
+        help="integer classes (examples,), in any of these formats; of a folder, those of its first file; "
+        "several times where test sets differ (default: those beside the predictions in their files)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="STORE", help="the store")
     parser.add_argument(

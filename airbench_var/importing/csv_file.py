@@ -121,7 +121,7 @@ class _Wide(TextRows):
 
     def bad(self, line: int, what: str) -> DataError:
         """Return the error that names a line; if this may be a long table, what that is like."""
-        return DataError(f"{super().bad(line, what)}{perhaps_long(self.columns, self.runs)}")
+        return DataError(f"{super().bad(line, what)}{perhaps_long(self.columns, (self.runs,))}")
 
 
 class _Long(TextRows):
@@ -296,7 +296,7 @@ def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int
             if _WHOLE_FLOAT.fullmatch(cell):
                 what += " (in pandas: frame.astype(int))"
             elif not are_words and cell.decode("utf-8", "replace")[:1].isalpha():
-                what += f"; of names, {MAP_NAMES}"
+                what += f"; of names, {MAP_NAMES}, as the labels count them"
             raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
     return np.array([_whole(cell) for cell in cells], np.int64)
 

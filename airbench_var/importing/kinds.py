@@ -195,7 +195,7 @@ def judge_of(
         raise DataError(
             f"{labels_name} has {labels_N.shape[0]:,} labels, {rows.name} has {n:,} examples. "
             + _hint_of_axis(rows, n_labels=len(labels_N))
-            + perhaps_long(rows.columns, rows.shape[0])
+            + perhaps_long(rows.columns, rows.shape)
         )
     outside_N = _outside(labels_N, limit)
     if outside_N.any():

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from airbench_var.store import (
 from airbench_var.store.create import refuse_strangers
 from airbench_var.store.rows import columns_of
 
+T = TypeVar("T")
 #: Shows how far a pass is: takes its blocks and its name, and gives the blocks back one by one.
 Track = Callable[[Sequence[range], str], Iterable[range]]
 
@@ -49,8 +50,9 @@ class Import:
     """
 
     predictions: Path | Sequence[Path]  #: files, or folders of files: run after run, in this order
-    labels: Path | Mapping[str, Path]  #: for all test sets, or by key
     out: Path
+    #: For all test sets, or by key; of a folder, those of its first file. None for those that the files have.
+    labels: Path | Mapping[str, Path] | None = None
     test_set: str | Mapping[str, str] | None = None  #: the name of the only one, or names by key
     keys: Sequence[str] = ()  #: the arrays that become test sets
     classes: int | None = None  #: how many there are; None for as many as the files need
@@ -65,7 +67,7 @@ class Import:
             "labels": (
                 {key: Path(file) for key, file in labels.items()}
                 if isinstance(labels, Mapping)
-                else Path(labels)
+                else (None if labels is None else Path(labels))
             ),
             "out": Path(self.out),
         }
@@ -146,12 +148,14 @@ def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Impo
 
 
 def _by_key(wanted: Import) -> Wanted:
-    names = {} if wanted.test_set is None else wanted.test_set
-    return Wanted(
-        keys=wanted.keys,
-        labels=wanted.labels if isinstance(wanted.labels, Mapping) else {ANY: wanted.labels},
-        test_sets={ANY: names} if isinstance(names, str) else names,
-    )
+    return Wanted(keys=wanted.keys, labels=_each(wanted.labels), test_sets=_each(wanted.test_set))
+
+
+def _each(said: T | Mapping[str, T] | None) -> Mapping[str, T]:
+    """Return what was said by key, for all keys, or not at all, by key."""
+    if said is None:
+        return {}
+    return said if isinstance(said, Mapping) else {ANY: said}
 
 
 def _refuse_test_sets(sources: Sequence[Source]) -> None:
@@ -204,7 +208,7 @@ def _commit(
     wanted: Import, runs: JoinedRuns, sources: Sequence[Source], checked: _Checked, track: Track
 ) -> int:
     """Commit the open runs block by block, and return how many there were."""
-    provenance = _provenance(wanted, runs)
+    provenance = _provenance(wanted, runs, sources)
     count = int(runs.starts[-1])
     with StoreWriter.open(
         wanted.out,
@@ -258,10 +262,9 @@ def _identity(runs: JoinedRuns, sources: Sequence[Source], checked: _Checked) ->
     }
 
 
-def _provenance(wanted: Import, runs: JoinedRuns) -> dict[str, Any]:
+def _provenance(wanted: Import, runs: JoinedRuns, sources: Sequence[Source]) -> dict[str, Any]:
     """Return where the runs come from, for people; never compared."""
     names, counts = [path.name for path in runs.paths], np.diff(runs.starts).tolist()
-    labels = wanted.labels if isinstance(wanted.labels, Mapping) else {ANY: wanted.labels}
     many = len(names) > 1
     return {
         "imported_from": f"{len(names):,} files, {names[0]} to {names[-1]}" if many else names[0],
@@ -269,7 +272,7 @@ def _provenance(wanted: Import, runs: JoinedRuns) -> dict[str, Any]:
         **(
             {"imported_files": [[str(p), n] for p, n in zip(runs.paths, counts, strict=True)]} if many else {}
         ),
-        "labels_from": ", ".join(dict.fromkeys(path.name for path in labels.values())),
+        "labels_from": ", ".join(dict.fromkeys(source.labels_from.name for source in sources)),
         "filesystem": filesystem_of(wanted.out),
         **machine.origin("airbench_var", "numpy"),
     }

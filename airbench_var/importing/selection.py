@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from airbench_var.errors import DataError, UsageError
-from airbench_var.importing.formats import open_file
+from airbench_var.importing.formats import files_of, open_file
 from airbench_var.importing.kinds import kind_of
 from airbench_var.importing.rows import Array, Contents, Rows
 from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed, perhaps_long
@@ -24,7 +24,7 @@ PREDICTED, CORRECT = VALUES
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What was asked for; by key, or `ANY` for all that are not named."""
+    """What was asked for; by key, or `ANY` for all that are not named; no labels for those of the files."""
 
     keys: Sequence[str]
     labels: Mapping[str, Path]
@@ -36,9 +36,19 @@ class Chosen(NamedTuple):
 
     key: str
     test_set: str
-    labels: Path
+    labels: Path  #: the file that has them
     correct_key: str | None = None  #: of the array that says what was right, with which this one must agree
     labels_key: str | None = None  #: of the labels that a table repeats with every run, (runs, examples)
+    own_labels: str | None = None  #: their key in the files of the predictions, where no others were given
+
+
+class Labels(NamedTuple):
+    """The labels of one test set."""
+
+    name: str  #: what messages call them
+    path: Path
+    key: str
+    values_N: Array
 
 
 def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
@@ -57,6 +67,7 @@ def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
             labels=_labels(path, key, wanted.labels),
             correct_key=_says_right(key, contents),
             labels_key=_labels_of_runs(contents) if key in VALUES else None,
+            own_labels=None if wanted.labels else _own_labels(path, key, contents),
         )
         for key in keys
     ]
@@ -104,7 +115,7 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
         )
     if len(candidates) == 2 and CORRECT in candidates:  # it says less, and is compared with the other
         return [key for key in candidates if key != CORRECT]
-    if len(candidates) > 1 and not _have_own_labels(candidates, wanted):
+    if len(candidates) > 1 and not _have_own_labels(candidates, contents, wanted):
         raise UsageError(
             f"{path} has {len(candidates)} arrays that may be predictions: {', '.join(candidates)}. "
             f"{_found(contents)} Choose with --key {candidates[0]}, several times for several test sets; "
@@ -119,12 +130,14 @@ def _candidates(contents: Contents) -> list[str]:
     return [key for key, rows in contents.arrays.items() if key != of_runs and kind_of(rows) is not None]
 
 
-def _have_own_labels(candidates: Sequence[str], wanted: Wanted) -> bool:
+def _have_own_labels(candidates: Sequence[str], contents: Contents, wanted: Wanted) -> bool:
     """Whether the labels come from a file or folder that has some for each of these arrays by name."""
+    if not wanted.labels:
+        return all(f"{key}/labels" in contents.arrays for key in candidates)
     if ANY not in wanted.labels or len(wanted.labels) > 1:
         return False
-    with open_file(wanted.labels[ANY]) as contents:
-        return all(f"{key}/labels" in contents.arrays for key in candidates)
+    with open_file(wanted.labels[ANY]) as of_labels:
+        return all(f"{key}/labels" in of_labels.arrays for key in candidates)
 
 
 def _name(key: str, count: int, names: Mapping[str, str], contents: Contents) -> str:
@@ -141,40 +154,79 @@ def _name(key: str, count: int, names: Mapping[str, str], contents: Contents) ->
 
 
 def _labels(path: Path, key: str, labels: Mapping[str, Path]) -> Path:
+    """Return the file of the labels for this key, of a folder the first; of predictions alone, their own."""
+    if not labels:
+        return path
     found = labels.get(key, labels.get(ANY))
     if found is None:
         raise UsageError(f"{path}: no labels for {key}. Give them with --labels {key}=FILE.")
+    return files_of([found])[0]
+
+
+def _own_labels(path: Path, key: str, contents: Contents) -> str:
+    """Return the key of the labels that a file of predictions has beside those of this key."""
+    of_runs = _labels_of_runs(contents) if key in VALUES else None
+    found = next(
+        (name for name in (of_runs, *_labels_by_name(key, contents)) if name not in (None, key)), None
+    )
+    if found is None:
+        names = f" Of names, {MAP_NAMES}, as the predictions count them." if LABEL in contents.others else ""
+        hint = perhaps_long(contents.arrays[key].columns, contents.arrays[key].shape)
+        raise UsageError(
+            f"{path}: the predictions have no labels of their own: give --labels FILE. "
+            f"{_found(contents)}{names}{hint}"
+        )
     return found
 
 
-def read_labels(path: Path, key: str) -> tuple[str, Array]:
-    """Return name and values of the labels (examples,), integers, for the predictions under a key.
+def _labels_by_name(key: str, contents: Contents) -> list[str]:
+    """Return the arrays whose names say that they are the labels of the predictions of this key."""
+    return [name for name in (f"{key}/labels", "labels") if name in contents.arrays]
 
-    They are the array KEY/labels, or labels, or the only array of integers along one axis; (examples, 1) and
-    floats that are whole numbers are the same. Of a table that repeats them with every run they are those of
-    the first, with which the others are compared when they are read.
+
+def read_labels(path: Path, key: str) -> Labels:
+    """Return the labels that a file has for the predictions under a key, of this file or another.
+
+    They are the array KEY/labels, or labels, or the only array of integers along one axis, or what a table
+    repeats with every run.
 
     Raises: DataError when there is none such.
     """
     with open_file(path) as contents:
-        arrays = contents.arrays
-        if (of_runs := _labels_of_runs(contents)) is not None:
-            rows = arrays[of_runs]
-            return rows.name, _whole(rows.name, rows.read(range(1))[0])
-        flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and len(rows.shape) == 1]
-        names = [name for name in (f"{key}/labels", "labels") if name in arrays] or flat
-        if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):
-            raise DataError(
-                f"{path}: it is not clear what the labels are, integers (examples,). {_found(contents)} "
-                "Write them to a file of their own; of names, [NAMES.index(name) for name in labels]."
-            )
-        rows = arrays[names[0] if names else ANY]
-        is_flat = len(rows.shape) == 1 or rows.shape[1:] == (1,)
-        if not is_flat or rows.dtype.kind not in "iuf":
-            raise DataError(f"{rows.name} is {rows}; labels are integers (examples,).{_hint_of_labels(rows)}")
-        return rows.name, _whole(
-            rows.name, np.concatenate([rows.read(block) for block in rows.blocks]).ravel()
+        return labels_at(path, _key_of_labels(path, key, contents), contents)
+
+
+def _key_of_labels(path: Path, key: str, contents: Contents) -> str:
+    """Return the key of the labels in a file that was given for them."""
+    arrays = contents.arrays
+    if (of_runs := _labels_of_runs(contents)) is not None:
+        return of_runs
+    flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and len(rows.shape) == 1]
+    names = _labels_by_name(key, contents) or flat
+    if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):
+        raise DataError(
+            f"{path}: it is not clear what the labels are, integers (examples,). {_found(contents)} "
+            "Write them to a file of their own; of names, [NAMES.index(name) for name in labels]."
         )
+    return names[0] if names else ANY
+
+
+def labels_at(path: Path, key: str, contents: Contents) -> Labels:
+    """Return the labels (examples,), integers, under a key of an open file.
+
+    (examples, 1) and floats that are whole numbers are the same. Of a table that repeats them with every run
+    they are those of the first, with which the others are compared when they are read.
+
+    Raises: DataError when they are no labels.
+    """
+    rows = contents.arrays[key]
+    if key == _labels_of_runs(contents):
+        return Labels(rows.name, path, key, _whole(rows.name, rows.read(range(1))[0]))
+    is_flat = len(rows.shape) == 1 or rows.shape[1:] == (1,)
+    if not is_flat or rows.dtype.kind not in "iuf":
+        raise DataError(f"{rows.name} is {rows}; labels are integers (examples,).{_hint_of_labels(rows)}")
+    values_N = np.concatenate([rows.read(block) for block in rows.blocks]).ravel()
+    return Labels(rows.name, path, key, _whole(rows.name, values_N))
 
 
 def _whole(name: str, labels_N: Array) -> Array:
@@ -190,7 +242,7 @@ def _whole(name: str, labels_N: Array) -> Array:
 
 def _hint_of_labels(rows: Rows) -> str:
     """Return what one who has such labels may do."""
-    if hint := perhaps_long(rows.columns, rows.shape[0]):
+    if hint := perhaps_long(rows.columns, rows.shape):
         return hint
     if len(rows.shape) == 2:
         return " Of one-hot labels (examples, classes): array.argmax(axis=1)."
@@ -213,7 +265,7 @@ def _found(contents: Contents) -> str:
 def _instead(contents: Contents) -> str:
     """Return what to do about arrays that are perhaps of names, or of one run each."""
     if any(rows.dtype.kind == "O" for rows in contents.arrays.values()):  # text in a table
-        return f"Of names, {MAP_NAMES}."
+        return f"Of names, {MAP_NAMES}, as the labels count them."
     alike = {(rows.dtype, rows.shape) for rows in contents.arrays.values()}
     if len(contents.arrays) > 1 and len(alike) == 1:
         return "If each array is one run, write them as one: numpy.stack([FILE[key] for key in FILE])."

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from airbench_var.importing.dump import OF_ONE_RUN
 from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
 from airbench_var.importing.kinds import Judge, judge_of, lacks_runs
 from airbench_var.importing.rows import Array
-from airbench_var.importing.selection import ANY, Chosen, Wanted, choose, read_labels
+from airbench_var.importing.selection import ANY, Chosen, Labels, Wanted, choose, labels_at, read_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Source:
     judge: Judge
     says_right: Joined | None  #: what the files themselves say was right, where they do
     says_label: Joined | None  #: the labels that the files repeat with every run, where they do
+    labels_from: Path  #: the file
     correct: Sequence[int] | None  #: how many of each run, where they say no more than that
 
     def refuse_bad(self, runs: range, block: Array) -> None:
@@ -78,17 +80,26 @@ def sources_of(
 ) -> tuple[JoinedRuns, list[Source]]:
     """Return the runs of some files, and their test sets.
 
-    Raises: as `choose`, `read_labels`, `judge_of` and `RunFiles.join`; DataError when the test sets do not
-    have the same columns.
+    Raises: as `choose`, `read_labels`, `labels_at`, `judge_of` and `RunFiles.join`; DataError when the test
+    sets do not have the same columns, or the files not the same labels.
     """
     chosen = choose(files.paths[0], files.contents(), wanted)
     keys = [key for one in chosen for key in (one.key, one.correct_key, one.labels_key) if key is not None]
-    labels = [read_labels(one.labels, one.key) for one in chosen]
-    for one, (_, labels_N) in zip(chosen, labels, strict=True):
-        _take_as_one_run(files, one, len(labels_N))
-    for one, (name, labels_N) in zip(chosen, labels, strict=True):  # before every file is looked at
+    labels = [
+        read_labels(one.labels, one.key)
+        if one.own_labels is None
+        else labels_at(one.labels, one.own_labels, files.contents())
+        for one in chosen
+    ]
+    for one, of_one in zip(chosen, labels, strict=True):
+        _take_as_one_run(files, one, of_one)
+    for one, of_one in zip(chosen, labels, strict=True):  # before every file is looked at
         contents = files.contents()
-        judge_of(contents.arrays[one.key], name, labels_N, classes, contents.classes.get(one.key, ()))
+        names = contents.classes.get(one.key, ())
+        judge_of(contents.arrays[one.key], of_one.name, of_one.values_N, classes, names)
+    for one, of_one in zip(chosen, labels, strict=True):
+        if one.own_labels not in (None, one.labels_key):
+            _refuse_other_labels(files, of_one)
     runs = files.join(list(dict.fromkeys(keys)))
     sources = [
         Source(
@@ -97,17 +108,18 @@ def sources_of(
             rows=runs.arrays[one.key],
             judge=judge_of(
                 runs.arrays[one.key],
-                name,
-                labels_N,
+                of_one.name,
+                of_one.values_N,
                 classes,
                 runs.arrays[one.key].classes,
                 keeps_diverged=keeps_diverged,
             ),
             says_right=None if one.correct_key is None else runs.arrays[one.correct_key],
             says_label=None if one.labels_key is None else runs.arrays[one.labels_key],
+            labels_from=of_one.path,
             correct=runs.of_runs.correct if one.key == OF_ONE_RUN else None,
         )
-        for one, (name, labels_N) in zip(chosen, labels, strict=True)
+        for one, of_one in zip(chosen, labels, strict=True)
     ]
     for source in sources:
         if source.judge.kind.name != sources[0].judge.kind.name:
@@ -123,14 +135,31 @@ def sources_of(
     return runs, sources
 
 
-def _take_as_one_run(files: RunFiles, one: Chosen, n_labels: int) -> None:
+def _refuse_other_labels(files: RunFiles, labels: Labels) -> None:
+    """Raise DataError unless all files have the labels of the first one beside their predictions."""
+    for i, path in enumerate(files.paths[1:], 1):
+        rows = files.contents(i).arrays.get(labels.key)
+        if rows is None:
+            raise DataError(
+                f"{path} has no {labels.key} of its own, as {labels.path} has. If those are the labels of "
+                f"all files: --labels {labels.path}."
+            )
+        own = np.concatenate([rows.read(block) for block in rows.blocks]).ravel()
+        if not np.array_equal(own, labels.values_N):
+            raise DataError(
+                f"{rows.name} are not the labels of {labels.path}. All runs are of the same examples in one "
+                "order. Nothing was written."
+            )
+
+
+def _take_as_one_run(files: RunFiles, one: Chosen, labels: Labels) -> None:
     """Say which arrays of the files are of one run; raise DataError where the labels would pass for one."""
-    arrays = files.contents().arrays
+    arrays, n_labels = files.contents().arrays, len(labels.values_N)
     if not lacks_runs(arrays[one.key], n_labels, is_alone=one.key == ANY):
         return
-    if one.key == ANY and one.labels.resolve() in {path.resolve() for path in files.paths}:
+    if one.key == labels.key and labels.path.resolve() in {path.resolve() for path in files.paths}:
         raise DataError(
-            f"{one.labels}: the labels are among the predictions, where they would count as a run that is "
+            f"{labels.path}: the labels are among the predictions, where they would count as a run that is "
             "always right. Move them to another folder, or give the files of the runs alone."
         )
     files.take_as_one_run(one.key)

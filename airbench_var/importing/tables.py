@@ -19,7 +19,7 @@ _ALSO = {
     LABEL: ("labels", "target", "targets", "y", "y_true", "true_label"),
 }
 #: What one does whose predictions are names of classes.
-MAP_NAMES = "in pandas: frame[COLUMN].map(NAMES.index), as the labels count them"
+MAP_NAMES = "in pandas: frame[COLUMN].map(NAMES.index)"
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
 UNNAMED = (PANDAS_INDEX, "")
@@ -153,17 +153,17 @@ def known_names() -> str:
     return f"{run}; {example}; {predicted} or {correct}; and perhaps {label}"
 
 
-def perhaps_long(columns: Sequence[str], rows: int | None = None) -> str:
+def perhaps_long(columns: Sequence[str], shape: Sequence[int] = ()) -> str:
     """Return what to say of a table that was taken for wide, and is refused, if it may be a long one.
 
     Few columns, whose names do not count examples, and many more rows: where their names are not known it
     cannot be told from runs on few examples, so that it is said only where something is wrong already.
 
-    columns: of the table, none where it does not name them; rows: how many, None where there are too many.
+    columns: of the table, none where it does not name them; shape: of its rows, () where these are too many.
     """
     named = [column for column in columns if column not in UNNAMED]
     counted = sum(_COUNTED.fullmatch(column) is not None for column in named)
-    is_long = 2 <= len(named) <= _FEW and (rows is None or rows > 4 * len(named))
+    is_long = 2 <= len(named) <= _FEW and (not shape or shape[0] > 4 * len(named))
     if not is_long or 2 * counted >= len(named):
         return ""
     return (

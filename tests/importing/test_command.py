@@ -102,8 +102,13 @@ def test_a_repair_is_filled_by_the_same_command(runs: Runs, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("command", "code", "message"),
     [
-        ("import", 2, "required: PREDICTIONS, --labels, --out"),
-        ("import predictions.npy --out store", 2, "required: --labels"),
+        ("import", 2, "required: PREDICTIONS, --out"),
+        (
+            "import predictions.npy --out store",
+            2,
+            "predictions.npy: the predictions have no labels of their own: give --labels FILE",
+        ),
+        ("import labels.npy --out store", 2, "have no labels of their own"),
         ("import predictions.npy --labels labels.npy", 2, "required: --out"),
         (f"{IMPORT} --classes 0", 2, "'0' is not a whole number of 1 or more"),
         (f"{IMPORT} --classes 9", 2, "--classes 9 is too small"),

@@ -46,7 +46,7 @@ def test_pieces_may_end_anywhere(
 def test_labels_may_be_floats(tmp_path: Path) -> None:
     for text in ("[1.0, 0, 2.0]", '{"labels": [1.0, 0, 2.0]}'):
         (tmp_path / "a.json").write_text(text)
-        assert read_labels(tmp_path / "a.json", "")[1].tolist() == [1, 0, 2]
+        assert read_labels(tmp_path / "a.json", "").values_N.tolist() == [1, 0, 2]
     (tmp_path / "a.json").write_text('["cat", "dog"]')
     with pytest.raises(DataError, match=r"It has a list of 2\. .*NAMES\.index"):
         read_labels(tmp_path / "a.json", "")

@@ -30,7 +30,7 @@ def write(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def import_all(predictions: Path, labels: Path, out: Path) -> Store:
+def import_all(predictions: Path, labels: Path | None, out: Path) -> Store:
     import_runs(Import(predictions=predictions, labels=labels, out=out))
     return Store.open(out)
 
