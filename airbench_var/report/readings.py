@@ -1,6 +1,8 @@
-"""What the estimates and the tests mean, in plain words: the paragraphs under the table."""
+"""What the estimates and the tests mean, in plain words: the paragraphs under the table.
 
-from collections.abc import Iterator
+A question is answered at once, from an interval or a p-value. Where neither says no, that alone is said.
+"""
+
 from typing import Literal
 
 from airbench_var.analysis import Estimate, TestSetSummary
@@ -11,15 +13,17 @@ from airbench_var.report.percent import interval_text, percent, upper_text, valu
 #: No accuracy, a share of 1, has a larger one.
 LARGEST_STD = 0.5
 
+#: The chance of a "no" from p-values where it is wrong; where two tests may give it, each has half.
+ERROR = 0.05
+
 Question = Literal["spread", "independence", "luck", "calibration", "theorems"]
 
 
 def readings(summary: TestSetSummary) -> dict[Question, str]:
     """Return one paragraph on each question that the runs of a test set can answer."""
-    tested = " ".join(_independence(summary))
     answers: dict[Question, str] = {
         "spread": _spread(summary),
-        "independence": tested and f"Are errors independent? {tested}",
+        "independence": _independence(summary),
         "luck": _luck(summary),
         "calibration": _calibration(summary),
         "theorems": _theorems(summary),
@@ -27,19 +31,32 @@ def readings(summary: TestSetSummary) -> dict[Question, str]:
     return {question: answer for question, answer in answers.items() if answer}
 
 
-def _independence(summary: TestSetSummary) -> Iterator[str]:
-    """Yield a sentence on each test that there is."""
-    ratio, fit = summary.tests.get("variance_ratio"), summary.tests.get("goodness_of_fit")
-    if ratio and ratio.statistic is not None:
-        yield (
-            f"Were they, the variance would be that of independent errors; it is {ratio.statistic:.2f} times "
-            f"that (p {_p(ratio)}, one-sided chi-square)."
-        )
-    if fit and fit.statistic is not None:
-        yield (
-            "The accuracies would also be distributed as independent errors make them; the largest distance "
-            f"from that is {fit.statistic:.3f} (p {_p(fit)}, re-centred Kolmogorov-Smirnov)."
-        )
+def _independence(summary: TestSetSummary) -> str:
+    """Return whether a test speaks against independent errors; '' where there is none."""
+    if not (tests := _tests_of_independence(summary)):
+        return ""
+    words = {
+        "variance_ratio": "the variance over runs is {:.2f} times what independent errors would give (p {}, "
+        "one-sided chi-square)",
+        "goodness_of_fit": "the share of runs below any one accuracy is within {:.3f} of theirs (p {}, "
+        "Kolmogorov-Smirnov)",
+    }
+    verdict = "No" if _depend(summary) else "No test shows that they are not"
+    found = "; ".join(words[test.name].format(test.statistic, _p(test)) for test in tests)
+    enough = f"p below {ERROR / len(tests):g} is enough for a no"
+    needed = f"One {enough}, half of 5 % for each test" if len(tests) == 2 else f"A {enough}"
+    return f"Are errors independent? {verdict}: {found}. {needed}."
+
+
+def _tests_of_independence(summary: TestSetSummary) -> list[HypothesisTest]:
+    tests = (summary.tests.get(name) for name in ("variance_ratio", "goodness_of_fit"))
+    return [test for test in tests if test and test.p_value is not None]
+
+
+def _depend(summary: TestSetSummary) -> bool:
+    """Return whether errors are shown not to be independent, by either test."""
+    tests = _tests_of_independence(summary)
+    return any(test.p_value is not None and test.p_value < ERROR / len(tests) for test in tests)
 
 
 def _spread(summary: TestSetSummary) -> str:
@@ -68,9 +85,8 @@ def _spread(summary: TestSetSummary) -> str:
             f"fresh examples {_at_most(real)}."
         )
     if high > 0:
-        tested = summary.tests.get("variance_ratio")
-        hint = tested is not None and tested.p_value is not None and tested.p_value < 0.05
-        shown = "shown by this interval, though the one-sided test below hints at one" if hint else "shown"
+        also = "by this interval, though a test below finds that errors are not independent"
+        shown = f"shown {also}" if _depend(summary) else "shown"
         return (
             f"The spread of {spread} is within the error of the {by_chance} that a test set of {examples} "
             f"gives by chance alone, so no real difference between runs is {shown}: on unlimited fresh "
@@ -88,21 +104,25 @@ def _at_most(real: Estimate) -> str:
 
 def _luck(summary: TestSetSummary) -> str:
     """Return whether runs that are good on one half of the examples are good on the other."""
-    here, mean = (summary.estimates[f"lucky_quarter_gain{which}"] for which in ("", "_over_splits"))
-    correlation = summary.estimates["split_half_correlation"]
-    if here.interval is None or correlation.interval is None or correlation.value is None:
+    gain, kept = (
+        summary.estimates[f"{name}_over_splits"] for name in ("lucky_quarter_gain", "split_half_correlation")
+    )
+    enough = summary.estimates["lucky_quarter_gain"].interval  # for a quarter of the runs to be two at least
+    if not (enough and gain.interval and kept.interval) or kept.value is None:
         return ""
-    low, high = correlation.interval
+    low, high = gain.interval
+    verdict = "In part" if low > 0 else "No, the reverse" if high < 0 else "Not as far as these runs tell"
+    least, most = kept.interval
     return (
-        "Do lucky seeds stay lucky? The best quarter of runs on the examples of even index is better than "
-        f"the mean run on the odd ones by {value_text(here)} ({interval_text(here)}), in the mean over all "
-        f"halves by {value_text(mean)} ({interval_text(mean)}). The correlation of the halves is "
-        f"{correlation.value:.2f} ({low:.2f} to {high:.2f})."
+        f"Do lucky seeds stay lucky? {verdict}: the best quarter of runs on one half of the examples is "
+        f"better than the mean run on the other by {value_text(gain)} ({interval_text(gain)}), in the mean "
+        f"over all halves. That is {kept.value:.2f} ({least:.2f} to {most:.2f}) of its lead on its own half, "
+        "which is the correlation of the halves."
     )
 
 
 def _calibration(summary: TestSetSummary) -> str:
-    """Return whether runs disagree as often as they are wrong."""
+    """Return whether runs disagree as often as they are wrong, and votes are as often right as they say."""
     if summary.classes is None or "calibration" not in summary.tests:
         return ""
     test = summary.tests["calibration"]
@@ -112,15 +132,19 @@ def _calibration(summary: TestSetSummary) -> str:
     )
     if gap.interval is None or disagreement.value is None or gap.value is None:
         return ""
-    p_value = f"no p-value: {test.absent}" if test.p_value is None else f"p {_p(test)}"
+    no = not gap.interval[0] <= 0 <= gap.interval[1]
+    tested, decides = f"no p-value: {test.absent}", "The interval decides,"
+    if test.p_value is not None:
+        no = no or test.p_value <= ERROR
+        tested = f"p {_p(test)}: the chance of one as large if labels were like one more run's predictions"
+        decides = "Interval and p decide, each"
     return (
-        "Is the ensemble calibrated? Were it, two runs would disagree as often as one is wrong. They "
-        f"disagree on {percent(disagreement.value)} of the examples, and a run is wrong on "
-        f"{percent(disagreement.value - gap.value)}; on fresh examples the difference is "
-        f"{interval_text(gap)}{_direction(gap.interval)}. The calibration error, which sums up over "
-        f"classes by how many examples the votes for a class miss it, is {value_text(error)} ({p_value}, "
-        f"runs in place of the labels). The vote of all runs is right on {value_text(together)} "
-        f"({interval_text(together)} on fresh examples)."
+        f"Is the ensemble calibrated? {'No' if no else 'Nothing shows that it is not'}: two runs disagree on "
+        f"{percent(disagreement.value)} of the examples, a run is wrong on "
+        f"{percent(disagreement.value - gap.value)}, and calibration makes these equal; on fresh examples "
+        f"the difference is {interval_text(gap)}{_direction(gap.interval)}. The calibration error, summed "
+        f"over classes, is {value_text(error)} ({tested}). {decides} at a level of 5 %. The vote of all runs "
+        f"is right on {value_text(together)} ({interval_text(together)} on fresh examples)."
     )
 
 
@@ -141,25 +165,23 @@ def _theorems(summary: TestSetSummary) -> str:
     predicted = float(tasks.predicted_T.mean())
     by_calibration = float(tasks.calibration_T.mean()) / predicted
     real = (1 - 1 / summary.examples) * float(tasks.distribution_wise_variance_T.mean()) / predicted
+    more = "more" if by_calibration < 0 else "less"
     why = (
-        "because runs really differ"
+        "as runs really differ"
         if real >= 0
         else "as the variance on the distribution is estimated below 0, so that no real difference is seen"
     )
-    fit = _r_squared(tasks.fit["r_squared_variance"])
+    verdict = "Within the error of these runs" if low <= 1 <= high else "No"
     return (
-        "Is the variance what the error says? For two classes the paper's Theorem 3 predicts it as err / 2n. "
-        f"Over the {len(tasks.error_T)} ways to make two classes of all, it is {ratio.value:.2f} times "
-        f"({low:.2f} to {high:.2f}) that: {100 * by_calibration:+.0f} % because the votes miss calibration, "
-        f"{100 * real:+.0f} % {why} (R² {fit}). The "
-        "mean squared distance of the binomial law from the variances is "
-        f"{_times(tasks.fit['times_closer_variance'])} times that of err / 2n. For all classes, independent "
-        f"errors would give a std of {value_text(free)} by the votes alone, without labels."
+        f"Is the variance what the error says? {verdict}: it is {ratio.value:.2f} times ({low:.2f} to "
+        f"{high:.2f}) what Theorem 3 of the paper predicts for two classes, the share of wrong answers over "
+        f"twice the number of examples, in the mean of the {len(tasks.error_T)} ways to make two classes of "
+        f"all. That is 100 % from the error, {100 * by_calibration:+.0f} % as runs agree with one another "
+        f"{more} than with the labels, and {100 * real:+.0f} % {why}. "
+        f"{_r_squared(tasks.fit['r_squared_variance'])}. For all classes the votes alone, without any label, "
+        f"predict a std of {value_text(free)} ({interval_text(free)}), if they are calibrated and errors "
+        "independent."
     )
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _p(test: HypothesisTest) -> str:
@@ -173,5 +195,7 @@ def count_text(number: int, noun: str) -> str:
 
 
 def _r_squared(value: float) -> str:
-    """Return it in three digits; below 0 a constant would fit better, and how much better says nothing."""
-    return f"{value:.3f}" if value >= 0 else "below 0: a constant fits better"
+    """Return it in words; below 0 a constant would fit better, and how much better says nothing."""
+    if value >= 0:
+        return f"From way to way it predicts {100 * value:.0f} % of how the variance changes (R²)"
+    return "From way to way a constant predicts the variance better (R² below 0)"
