@@ -43,16 +43,16 @@ WHERE = "How each interval is made: analyze --json, a report's end, docs/statist
 
 
 def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
-    """Print per test set a table, its meaning and its caveats, then how it was made; by default to stdout."""
+    """Print per test set a table, its caveats and its meaning, then how it was made; by default to stdout."""
     console = console or Console(highlight=False)
     if not analysis.runs:
         print_paragraph(console, "No run is committed yet, so there is nothing to tell of.")
     for summary in analysis.test_sets if analysis.runs else ():
         console.print(_table(summary))
+        for note in notes(summary):  # before the words that they bear on
+            print_paragraph(console, f"Note: {note}.", "yellow")
         for paragraph in readings(summary).values():
             print_paragraph(console, paragraph)
-        for note in notes(summary):
-            print_paragraph(console, f"Note: {note}.", "yellow")
     if analysis.failed:
         print_paragraph(
             console, f"Failed for good, so not in the table: {count_text(analysis.failed, 'run')}."
