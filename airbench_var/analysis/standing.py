@@ -169,13 +169,18 @@ def compare_stopped(test_set: str, a: CorrectnessCounts, b: CorrectnessCounts, c
 
     Raises: as `compare_counts`.
     """
-    fixed = compare_counts(test_set, a, b, 1 - course.rule.alpha)
+    alpha = course.rule.alpha
+    fixed = compare_counts(test_set, a, b, 1 - alpha)
     look = course.looks[-1] if course.looks else None
     value = look.difference if look else None
     here = look.interval if look else None
-    half = course.interval(course.rule.alpha / 2)
-    reach = -float(ndtri(course.rule.alpha / 4)) * math.sqrt(example_part(a, b))
+    half = course.interval(alpha / 2)
+    reach = -float(ndtri(alpha / 4)) * math.sqrt(example_part(a, b))
     absent = look.absent if look else "no pair is through"
+    too_few = (
+        f"so few pairs bound the difference of runs at {100 * (1 - alpha):g} %, but not yet at the "
+        f"{100 * (1 - alpha / 2):g} % that it takes where the choice of examples may err too"
+    )
     interval = f"{course.rule.name}, valid at every look"
     changes = {
         "difference_on_this_test_set": {
@@ -190,7 +195,7 @@ def compare_stopped(test_set: str, a: CorrectnessCounts, b: CorrectnessCounts, c
             "interval": half and (half[0] - reach, half[1] + reach),
             "method": f"half of the error to {interval}, half to the examples (normal)",
             "assumption": f"{_PAIRS}; {EXAMPLES}",
-            "absent": "" if half else absent or "after so few pairs half of the error leaves none",
+            "absent": "" if half else absent or too_few,
         },
     }
     estimates = {

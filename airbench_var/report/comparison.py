@@ -94,13 +94,18 @@ def title(comparison: Comparison) -> str:
     return f"{comparison.test_set}: A minus B, {runs} runs, {comparison.examples:,} test examples"
 
 
-def headings(comparison: Comparison) -> tuple[str, str, str, str]:
+def headings(comparison: Comparison) -> tuple[str, ...]:
     """Return the headings of `rows`."""
     level = next(iter(comparison.estimates.values())).level
-    return ("", "estimate", f"{100 * level:g} % interval", "p")
+    return ("", "estimate", f"{100 * level:g} % interval", "p")[: _columns(comparison)]
 
 
-def rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
+def _columns(comparison: Comparison) -> int:
+    """Return how many columns there are: p-values have one where any row has one."""
+    return 4 if any(name in comparison.p_values for _, name in ROWS) else 3
+
+
+def rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the differences of A and B with their intervals and, where there are any, p-values."""
     shown = [
         (
@@ -112,7 +117,8 @@ def rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
         for label, name in ROWS
     ]
     ratio = comparison.estimates["variance_ratio_a_to_b"]
-    return [*shown, ("Variance over runs, A to B", _number(ratio.value), _numbers(ratio), "")]
+    shown.append(("Variance over runs, A to B", _number(ratio.value), _numbers(ratio), ""))
+    return [row[: _columns(comparison)] for row in shown]
 
 
 def comparison_table(comparison: Comparison) -> Table:

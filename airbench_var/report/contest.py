@@ -24,6 +24,14 @@ from airbench_var.report.readings import count_text
 
 _INTERVALS = {"t-mixture": "confidence sequence", "obrien-fleming": "repeated confidence interval"}
 
+#: What may be done when a rule has seen all its pairs and decided nothing; see `contest` on more runs.
+_NEXT = {
+    "t-mixture": "The same command with a larger --max-runs goes on from here, and errs no more often: this "
+    "rule may look at any number of pairs.",
+    "obrien-fleming": "No runs may be added, as --looks planned with their number. A new comparison needs "
+    "other runs, by another --out and --seed, and may err by itself; without --looks it may go on.",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContestMoment:
@@ -88,7 +96,9 @@ class ContestMoment:
             return
         yield f"{self.standing.test_set}: A minus B {_difference_text(look)} ({_interval_text(rule, look)})"
         yield _evidence_text(rule, look)
-        if self.standing.decision:
+        if self.standing.decision == "undecided":
+            yield "undecided: all pairs that --max-runs allows are there"
+        elif self.standing.decision:
             yield f"decided: {self.standing.decision}"
         elif near := nearest(self.standing):
             yield f"nearest: {near}"
@@ -196,7 +206,8 @@ def _verdict(standing: Standing) -> str:
             return f"A and B are equivalent within {margin} {on}, decided {after}: {numbers}; {evidence}."
         case "undecided":
             return (
-                f"Undecided {on} {after}, all that --max-runs {rule.max_runs} allows: {numbers}; {evidence}."
+                f"Undecided {on} {after}, all that --max-runs {rule.max_runs} allows: {numbers}; {evidence}. "
+                f"{_NEXT[rule.name]}"
             )
         case None:
             return f"Nothing is decided {on} {after}: {numbers}; {evidence}."

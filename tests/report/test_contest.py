@@ -12,6 +12,7 @@ from airbench_var.analysis import LiveStatistics
 from airbench_var.analysis.obrien_fleming import OBrienFleming
 from airbench_var.analysis.sequential import Rule, TMixture
 from airbench_var.analysis.standing import Referee, Standing
+from airbench_var.report.comparison import headings, rows
 from airbench_var.report.contest import ContestView, nearest, print_standing
 from tests.report.test_live import Clock
 from tests.statistical.generator import count, state_of
@@ -95,10 +96,15 @@ def test_a_real_difference_below_the_margin_is_called_that() -> None:
     assert "The difference is real, and smaller than 20.000 %." in printed(found)
 
 
-def test_no_p_value_is_printed() -> None:
+def test_no_p_value_is_printed_and_there_is_no_column_for_one() -> None:
     found = standing(30, 0.7, 0.6)
     assert found.comparison is not None
     assert found.comparison.p_values == {}
+    assert headings(found.comparison) == ("", "estimate", "95 % interval")
+    assert {len(row) for row in rows(found.comparison)} == {3}
+    one = replace(found.comparison, p_values={"difference_on_this_test_set": 0.01})
+    assert headings(one)[3] == "p"
+    assert [row[3] for row in rows(one)] == ["0.01", "", "", ""]
     assert "none" in printed(found)  # in place of the intervals that do not hold
 
 
@@ -134,6 +140,30 @@ def test_between_planned_looks_the_next_one_is_named() -> None:
         view.update(standing(13, rule=rule))
     assert "next look at 20 pairs; x: A minus B" in stream.getvalue()
     assert "at 10 pairs" in stream.getvalue()
+
+
+def test_a_line_at_the_end_of_an_undecided_contest_calls_it_that() -> None:
+    stream = io.StringIO()
+    with ContestView(standing(0), 0, "plain", stream=stream, clock=Clock()) as view:
+        view.update(standing(8, rule=TMixture(margin=1e-6, max_runs=8)))
+    assert stream.getvalue().endswith("; undecided: all pairs that --max-runs allows are there\n")
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (TMixture(margin=1e-6, max_runs=8), "The same command with a larger --max-runs goes on from here"),
+        (OBrienFleming(margin=1e-6, max_runs=8, looks=2), "No runs may be added, as --looks planned with"),
+    ],
+)
+def test_an_undecided_contest_says_what_may_be_done(rule: Rule, words: str) -> None:
+    assert words in printed(standing(8, rule=rule))
+    assert words not in printed(standing(4, rule=rule))
+
+
+def test_why_few_pairs_leave_no_interval_on_the_distribution() -> None:
+    text = printed(standing(6, rule=TMixture(margin=1e-6, max_runs=60)))
+    assert "so few pairs bound the difference of runs at 95 %, but not yet at the 97.5 %" in text
 
 
 def test_json_lines_are_json() -> None:

@@ -64,13 +64,15 @@ def _one(a: Reported, b: Reported, comparison: Comparison) -> Html:
             ),
         ),
     ]
-    shown_rows = [(*row[:3], *_how(comparison, place), row[3]) for place, row in enumerate(rows(comparison))]
-    first, *middle, p = headings(comparison)
+    shown_rows = [
+        (*row[:3], *_how(comparison, place), *row[3:]) for place, row in enumerate(rows(comparison))
+    ]
+    names = headings(comparison)
     return tag(
         "div",
         tag("h3", f"On test set {comparison.test_set}"),
         tag("p", reading(comparison), class_="lead"),
-        table(title(comparison), (first, *middle, "n", "method", p), shown_rows),
+        table(title(comparison), (*names[:3], "n", "method", *names[3:]), shown_rows),
         notes_list(notes(comparison)),
         pictures(shown, f"comparison-{test_set_id(a.store.test_sets, comparison.test_set)}"),
     )
