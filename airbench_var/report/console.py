@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from typing import NoReturn
+from typing import Any
 
 import rich.console
 from rich.padding import Padding
@@ -14,11 +14,19 @@ _NO_BREAK = "\u00a0"  # to textwrap no space
 
 
 class Console(rich.console.Console):
-    """That of rich, except that a reader who left is told to the caller, and does not end the process."""
+    """That of rich, but lines in a file have no blanks at their ends, and a reader who left is told.
 
-    def on_broken_pipe(self) -> NoReturn:
-        """Raise BrokenPipeError once more; rich calls this while it handles one."""
-        raise BrokenPipeError
+    Rich pads lines to one width, and ends the process where nobody reads on. Here the caller gets a
+    BrokenPipeError.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does."""
+        with self.capture() as printed:
+            super().print(*objects, **options)
+        text = printed.get()
+        self.file.write(text if self.is_terminal else re.sub(r" +$", "", text, flags=re.MULTILINE))
+        self.file.flush()
 
 
 def indented(label: str) -> Padding:

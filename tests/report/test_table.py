@@ -160,6 +160,7 @@ def test_goes_to_stdout_without_colour_when_piped(
     captured = capsys.readouterr()
     assert "cifar10: 100 runs" in captured.out
     assert "\x1b" not in captured.out
+    assert not re.search(" $", captured.out, re.MULTILINE)
     assert not captured.err
 
 
