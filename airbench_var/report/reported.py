@@ -49,6 +49,11 @@ class Reported:
     pictured: Pictured
 
     @property
+    def name(self) -> str:
+        """The folder alone: pages are sent on, and paths have people's names."""
+        return self.store.path.resolve().name
+
+    @property
     def was_trained(self) -> bool:
         """Whether its runs were made here, so that there are times; imported predictions tell of none."""
         return "imported" not in self.store.manifest.identity

@@ -63,17 +63,17 @@ def print_info(info: StoreInfo, console: Console | None = None) -> None:
 
 
 def _lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
-    yield from lines(info)
+    yield from lines(info, str(info.store))
     yield "disk", f"{size_text(info.disk_bytes)} on {info.filesystem or 'an unknown filesystem'}"
     yield "writer", "none on this machine" if info.writer is None else f"process {info.writer}"
     if info.last_event:
         yield "last event", f"{info.last_event.get('kind')} at {info.last_event.get('time')}"
 
 
-def lines(info: StoreInfo) -> Iterator[tuple[str, str]]:
-    """Yield what a store is of, how far it is, and where it came from: equal for every copy of it."""
+def lines(info: StoreInfo, store: str) -> Iterator[tuple[str, str]]:
+    """Yield what a store is of, how far it is, and where it came from: equal for every copy of that name."""
     identity, origin = info.manifest.identity, info.manifest.provenance
-    yield "store", f"{info.store} (format {info.manifest.format_version}, uuid {info.manifest.uuid})"
+    yield "store", f"{store} (format {info.manifest.format_version}, uuid {info.manifest.uuid})"
     yield "runs", _states(info)
     if shard := origin.get("shard"):
         yield "shard", f"{shard}; other jobs train the rest"

@@ -147,7 +147,7 @@ def test_figures_and_numbers_can_be_downloaded(browser: Browser, pages: dict[str
     name, text = browser.value(read % "#downloads a")
     store = Store.open(pages["store"])
     assert name == "numbers.json"
-    expected = document(store, analyze(store), analyze_pairs(store))
+    expected = document(store, analyze(store), analyze_pairs(store)) | {"store": pages["store"].name}
     assert json.loads(text) == json.loads(json.dumps(expected))
     # As it was embedded: a seed of 64 bits would be rounded by a browser that parses it.
     assert text == f"{browser.value(EMBEDDED)}\n"

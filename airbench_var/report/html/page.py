@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from importlib import resources
+from pathlib import Path
 
 from airbench_var.analysis import Comparison
 from airbench_var.report.document import compared, document, made, made_apart
@@ -113,8 +114,7 @@ def _about(reported: Reported) -> str:
         parts.append(f"{reported.analysis.failed:,} failed for good")
     if "device" in origin:
         parts.append(f"made on {origin['device']}")
-    name = reported.store.path.resolve().name  # alone: pages are sent on, and folders have people's names
-    return f"{', '.join(parts)}; store {name}"
+    return f"{', '.join(parts)}; store {reported.name}"
 
 
 def _contents(stores: tuple[Reported, ...]) -> Html:
@@ -171,13 +171,12 @@ def _footer(made_with: str) -> Html:
 
 
 def _documents(stores: tuple[Reported, ...], comparison: Mapping[str, Comparison] | None) -> Iterator[Html]:
-    """Yield all numbers as data: what `analyze --pairs --json` and `compare --json` print."""
+    """Yield all numbers as data: what `analyze --pairs --json` and `compare --json` print, without paths."""
     for prefix, reported in zip(_names(stores), stores, strict=True):
         file = "numbers.json" if len(stores) == 1 else f"numbers-{prefix}.json"
         found = document(reported.store, reported.analysis, reported.pairs)
-        yield embedded_json(file.removesuffix(".json"), found, file)
+        yield embedded_json(file.removesuffix(".json"), found | {"store": reported.name}, file)
     if comparison is not None:
         a, b = stores
-        yield embedded_json(
-            "comparison-numbers", compared(a.store.path, b.store.path, comparison), "comparison.json"
-        )
+        found = compared(Path(a.name), Path(b.name), comparison)
+        yield embedded_json("comparison-numbers", found, "comparison.json")

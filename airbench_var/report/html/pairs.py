@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Pairs in the gallery, and how many of them stand in a row.
 SHOWN, COLUMNS = 12, 3
 
+NO_IMAGES = "No images: they would be of the examples of such pairs, and there is none."
+
 
 def pairs_section(reported: Reported, summary: TestSetSummary, here: str) -> Html:
     """Return what the runs say of all pairs of examples."""
@@ -43,6 +45,8 @@ def pairs_section(reported: Reported, summary: TestSetSummary, here: str) -> Htm
         if more := unshown(found):
             listed.append(tag("p", more))
         parts.append(details("The least likely pairs", *listed, tag("p", LEGEND, class_="legend")))
+    else:
+        parts.append(tag("p", NO_IMAGES, class_="absent"))
     return join(parts)
 
 

@@ -98,7 +98,7 @@ def _pace(timed: Records, canvas: "Canvas") -> None:
 def provenance(reported: Reported, prefix: str) -> Html:
     """Return what the store is of and where it came from, with seeds and recipe in full."""
     identity = reported.store.manifest.identity
-    rows = [(tag("dt", name), tag("dd", value)) for name, value in lines(reported.info)]
+    rows = [(tag("dt", name), tag("dd", value)) for name, value in lines(reported.info, reported.name)]
     folded = (
         [details("Seeds of the runs", _seeds(reported.committed))] if not identity.get("imported") else []
     )

@@ -15,7 +15,7 @@ from airbench_var.analysis import analyze, analyze_pairs, compare
 from airbench_var.analysis.live import compare_counted
 from airbench_var.report.document import compared, document, made, made_apart
 from airbench_var.report.html import BEGINNING, report_page
-from airbench_var.report.html.pairs import pairs_section
+from airbench_var.report.html.pairs import NO_IMAGES, pairs_section
 from airbench_var.report.readings import readings
 from airbench_var.report.reported import Pictured, Reported
 from airbench_var.store import Store, create
@@ -96,7 +96,7 @@ def page(text: str) -> Page:
 
 
 def test_numbers_are_those_of_analyze_with_pairs(page: Page, nasty: Path) -> None:
-    expected = document(Store.open(nasty), analyze(nasty), analyze_pairs(nasty))
+    expected = document(Store.open(nasty), analyze(nasty), analyze_pairs(nasty)) | {"store": nasty.name}
     assert page.data("numbers") == json.loads(json.dumps(expected))
 
 
@@ -111,6 +111,16 @@ def test_words_are_those_of_the_terminal(page: Page, nasty: Path) -> None:
     assert page.words.count(" (95 % interval)") == 6  # three tiles of each test set
     assert "Failed for good, so not in the tables: 1 run." in page.words
     assert re.search(r"<= 0\.0005\s*accuracies follow the Poisson-binomial law", page.words)
+
+
+def test_a_page_that_is_sent_on_has_the_folder_and_not_the_path(tmp_path: Path) -> None:
+    a, b = (
+        make_store(tmp_path / one, {"t": correct_RN(3, 20)}, classes="xy", identity={"seed": one})
+        for one in "ab"
+    )
+    text = page_of(a, b)
+    assert str(tmp_path) not in text
+    assert "<dd>b (format " in text
 
 
 def test_names_stay_text(page: Page, text: str) -> None:
@@ -215,7 +225,7 @@ def test_a_comparison_comes_first_and_both_stores_are_shown(tmp_path: Path) -> N
     page = Page(text)
     assert page.ids.index("comparison") < page.ids.index("a-1-t") < page.ids.index("b-1-t")
     assert "seed: 1 in A, 2 in B" in page.words
-    expected = json.loads(json.dumps(compared(a, b, compare(a, b))))
+    expected = json.loads(json.dumps(compared(Path("a"), Path("b"), compare(a, b))))
     assert page.data("comparison-numbers") == expected
     assert page.data("numbers-b")["runs"] == 8
     assert "12 and 8 runs" in page.words
@@ -244,3 +254,15 @@ def test_pairs_are_shown_with_their_images_where_they_are_at_hand(tmp_path: Path
         found = [link for link in section.links if link.startswith("data:image/png;base64,")]
         assert len(found) == len(pictured.images)
         assert ("No figure: no images here." in section.words) == bool(pictured.absent)
+        assert NO_IMAGES not in section.words
+
+
+def test_where_no_pair_deviates_it_says_why_there_are_no_images(tmp_path: Path) -> None:
+    right_RN = np.random.default_rng(0).random((40, 20)) < 0.5
+    path = make_store(tmp_path / "store", {"t": right_RN}, classes="xy", predicted=False)
+    reported = Reported.of_store(
+        Store.open(path), Pictured(images={"t": np.zeros((20, 32, 32, 3), np.uint8)})
+    )
+    section = Page(pairs_section(reported, reported.analysis.test_sets[0], "here"))
+    assert "Of no single pair of examples is it shown" in section.words
+    assert NO_IMAGES in section.words
