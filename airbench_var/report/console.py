@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from typing import Any
+from typing import Any, NoReturn
 
 import rich.console
 from rich.padding import Padding
@@ -19,6 +19,10 @@ class Console(rich.console.Console):
     Rich pads lines to one width, and ends the process where nobody reads on. Here the caller gets a
     BrokenPipeError.
     """
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise BrokenPipeError once more; rich calls this for what was printed before, too."""
+        raise BrokenPipeError
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does."""

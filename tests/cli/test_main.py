@@ -163,7 +163,7 @@ def test_a_store_that_was_made_with_other_options_is_left_alone(
     same = ["--recipe", "tiny", "--engine", "eager", "--out", str(store)]
     for other, message in (
         (["--runs", "20", "--seed", "3"], "seed: 0 in the store, 3 now"),
-        (["--runs", "5"], "already has run number 10"),
+        (["--runs", "5"], "beyond the 5 asked for"),
     ):
         assert exit_code([*other, *same]) == 5
         err = capsys.readouterr().err
