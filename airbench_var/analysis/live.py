@@ -278,27 +278,20 @@ def compare_counted(
         )
     stopped = tuple(_stopped_by_looking(first, second))
     seeds = [_seeds_of(store, counts) for store, counts in ((first, counts_a), (second, counts_b))]
-    compared = (
-        _with_warning(
-            compare_counts(name, counts_a[name], counts_b[name], level, diverged),
-            same_seeds.correlated(counts_a[name], seeds[0], counts_b[name], seeds[1]),
-        )
-        for name in shared
-    )
-    if stopped:
-        why = "the number of runs was not fixed beforehand"
-        compared = (replace(one.without_intervals(why), warnings=one.warnings + stopped) for one in compared)
-    return {one.test_set: one for one in compared}
+    found = {}
+    for name in shared:
+        one = compare_counts(name, counts_a[name], counts_b[name], level, diverged)
+        if stopped:
+            one = one.without_intervals("the number of runs was not fixed beforehand")
+        alike = same_seeds.correlated(counts_a[name], seeds[0], counts_b[name], seeds[1])
+        found[name] = replace(one, warnings=(*one.warnings, *filter(None, [alike]), *stopped))
+    return found
 
 
 def _seeds_of(store: Store, counts: Mapping[str, CorrectnessCounts]) -> npt.NDArray[np.uint64]:
     """Return the seeds of the runs that were counted, (R, 3)."""
     records = store.records(next(iter(counts.values())).run_ids_R)
     return np.stack([records[name] for name in same_seeds.FIELDS], axis=1)
-
-
-def _with_warning(comparison: Comparison, warning: str | None) -> Comparison:
-    return replace(comparison, warnings=(*comparison.warnings, warning)) if warning else comparison
 
 
 def refuse_to_compare(a: Store, b: Store) -> None:

@@ -129,7 +129,8 @@ class _Long(TextRows):
 
     def __init__(self, path: Path, file: BinaryIO, names: Sequence[str], value: str, places: Places) -> None:
         self._names, self._is_correct, self._is_label = names, value == "correct", value == LABEL
-        self._value, self._example = names.index(value), _index(names, EXAMPLE if EXAMPLE in names else None)
+        self._value = names.index(value)
+        self._example = names.index(EXAMPLE) if EXAMPLE in names else None
         self._counts_from: int | None = None  # until the first run is read, which says it for all
         super().__init__(str(path), path, file, places)
 

@@ -23,6 +23,16 @@ from tests.cli.running import exit_code, run
 from tests.test_campaign import digest, fake
 
 
+def interrupted(data: Dataset, out: Path) -> Campaign:
+    """Return a campaign of which 4 of 10 runs were committed before a signal came."""
+    campaign = Campaign(
+        subject=RecipeOnData(recipe=find_recipe("tiny"), data=data, settings=Settings()), out=out, runs=10
+    )
+    with pytest.raises(InterruptedCampaignError):
+        run_campaign(campaign, execute=fake(campaign, signals=[3]))
+    return campaign
+
+
 def test_who_follows_runs_that_nobody_trains_is_told_so(
     small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -34,13 +44,7 @@ def test_who_follows_runs_that_nobody_trains_is_told_so(
         yield next(follow(store, statistics, wait))
         os.kill(os.getpid(), came)
 
-    campaign = Campaign(
-        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
-        out=tmp_path / "store",
-        runs=10,
-    )
-    with pytest.raises(InterruptedCampaignError):
-        run_campaign(campaign, execute=fake(campaign, signals=[3]))
+    campaign = interrupted(small_data, tmp_path / "store")
     monkeypatch.setattr("airbench_var.analysis.follow", leave_after_a_look)
     code, out, err = run(["analyze", str(campaign.out), "--follow"], capsys)
     assert code == 130
@@ -56,13 +60,7 @@ def test_who_follows_runs_that_nobody_trains_is_told_so(
 def test_who_follows_is_told_when_the_trainer_ends(
     small_data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    campaign = Campaign(
-        subject=RecipeOnData(recipe=find_recipe("tiny"), data=small_data, settings=Settings()),
-        out=tmp_path / "store",
-        runs=10,
-    )
-    with pytest.raises(InterruptedCampaignError):
-        run_campaign(campaign, execute=fake(campaign, signals=[3]))
+    campaign = interrupted(small_data, tmp_path / "store")
     told = "nobody is training"
     lock = WriterLock.take(campaign.out)
 
