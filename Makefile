@@ -1,8 +1,8 @@
 # make demo         a fresh machine to a finished table, with no data at all
 # make test         everything that is tested, from a fresh machine
-# make statistics   what intervals and tests promise, measured on many simulated sets (about 25 minutes)
+# make statistics   what intervals and tests promise, measured on many simulated sets (about 35 minutes)
 # make notebook     executes docs/examples/variance.ipynb anew
-# make faults       the long campaign that tries to break the store, and how fast it is (about 40 minutes)
+# make faults       the long campaign that tries to break the store, and how fast it is (about 50 minutes)
 PYTHON ?= python3
 BIN := .venv/bin
 SHARED := $(wildcard ../shared/data/make_cifar10.py)

@@ -116,7 +116,11 @@ _RANGES: tuple[Range, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Hyperparameters):
-    """Everything that decides a run on small images except seeds, data and device."""
+    """Everything that decides a run on small images except seeds, data and device.
+
+    It is frozen: `with_values({"optimizer.lr": 0.3})` returns a changed copy, `sha256` is equal for equal
+    hyperparameters, whatever the name. Values of another type or out of range raise UsageError.
+    """
 
     RANGES = _RANGES
     DATA = ("cifar10", "synthetic")

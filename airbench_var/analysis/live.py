@@ -253,9 +253,14 @@ def compare(
 ) -> dict[str, Comparison]:
     """Return how the runs of two stores compare, A minus B, by test set that both have.
 
+    Differences are fractions, intervals at `level`: `compare(a, b)["cifar10"].estimates`. Method: Welch's t
+    over runs for this test set; runs and examples, paired by example, for its distribution. Assumption: runs
+    are independent within a store and between the two, and their numbers were fixed beforehand; of stores
+    that were trained until something showed there are values without intervals, and a warning.
+
     Raises: StoreRefusedError when it is one store, or they have no test set in common, or their test images
-    are known and not the same; UsageError when one has too few runs; StoreDamagedError when a row is not
-    what was committed.
+    are known and not the same; UsageError when there is no such store, or one has too few runs;
+    StoreDamagedError when a row is not what was committed.
     """
     first, second = (store if isinstance(store, Store) else Store.open(store) for store in (a, b))
     refuse_to_compare(first, second)
@@ -351,7 +356,15 @@ def follow(
 def analyze(store: Store | str | os.PathLike[str], level: float = LEVEL) -> Analysis:
     """Return the estimates from all committed rows of a store, given open or by its path.
 
-    Raises: UsageError when there is no such store, StoreDamagedError when a row is not what was committed.
+    `analyze(store)["cifar10"].estimates["mean_accuracy"]` has value, interval, n, method, assumption, and why
+    there is no interval where there is none; accuracies and stds are fractions, variances fractions squared.
+    `level` is the share of intervals that contain what they are of. Assumption of all: runs are independent
+    draws of one recipe; of those about the distribution also: examples are independent draws from it. They
+    fail where runs share a seed (a warning says so), or the test set was chosen by what runs get right.
+    Source: paper, sections 2 and 3; docs/statistics.md has every method.
+
+    Raises: UsageError when there is no such store, StoreRefusedError for one of another format,
+    StoreDamagedError when a row is not what was committed.
     """
     opened = store if isinstance(store, Store) else Store.open(store)
     return LiveStatistics.of_store(opened).analysis(level)

@@ -51,10 +51,12 @@ def plan(
 ) -> Plan:
     """Return the smallest number of runs per recipe with which Welch's t sees the difference with this power.
 
+    `difference` and `std` (over runs, of one recipe, on the test set) are fractions: 0.002 is 0.2 %.
     `std_interval` is that of a std that was estimated, as `std_interval_of` gives it: a plan from few runs
-    is as uncertain as their std. `pilots` are some runs of both recipes on the test set: how their
-    differences spread over its examples says what the test set can show. Assumption: both recipes have this
-    std and normal accuracies (the exact noncentral t law is used).
+    is as uncertain as their std. `pilots` are some runs of both recipes on the test set, as
+    `airbench_var.analysis.count_store(path)["cifar10"]` counts them: how their differences spread over its
+    examples says what the test set can show. Method: the exact noncentral t law. Assumption: both recipes
+    have this std and normal accuracies; with few runs of a recipe that has outliers the power is another.
 
     Raises: UsageError for values that no number of runs can serve, StoreRefusedError for pilots that ran on
     different test sets.

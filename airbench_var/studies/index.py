@@ -106,7 +106,7 @@ def _page(
             f"{machine.shortened(analysed['commit'])} | {analysed['created'][:10]} |"
         )
     yield ""
-    yield "Studies share runs: those of the same recipe and seeds are trained once."
+    yield "Studies share runs: those of one recipe and seeds, by one engine, are trained once."
     if missing:
         yield ""
         yield f"Not in this folder: {', '.join(missing)}."

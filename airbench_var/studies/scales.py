@@ -78,7 +78,7 @@ def length_text(epochs: float) -> str:
 
 
 def _small(epochs: float, train_share: float) -> Recipe:
-    """Return `tiny` for few images: without shifts, 64 epochs on 5,000 images leave no training error."""
+    """Return `tiny` for few images: without shifts, 64 epochs on 5,000 leave hardly any training error."""
     return images_recipe("tiny").with_values(
         {"epochs": epochs, "batch_size": 250, "train_share": train_share, "augment.translate": 0}
     )
