@@ -31,16 +31,28 @@ class Reliability:
 
     gap_B: Float64  #: (15,); positive: the ensemble is too timid there
     weight_B: Float64  #: (15,): pairs of example and class in each bin, over examples; sums to K
+    label_B: Float64  #: (15,): of these the pairs whose class is the label, over examples; sums to 1
     standard_error_B: Float64 | None  #: (15,), of the gaps on the distribution; None with too few runs
     example_error_B: Float64 | None = None  #: (15,), what of it unlimited runs would leave
 
+    @property
+    def label_share_B(self) -> Float64:
+        """How often the label is the class, (15,); NaN in a bin without pairs."""
+        return _share(self.label_B, self.weight_B)
+
+    @property
+    def vote_share_B(self) -> Float64:
+        """How often the run that was left out calls it so, (15,); under calibration as often, in the mean."""
+        return _share(self.label_B - self.gap_B, self.weight_B)
+
     def to_json(self) -> dict[str, Any]:
-        """Return the edges of the bins and the three arrays as lists."""
+        """Return the edges of the bins and the arrays as lists."""
         errors = None if self.standard_error_B is None else self.standard_error_B.tolist()
         return {
             "share_of_votes": [b / BINS for b in range(BINS + 1)],
             "gap": self.gap_B.tolist(),
             "weight": self.weight_B.tolist(),
+            "label": self.label_B.tolist(),
             "standard_error": errors,
         }
 
@@ -58,7 +70,7 @@ def reliability(counts: PredictionCounts, chunks: Sequence[PredictionCounts]) ->
     if counts.R < 2:
         return None
     n, R = len(counts.labels_N), counts.R
-    weight_B = _weights(_histograms(counts)[0], R) / (n * R)
+    weight_B, label_B = (_weights(votes_V, R) / (n * R) for votes_V in _histograms(counts))
     errors_B = of_examples_B = None
     if not (why_not(counts, chunks, needs=2) or too_few("example", n, LEAST_EXAMPLES)):
         of_examples_B = np.std(_contributions(counts), axis=0, ddof=1) / np.sqrt(n)
@@ -66,6 +78,7 @@ def reliability(counts: PredictionCounts, chunks: Sequence[PredictionCounts]) ->
     return Reliability(
         gap_B=calibration_gaps(counts),
         weight_B=weight_B,
+        label_B=label_B,
         standard_error_B=errors_B,
         example_error_B=of_examples_B,
     )
@@ -83,8 +96,9 @@ def reliability_by_class(counts: PredictionCounts) -> tuple[Reliability, ...]:
             np.bincount(votes, minlength=R + 1)
             for votes in (counts.votes_NK[:, k], counts.votes_NK[counts.labels_N == k, k])
         )
-        gap_B, weight_B = _gaps(all_V, label_V, R) / (n * R), _weights(all_V, R) / (n * R)
-        found.append(Reliability(gap_B=gap_B, weight_B=weight_B, standard_error_B=None))
+        gap_B = _gaps(all_V, label_V, R) / (n * R)
+        weight_B, label_B = (_weights(votes_V, R) / (n * R) for votes_V in (all_V, label_V))
+        found.append(Reliability(gap_B=gap_B, weight_B=weight_B, label_B=label_B, standard_error_B=None))
     return tuple(found)
 
 
@@ -191,6 +205,11 @@ def _gaps(all_V: Int64, label_V: Int64, R: int) -> Int64:
     np.add.at(gap_B, _bin(V - 1, R)[1:], (V * (label_V - all_V))[1:])  # the run left out has called it c
     np.add.at(gap_B, _bin(V, R)[:-1], ((R - V) * label_V)[:-1])  # it has not
     return gap_B
+
+
+def _share(part_B: Float64, weight_B: Float64) -> Float64:
+    with np.errstate(invalid="ignore"):
+        return np.clip(part_B / weight_B, 0, 1)  # rounding alone leads out of it
 
 
 def _weights(all_V: Int64, R: int) -> Float64:

@@ -48,9 +48,9 @@ def findings(evidence: Evidence) -> Findings:
         figures=[
             Figure(
                 name="reliability",
-                caption="Of the examples that a share of the other runs calls a class, what share is of "
-                "that class; "
-                "each run is left out once, so that few runs make no error of their own. Bars: two standard "
+                caption="Examples and classes, by how many of all runs but one call them so. Across: how "
+                "often that one run does; upwards: how often the label does; on the line if calibrated. Each "
+                "run is left out once, so that few runs make no error of their own. Bars: two standard "
                 "errors for fresh examples and runs (paper, Definition 2).",
                 draw=partial(_reliability, learned),
                 inches=(2.5 * len(learned), 2.9),

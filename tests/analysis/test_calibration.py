@@ -11,16 +11,19 @@ from airbench_var.stats import PredictionCounts
 from tests.statistical.classes import simulate_classes
 
 
-def gaps_by_hand(labels_N: npt.NDArray[np.uint8], predicted_RN: npt.NDArray[np.uint8], K: int) -> list[float]:
+def by_hand(
+    labels_N: npt.NDArray[np.uint8], predicted_RN: npt.NDArray[np.uint8], K: int
+) -> npt.NDArray[np.int64]:
+    """Return pairs, labels among them, and votes of the run left out among them, by bin, (3, 15)."""
     runs, n = predicted_RN.shape
-    gap_B = [0.0] * 15
+    found_3B = np.zeros((3, 15), np.int64)
     for r in range(runs):
         for i in range(n):
             for c in range(K):
                 others = sum(int(predicted_RN[s, i] == c) for s in range(runs) if s != r)
                 place = min(14, int(15 * others / (runs - 1) + 1e-9))
-                gap_B[place] += int(labels_N[i] == c) - int(predicted_RN[r, i] == c)
-    return [gap / (n * runs) for gap in gap_B]
+                found_3B[:, place] += 1, labels_N[i] == c, predicted_RN[r, i] == c
+    return found_3B
 
 
 @pytest.mark.parametrize(("runs", "n", "K"), [(2, 7, 3), (5, 11, 4), (16, 9, 2)])
@@ -28,8 +31,13 @@ def test_gaps_and_weights_are_those_of_leaving_out_each_run(runs: int, n: int, K
     drawn = simulate_classes(np.random.default_rng(runs), n=n, runs=runs, K=K)
     found = calibration.reliability(drawn.counts, [drawn.counts])
     assert found is not None
-    np.testing.assert_allclose(found.gap_B, gaps_by_hand(drawn.labels_N, drawn.predicted_RN, K), atol=1e-12)
-    assert found.weight_B.sum() == pytest.approx(K)
+    pairs_B, labels_B, votes_B = by_hand(drawn.labels_N, drawn.predicted_RN, K)
+    np.testing.assert_allclose(found.gap_B, (labels_B - votes_B) / (n * runs), atol=1e-12)
+    np.testing.assert_allclose(found.weight_B, pairs_B / (n * runs))
+    seen_B = pairs_B > 0
+    for share_B, count_B in ((found.label_share_B, labels_B), (found.vote_share_B, votes_B)):
+        np.testing.assert_allclose(share_B[seen_B], count_B[seen_B] / pairs_B[seen_B])
+        assert np.isnan(share_B[~seen_B]).all()
     assert found.standard_error_B is None
     estimate = calibration.calibration_error(found, drawn.counts, [drawn.counts], 0.95)
     assert estimate.value == pytest.approx(np.abs(found.gap_B).sum())

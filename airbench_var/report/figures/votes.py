@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airbench_var.analysis.by_class import OneClass
-from airbench_var.analysis.calibration import BINS, Reliability
+from airbench_var.analysis.calibration import Reliability
 from airbench_var.report.figures.canvas import COLOURS, draw_estimates, ink, short
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> None:
-    """Draw the share of a class among the examples that a share of the other runs calls it, by that share.
+    """Draw how often the label is a class, by how often the run that was left out says so, in 15 bins.
 
-    Bars: two standard errors for fresh examples and runs, where there are any, within 0 and 1.
+    Bars: two standard errors of the distance to the line, for fresh examples and runs, where there are any,
+    within 0 and 1.
     """
     axis.set_xlabel("share of votes")
     axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
@@ -28,13 +29,13 @@ def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> No
     if found is None:
         return
     seen_B = found.weight_B > 0
-    middle_B = (np.arange(BINS) + 0.5) / BINS
-    share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
-    reach_B = None
+    share_B, reach_B = found.label_share_B[seen_B], None
     if found.standard_error_B is not None:
         wide_B = 2 * found.standard_error_B[seen_B] / found.weight_B[seen_B]
         reach_B = np.clip([np.minimum(wide_B, share_B), np.minimum(wide_B, 1 - share_B)], 0, None)
-    axis.errorbar(middle_B[seen_B], share_B, reach_B, fmt="o", color=colour, markersize=4, capsize=2)
+    axis.errorbar(
+        found.vote_share_B[seen_B], share_B, reach_B, fmt="o", color=colour, markersize=4, capsize=2
+    )
 
 
 def draw_reliability_by_class(
@@ -43,13 +44,12 @@ def draw_reliability_by_class(
     """Draw the reliability of every class by itself; the larger a dot, the more examples are behind it."""
     rows = math.ceil(len(found_K) / columns)
     axes = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    middle_B = (np.arange(BINS) + 0.5) / BINS
     for axis, found, name in zip(axes, found_K, names_K, strict=False):
         seen_B = found.weight_B > 0
-        share_B = middle_B[seen_B] + found.gap_B[seen_B] / found.weight_B[seen_B]
+        votes_B, labels_B = found.vote_share_B[seen_B], found.label_share_B[seen_B]
         axis.plot([0, 1], [0, 1], color=ink(), linewidth=0.6)
         size_B = 4 + 16 * np.sqrt(found.weight_B[seen_B] / found.weight_B.max())
-        axis.scatter(middle_B[seen_B], share_B, s=size_B, color=COLOURS[0], alpha=0.8, linewidths=0)
+        axis.scatter(votes_B, labels_B, s=size_B, color=COLOURS[0], alpha=0.8, linewidths=0)
         axis.set_title(short(name), fontsize=8)
         axis.set_xlim(-0.05, 1.05)
         axis.set_ylim(-0.05, 1.05)

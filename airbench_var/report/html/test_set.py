@@ -210,8 +210,9 @@ def _class_pictures(
         title="Is the ensemble calibrated?",
         figure=_figure(
             "reliability",
-            "Of the examples that a share of the other runs calls a class, what share is of that class; "
-            "on the line if calibrated. Bars: two standard errors (fresh examples and runs), cut at 0 and 1.",
+            "Examples and classes, by how many of all runs but one call them so. Across: how often that one "
+            "run does; upwards: how often the label does; on the line if calibrated. Bars: two standard "
+            "errors (fresh examples and runs), cut at 0 and 1.",
             partial(_reliability, summary),
             (4.4, 3.8),
         ),
