@@ -288,7 +288,9 @@ def compare_counted(
         one = compare_counts(name, counts_a[name], counts_b[name], level, diverged)
         if stopped:
             one = one.without_intervals("the number of runs was not fixed beforehand")
-        alike = same_seeds.correlated(counts_a[name], seeds[0], counts_b[name], seeds[1])
+        alike = None
+        if any(estimate.interval for estimate in one.estimates.values()):  # it is of them that it speaks
+            alike = same_seeds.correlated(counts_a[name], seeds[0], counts_b[name], seeds[1])
         found[name] = replace(one, warnings=(*one.warnings, *filter(None, [alike]), *stopped))
     return found
 

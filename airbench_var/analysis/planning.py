@@ -28,7 +28,8 @@ class Plan:
     level: float  #: one less the chance to see a difference where there is none
     power: float  #: the chance to see the difference
     runs: int  #: per recipe, for this test set
-    runs_interval: tuple[int, int] | None  #: at the ends of the interval of the std
+    #: At the ends of the interval of the std; None for the upper one above `MOST_RUNS`.
+    runs_interval: tuple[int, int | None] | None
     power_at_runs: float
     #: The smallest difference on the distribution that this test set can show, however many runs there are,
     #: and how many runs per recipe help before the test set is the limit; known once both recipes have runs.
@@ -80,7 +81,10 @@ def plan(
         return 1 - float(nctdtr(freedom, shift, critical)) + float(nctdtr(freedom, shift, -critical))
 
     runs = smallest_runs(power_of, power)
-    ends = [smallest_runs(partial(power_of, std=end), power) for end in std_interval or ()]
+    runs_interval = None
+    if std_interval:
+        low, high = (_smallest_runs(partial(power_of, std=end), power) for end in std_interval)
+        runs_interval = (low or runs, high)  # the lower end takes no more than the std itself
     floor = helpful = None
     if pilots:
         floor = float(ndtri((1 + level) / 2) + ndtri(power)) * math.sqrt(example_part(*pilots))
@@ -92,7 +96,7 @@ def plan(
         power=power,
         std_interval=std_interval,
         runs=runs,
-        runs_interval=(ends[0], ends[1]) if ends else None,
+        runs_interval=runs_interval,
         power_at_runs=power_of(runs),
         distribution_floor=floor,
         runs_that_help=helpful,
@@ -111,14 +115,20 @@ def _refuse_pilots(a: CorrectnessCounts, b: CorrectnessCounts) -> None:
 
 
 def smallest_runs(power_of: Callable[[int], float], power: float) -> int:
-    """Return the smallest number of runs from 2 on that has the power: doubling, then halving."""
+    """Return the smallest number of runs from 2 on that has the power; raise UsageError above `MOST_RUNS`."""
+    runs = _smallest_runs(power_of, power)
+    if runs is None:
+        raise UsageError(f"more than {MOST_RUNS:,} runs per recipe would be needed; detect something larger.")
+    return runs
+
+
+def _smallest_runs(power_of: Callable[[int], float], power: float) -> int | None:
+    """Return the same by doubling, then halving; None above `MOST_RUNS`."""
     high = 2
     while power_of(high) < power:
         high *= 2
         if high > MOST_RUNS:
-            raise UsageError(
-                f"more than {MOST_RUNS:,} runs per recipe would be needed; detect something larger."
-            )
+            return None
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
@@ -144,4 +154,6 @@ def std_interval_of(*pilots: CorrectnessCounts, level: float = LEVEL) -> Interva
     below = math.hypot(*(value - low for value, (low, _) in zip(values, ends, strict=True)))
     above = math.hypot(*(high - value for value, (_, high) in zip(values, ends, strict=True)))
     total, count = sum(values), len(pilots)
-    return math.sqrt((total - below) / count), math.sqrt((total + above) / count)
+    ends_of_mean = ((total - below) / count, (total + above) / count)
+    low, high = intervals.below_the_largest(ends_of_mean, total / count)
+    return math.sqrt(low), math.sqrt(high)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from airbench_var.analysis import Comparison, Estimate, Plan
+from airbench_var.analysis.planning import MOST_RUNS
 from airbench_var.report.console import Console
 from airbench_var.report.paragraph import p_text, print_paragraph
 from airbench_var.report.percent import interval_text, percent, span_text, value_text
@@ -67,10 +68,11 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
     )
     if plan.std_interval and plan.runs_interval:
         low, high = plan.runs_interval
+        most = f"more than {MOST_RUNS:,}" if high is None else f"{high:,}"
         print_paragraph(
             console,
             f"The std is an estimate: within its 95 % interval, {span_text(plan.std_interval)}, it takes "
-            f"{low:,} to {high:,} runs.",
+            f"{low:,} to {most} runs.",
         )
     if plan.distribution_floor is None:
         text = (

@@ -84,6 +84,16 @@ def test_a_plan_is_as_uncertain_as_its_std() -> None:
     assert std_interval_of(same) is None
 
 
+def test_a_plan_from_two_runs_has_no_std_above_one_half() -> None:
+    rng = np.random.default_rng(6)
+    pilots = [count(rng.random((2, 60)) < 0.5) for _ in range(2)]
+    _, most = std_interval_of(*pilots[:1]) or (0.0, 0.0)
+    assert most == 0.5
+    found = plan(1e-5, 0.02, std_interval=(0.01, 0.5))
+    assert found.runs_interval is not None
+    assert (found.runs_interval[0] < found.runs, found.runs_interval[1]) == (True, None)
+
+
 def test_without_pilots_nothing_is_said_of_the_distribution() -> None:
     found = plan(0.001, 0.0015)
     assert (found.distribution_floor, found.runs_that_help) == (None, None)
