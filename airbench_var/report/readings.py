@@ -130,8 +130,8 @@ def _calibration(summary: TestSetSummary) -> str:
         summary.estimates[name]
         for name in ("disagreement", "disagreement_gap", "ensemble_accuracy", "calibration_error")
     )
-    if gap.interval is None or disagreement.value is None or gap.value is None:
-        return ""
+    if gap.interval is None or not disagreement.value or gap.value is None:
+        return ""  # too few runs, or all say the same, which are the votes of one
     no = not gap.interval[0] <= 0 <= gap.interval[1]
     tested, decides = f"no p-value: {test.absent}", "The interval decides,"
     if test.p_value is not None:

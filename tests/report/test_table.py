@@ -278,6 +278,12 @@ def test_the_verdict_on_calibration(gap: tuple[float, float], p_value: float | N
     assert text.startswith(f"Is the ensemble calibrated? {verdict}: two runs disagree on ")
 
 
+def test_nothing_is_said_of_the_votes_of_equal_runs() -> None:
+    row_N = np.random.default_rng(7).random(400) < 0.9
+    correct_RN = np.tile(row_N, (60, 1))
+    assert "calibration" not in readings(summarize("cifar10", state_with_classes(correct_RN, 2)))
+
+
 @pytest.mark.parametrize(
     ("gain", "verdict"),
     [

@@ -166,7 +166,9 @@ def _footer(made_with: str) -> Html:
             tag("a", "arXiv 2304.01910", href="https://arxiv.org/abs/2304.01910v4", rel="noreferrer"),
             ".",
         ),
-        tag("p", f"Analysed by {made_with}. " if made_with else "", "Accuracies are shares of the test set."),
+        tag(
+            "p", f"Analysed by {made_with}. " if made_with else "", "Accuracies are in percent of a test set."
+        ),
     )
 
 
