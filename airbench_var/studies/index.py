@@ -71,6 +71,15 @@ def counted(number: int, verdict: Verdict) -> str:
     return f"{number} {verdict if number == 1 else _SEVERAL.get(verdict, verdict)}"
 
 
+def _networks(found: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return how many networks were trained, those that several studies share counted once."""
+    of: dict[str, int] = {}
+    for document in found.values():
+        for arm in document["arms"]:
+            of[arm["identity_sha256"]] = max(arm["runs"], of.get(arm["identity_sha256"], 0))
+    return sum(of.values())
+
+
 def _page(
     found: Mapping[str, Mapping[str, Any]],
     claims: Mapping[str, Sequence[Claim]],
@@ -106,7 +115,10 @@ def _page(
             f"{machine.shortened(analysed['commit'])} | {analysed['created'][:10]} |"
         )
     yield ""
-    yield "Studies share runs: those of one recipe and seeds, by one engine, are trained once."
+    yield (
+        "Studies share runs: those of one recipe and seeds, by one engine, are trained once. Together they "
+        f"are {_networks(found):,} networks."
+    )
     if missing:
         yield ""
         yield f"Not in this folder: {', '.join(missing)}."

@@ -32,7 +32,10 @@ def study(folder: Path, name: str, *verdicts: str, **more: str) -> None:
         "source": "Fig 1",
         "scale": "cpu",
         "data_title": "Data",
-        "arms": [{"runs": 1200, "seconds_of_training": 5000.0}, {"runs": 30, "seconds_of_training": 400.0}],
+        "arms": [
+            {"identity_sha256": "shared", "runs": 1200, "seconds_of_training": 5000.0},
+            {"identity_sha256": name, "runs": 30, "seconds_of_training": 400.0},
+        ],
         "claims": [claim(verdict) for verdict in verdicts],
         "analysed": {
             "commit": "0123456789abcdef+",
@@ -52,6 +55,7 @@ def test_every_claim_is_there_and_counted(tmp_path: Path) -> None:
     text = (tmp_path / "README.md").read_text()
     assert "Of 4 claims 2 hold, 1 does not hold, 1 cannot be told. " in text
     assert text.index("## Durations") < text.index("## Truth")
+    assert "Together they are 1,260 networks." in text
     assert (
         "[durations](durations/README.md) | Fig 1 | cpu | Data | 2 | 1,230 | 1.5 | 01234567+ | 2026-01-02 |"
         in text
