@@ -1,6 +1,7 @@
 """The command that brings runs of somebody else's training into a store: import."""
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -120,7 +121,7 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
                 f"no prediction on {test_set.name} is above 1, though there are {there} classes. If they say "
                 "what was right, import them as booleans: array.astype(bool), into another --out."
             )
-        elif there > 1 and accuracy < 1.2 / there:
+        elif there > 1 and accuracy < _most_by_guessing(there, len(labels_N)):
             advice = _which_counts_from_1(labels_N, predicted_RN) or (
                 "Are these the labels of these examples, in this order, and do both count classes from 0?"
             )
@@ -130,10 +131,11 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
             )
         right_R = statistics.counts[test_set.name].k_R
         perfect_R = np.flatnonzero(right_R == len(labels_N))
-        if there > 1 and 0 < len(perfect_R) < len(right_R):
+        if there > 1 and (0 < len(perfect_R) < len(right_R) or len(perfect_R) == len(right_R) == 1):
+            others = ", and others are not" if len(right_R) > 1 else ""
             yield (
-                f"run {perfect_R[0]} is right on all of {test_set.name}, and others are not. Is it a copy of "
-                "the labels, among the files of the runs?"
+                f"run {perfect_R[0]} is right on all of {test_set.name}{others}. Is it a copy of the labels, "
+                "among the files of the runs?"
             )
         if predicted_RN is not None and not asked and min(int(labels_N.min()), int(predicted_RN.min())) == 1:
             yield (
@@ -145,6 +147,12 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
                 f"class {test_set.classes - 1} is among the predictions on {test_set.name}; the largest "
                 f"label is {labels_N.max()}. Do both count classes from 0?"
             )
+
+
+def _most_by_guessing(classes: int, examples: int) -> float:
+    """Return an accuracy that guessing hardly exceeds: three standard errors above one over the classes."""
+    chance = 1 / classes
+    return chance + 3 * math.sqrt(chance * (1 - chance) / examples)
 
 
 def _which_counts_from_1(labels_N: "Array", predicted_RN: "Array | None") -> str | None:

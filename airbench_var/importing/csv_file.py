@@ -20,6 +20,7 @@ from airbench_var.importing.tables import (
     LABEL,
     MAP_NAMES,
     SEED,
+    beside_labels,
     example_column,
     first_example,
     listed,
@@ -38,8 +39,8 @@ from airbench_var.importing.text_rows import Places, TextRows
 
 _MOST_LINE_BYTES = 1 << 26
 _WORDS = {b"true": True, b"false": False}
-#: Of this many examples or more, a first line that counts them is not what a run predicted: each would be of
-#: a class of its own. Of few it may be, unless they are in order.
+#: Of this many examples or more, a first line of numbers that all differ is not what a run predicted: each
+#: would be of a class of its own. Of few it may be, unless they are in order.
 _SURELY_NAMES, _MAYBE_NAMES = 257, 11
 _NUMBER = re.compile(rb"[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?")
 #: As pandas writes integers of a column in which one was missing.
@@ -65,8 +66,11 @@ def open_csv(path: Path) -> Iterator[Contents]:
             arrays = {value: _Long(path, file, names, value, places) for value in values}
             if LABEL in names and not (others := _why_no_labels(path, file, names)):
                 arrays[LABEL] = _Long(path, file, names, LABEL, places)
-        elif LABEL in names or (len(_cells(first)) == 1 and run_column(names) is None):
+        elif LABEL in names:
             arrays = {"labels": _labels(path, file, names)}
+            others = beside_labels(names)
+        elif len(_cells(first)) == 1 and run_column(names) is None:
+            arrays = {"": _labels(path, file, names)}
         elif not not_counted(names) and (scores := [name for name in names if "accuracy" in name.lower()]):
             raise DataError(
                 f"{path} has a column {scores[0]!r}: from accuracies alone nothing can be said of single "
@@ -151,12 +155,12 @@ class _Long(TextRows):
             whole = _WHOLE_FLOAT.fullmatch(cells[self._value]) if self._is_label else None
             values.append(whole[1] if whole else cells[self._value])
         row = _values(self, values, lambda i: first + i)
-        if self._is_correct and row.dtype != np.bool_:
-            outside = (row < 0) | (row > 1)
-            if outside.any():
-                raise self.bad(first + int(outside.argmax()), "correct is neither 0 nor 1")
-            return row.astype(np.bool_)
-        return row
+        if not self._is_correct:
+            return row.astype(np.int64, copy=False)  # of two classes true is 1
+        outside = (row < 0) | (row > 1) if row.dtype != np.bool_ else np.zeros(1, np.bool_)
+        if outside.any():
+            raise self.bad(first + int(outside.argmax()), "correct is neither 0 nor 1")
+        return row.astype(np.bool_)
 
 
 def _places_of_runs(path: Path, file: BinaryIO, names: Sequence[str]) -> Places:
@@ -203,12 +207,19 @@ def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
         except ValueError as error:
             raise DataError(
                 f"{path}, line {line}: {error}. Labels are classes as numbers from 0, as the predictions "
-                "have them; of names, in pandas: frame['label'].map(NAMES.index)."
+                f"have them; of names, {MAP_NAMES}."
             ) from error
     if counted is not None:
         refuse_order_of_labels(str(path), counted, examples)
     labels_N = np.array(labels, np.int64)
     refuse_empty(str(path), labels_N.dtype, labels_N.shape)
+    if not names and labels[0] == 0 and len(labels) % 10 == 1 and len(labels) > 1:
+        # Test sets have round numbers of examples far more often than one more.
+        raise DataError(
+            f"{path}, line 1: 0 may be the first of {len(labels):,} values, or the name that pandas writes "
+            "over a column without one. Let the first line name the column: label or predicted. Nothing was "
+            "written."
+        )
     return Held(str(path), labels_N)
 
 
@@ -248,25 +259,29 @@ def _cells(text: bytes, first: int = -1) -> list[bytes]:
 def _header(path: Path, cells: Sequence[bytes]) -> list[str]:
     """Return the names of the columns, or none where the first line has values."""
     names = [cell.decode("utf-8", "replace") for cell in cells]
-    if not all(_is_value(cell) for cell in cells):
-        if len(set(names)) < len(names):
-            raise DataError(f"{path} has columns of the same name: {listed(names)}. Name each another way.")
-        return names
-    if _count_examples(cells):
+    of_no_value = [cell for cell in cells if not (_is_value(cell) or _WHOLE_FLOAT.fullmatch(cell))]
+    if of_no_value:
+        if len(set(names)) == len(names):
+            return names
+        if len(of_no_value) < len(cells):
+            what = of_no_value[0][:20].decode("utf-8", "replace")
+            raise DataError(f"{path}, line 1: {what!r} is neither a class nor true or false.")
+        raise DataError(f"{path} has columns of the same name: {listed(names)}. Name each another way.")
+    if _may_be_names(cells):
         if len(cells) < _SURELY_NAMES:
             raise DataError(
-                f"{path}, line 1: 0, 1, 2, ... may be the names of the columns or what a run predicted. Give "
-                "the columns other names, or begin with the first run."
+                f"{path}, line 1: {listed(names, 3)}, all different, may be the names of the columns or what "
+                "a run predicted. Give the columns other names, or begin with the first run."
             )
         return names
     return []
 
 
-def _count_examples(cells: Sequence[bytes]) -> bool:
-    """Whether the values of a line may be the names of columns: 0, 1, 2, ..., or those in another order."""
+def _may_be_names(cells: Sequence[bytes]) -> bool:
+    """Whether the values of a line may be names of columns: 0, 1, 2, ..., or many that all differ."""
     if len(cells) < _MAYBE_NAMES:
         return len(cells) > 1 and list(cells) == [b"%d" % i for i in range(len(cells))]
-    return any(set(cells) == {b"%d" % (first + i) for i in range(len(cells))} for first in (0, 1))
+    return len(set(cells)) == len(cells)
 
 
 def _is_value(cell: bytes) -> bool:

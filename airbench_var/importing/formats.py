@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from airbench_var.errors import DataError
+from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.csv_file import open_csv
 from airbench_var.importing.json_file import open_json
 from airbench_var.importing.npy_file import open_npy
@@ -71,8 +71,11 @@ def files_of(paths: Sequence[Path]) -> list[Path]:
 
     Those of a folder are in the order of their paths, in which numbers count as such: run_2 before run_10.
 
-    Raises: DataError for a folder without predictions or of several formats, or a file that is given twice.
+    Raises: DataError for a folder without predictions or of several formats, or a file that is given twice;
+    UsageError for no path at all.
     """
+    if not paths:
+        raise UsageError("no file is given to import. Give files of predictions, or a folder of them.")
     found = [file for path in paths for file in ([path] if not path.is_dir() else _files_in(path))]
     seen: dict[Path, Path] = {}
     for file in found:

@@ -83,17 +83,34 @@ def kind_of(rows: Rows) -> Kind | None:
     return _KINDS.get((rows.dtype.kind, len(rows.shape)))
 
 
-def lacks_runs(rows: Rows, n_labels: int, *, is_alone: bool) -> bool:
+def may_lack_runs(rows: Rows) -> bool:
+    """Return whether an array is of the type and the axes of one run: classes, correctness, or logits."""
+    return (rows.dtype.kind in "iub" and len(rows.shape) == 1) or (
+        rows.dtype.kind == "f" and len(rows.shape) == 2
+    )
+
+
+def lacks_runs(rows: Rows, n_labels: int, beside: Sequence[Rows] = ()) -> bool:
     """Return whether an array can only be of one run: as long as the labels, and without an axis of runs.
 
-    Logits only where they are alone in their file: beside others they may be the mean of many runs, as in
-    dumps of elastic-airbench.
+    beside: what else is in the file. Logits beside predictions of many runs may be their mean, as in dumps of
+    elastic-airbench.
+
+    Raises: DataError for logits that are all whole numbers, which are more often something else.
     """
-    if not rows.shape or rows.shape[0] != n_labels:
+    if not may_lack_runs(rows) or rows.shape[0] != n_labels or rows.shape[1:] == (n_labels,):
         return False
-    if len(rows.shape) == 1:
-        return rows.dtype.kind in "iub"
-    return is_alone and rows.dtype.kind == "f" and len(rows.shape) == 2 and rows.shape[1] != n_labels
+    if rows.dtype.kind == "f":
+        if any(kind_of(other) is not None for other in beside):
+            return False
+        block_NK = rows.read(rows.blocks[0])
+        if np.array_equal(block_NK, np.rint(block_NK)):
+            raise DataError(
+                f"{rows.name} is {rows}, whole numbers, and as long as the labels: no logits of one run. "
+                "Classes (examples, runs) are array.T.astype(int), what was right array.T.astype(bool); "
+                "whole logits of one run are array[None]. Nothing was written."
+            )
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)

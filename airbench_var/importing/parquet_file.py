@@ -30,6 +30,7 @@ from airbench_var.importing.tables import (
     LABEL,
     PANDAS_INDEX,
     VALUES,
+    beside_labels,
     example_column,
     first_example,
     known_names,
@@ -97,7 +98,7 @@ def _contents(table: ParquetTable) -> Contents:
         others: dict[str, str] = {}
         if LABEL in names:
             kind = table.type_of(LABEL)
-            if types.is_integer(kind) or types.is_floating(kind):
+            if types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind):
                 arrays[LABEL] = _Long(table, LABEL, starts)
             else:
                 others[LABEL] = str(kind)
@@ -105,7 +106,8 @@ def _contents(table: ParquetTable) -> Contents:
     if LABEL in names:
         if (counted := example_column(names)) is not None:
             refuse_order_of_labels(str(path), counted, table.texts(counted))
-        return Contents(arrays={"labels": Held(f"{path}, {LABEL}", table.column(LABEL, "iufb"))})
+        labels = Held(f"{path}, {LABEL}", table.column(LABEL, "iufb"))
+        return Contents(arrays={"labels": labels}, others=beside_labels(names))
     columns = [name for name in names if name != run_ids]
     wrong = [
         name for name in columns if not (types.is_integer(t := table.type_of(name)) or types.is_boolean(t))
@@ -221,6 +223,9 @@ class _Long(_TableRows):
             plain(self.name, taken.column(name).combine_chunks(), 0).reshape(shape) for name in self._columns
         )
         for examples_RN in counted:
+            if examples_RN.dtype == object:  # as text
+                numbers = [[_number(one) for one in row] for row in examples_RN.tolist()]
+                examples_RN = np.array(numbers, object)
             if self._counts_from is None:
                 self._counts_from = first_example(examples_RN[0, 0])
             first, n = self._counts_from, examples_RN.shape[1]
@@ -228,6 +233,8 @@ class _Long(_TableRows):
                 [found] = examples_RN[run, i : i + 1].tolist()
                 what = f"run {rows.start + run} has {not_in_order(found, first, i)}"
                 raise DataError(f"{self._table.path}: {what}. Sort the table by run and example.")
+        if not self._is_correct and values_RN.dtype.kind == "b":
+            return values_RN.astype(np.uint8)  # of two classes true is 1
         if self._is_correct and values_RN.dtype.kind in "iu":
             if ((values_RN < 0) | (values_RN > 1)).any():
                 raise DataError(f"{self.name} is neither 0 nor 1 in runs {rows.start} to {rows.stop - 1}.")
@@ -235,6 +242,11 @@ class _Long(_TableRows):
         if self._is_correct and values_RN.dtype.kind != "b":
             raise DataError(f"{self.name} is {values_RN.dtype}, expected booleans, or 0 and 1.")
         return values_RN
+
+
+def _number(text: Any) -> Any:
+    """Return a number that is written as text, and all else as it is."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else text
 
 
 def _runs_of(table: ParquetTable, run_ids: str) -> tuple[list[int], Array]:

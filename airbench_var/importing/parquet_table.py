@@ -9,7 +9,7 @@ import numpy as np
 
 from airbench_var.errors import DataError
 from airbench_var.importing.rows import Array, reading
-from airbench_var.importing.tables import LABEL, SEED, listed, refuse_order, usual_names
+from airbench_var.importing.tables import LABEL, MAP_NAMES, SEED, listed, refuse_order, usual_names
 
 if TYPE_CHECKING:
     import pyarrow
@@ -81,7 +81,7 @@ class ParquetTable:
             piece = plain(f"{self.path}, {name}", batch.column(0), at)
             if piece.dtype.kind not in kinds:
                 wanted = "numbers" if "f" in kinds else "booleans" if "b" in kinds else "integers"
-                names = f"; of names, in pandas: frame[{name!r}].map(NAMES.index)" if name == LABEL else ""
+                names = f"; of names, {MAP_NAMES}" if name == LABEL else ""
                 raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected {wanted}{names}.")
             yield at, piece
             at += len(piece)
@@ -129,7 +129,9 @@ def damage(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, and not of what is in the file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"{path} is not a .parquet file that can be read: {reason}. Copy it, or write it, once more."

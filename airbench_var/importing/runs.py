@@ -8,6 +8,7 @@ checksum: a file that changes in between, because somebody is still writing it, 
 
 import hashlib
 import math
+import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -266,12 +267,13 @@ def _provenance(wanted: Import, runs: JoinedRuns, sources: Sequence[Source]) -> 
     """Return where the runs come from, for people; never compared."""
     names, counts = [path.name for path in runs.paths], np.diff(runs.starts).tolist()
     many = len(names) > 1
+    # A store is sent on, in reports too: the way to the folder of all files is left out.
+    folder = os.path.commonpath([path.absolute().parent for path in runs.paths])
+    files = [os.path.relpath(path.absolute(), folder) for path in runs.paths]
     return {
         "imported_from": f"{len(names):,} files, {names[0]} to {names[-1]}" if many else names[0],
         # Which runs are of which file: they are numbered through, in this order.
-        **(
-            {"imported_files": [[str(p), n] for p, n in zip(runs.paths, counts, strict=True)]} if many else {}
-        ),
+        **({"imported_files": [[file, n] for file, n in zip(files, counts, strict=True)]} if many else {}),
         "labels_from": ", ".join(dict.fromkeys(source.labels_from.name for source in sources)),
         "filesystem": filesystem_of(wanted.out),
         **machine.origin("airbench_var", "numpy"),

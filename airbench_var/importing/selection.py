@@ -12,9 +12,9 @@ import numpy as np
 
 from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import files_of, open_file
-from airbench_var.importing.kinds import kind_of
+from airbench_var.importing.kinds import kind_of, may_lack_runs
 from airbench_var.importing.rows import Array, Contents, Rows
-from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed, perhaps_long
+from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed, perhaps_long, role_of
 
 #: Stands for every array that is not named itself.
 ANY = ""
@@ -92,6 +92,11 @@ def _says_right(key: str, contents: Contents) -> str | None:
 def _named(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
     named = [key for key in dict.fromkeys([*wanted.keys, *wanted.labels, *wanted.test_sets]) if key != ANY]
     for key in named:
+        if key in wanted.labels and key not in wanted.keys and says_labels(key):
+            raise UsageError(
+                f"--labels {key}=FILE: {key} is a name of labels, and KEY is that of the predictions that "
+                f"they judge. {_found(contents)}"
+            )
         if key in contents.others:
             raise DataError(
                 f"{path}: {key} cannot be predictions: {contents.others[key]}. {_found(contents)}"
@@ -105,8 +110,8 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
     if set(contents.arrays) == {ANY}:
         return [ANY]  # whether it is predictions, its kind says
     candidates = _candidates(contents)
-    if not candidates and [rows.dtype.kind in "iub" for rows in contents.arrays.values()] == [True]:
-        return list(contents.arrays)  # it may be of one run
+    if not candidates and len(of_one_run := _perhaps_of_one_run(contents)) == 1:
+        return of_one_run
     if not candidates:
         raise DataError(
             f"{path}: none of what it has is predictions. {_found(contents)} Predictions are integer classes "
@@ -126,8 +131,28 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
 
 def _candidates(contents: Contents) -> list[str]:
     """Return the keys of the arrays that may be predictions."""
-    of_runs = _labels_of_runs(contents)
-    return [key for key, rows in contents.arrays.items() if key != of_runs and kind_of(rows) is not None]
+    return [
+        key for key, rows in contents.arrays.items() if not says_labels(key) and kind_of(rows) is not None
+    ]
+
+
+def _perhaps_of_one_run(contents: Contents) -> list[str]:
+    """Return the keys of the arrays that may be predictions of one run: by their names, else by their shapes.
+
+    Beside predictions of many runs they are none: they may be their mean, as in dumps of elastic-airbench.
+    """
+    shaped = [key for key, rows in contents.arrays.items() if may_lack_runs(rows)]
+    named = [key for key in shaped if role_of(_last(key)) == PREDICTED]
+    return named or [key for key in shaped if role_of(_last(key)) in (None, CORRECT)]
+
+
+def says_labels(key: str) -> bool:
+    """Whether the name of an array says that it is labels, as `cifar10/labels` or `y_true`."""
+    return role_of(_last(key)) == LABEL
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _have_own_labels(candidates: Sequence[str], contents: Contents, wanted: Wanted) -> bool:
@@ -181,7 +206,14 @@ def _own_labels(path: Path, key: str, contents: Contents) -> str:
 
 def _labels_by_name(key: str, contents: Contents) -> list[str]:
     """Return the arrays whose names say that they are the labels of the predictions of this key."""
-    return [name for name in (f"{key}/labels", "labels") if name in contents.arrays]
+    exact = [name for name in (f"{key}/labels", "labels") if name in contents.arrays]
+    usual = [name for name, rows in contents.arrays.items() if says_labels(name) and _is_flat(rows)]
+    return exact or (usual if len(usual) == 1 else [])
+
+
+def _is_flat(rows: Rows) -> bool:
+    """Whether an array has one axis, or a second one of one value, as labels may."""
+    return len(rows.shape) == 1 or (len(rows.shape) == 2 and rows.shape[1] == 1)
 
 
 def read_labels(path: Path, key: str) -> Labels:
@@ -201,7 +233,7 @@ def _key_of_labels(path: Path, key: str, contents: Contents) -> str:
     arrays = contents.arrays
     if (of_runs := _labels_of_runs(contents)) is not None:
         return of_runs
-    flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and len(rows.shape) == 1]
+    flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and _is_flat(rows)]
     names = _labels_by_name(key, contents) or flat
     if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):
         raise DataError(
@@ -222,8 +254,7 @@ def labels_at(path: Path, key: str, contents: Contents) -> Labels:
     rows = contents.arrays[key]
     if key == _labels_of_runs(contents):
         return Labels(rows.name, path, key, _whole(rows.name, rows.read(range(1))[0]))
-    is_flat = len(rows.shape) == 1 or rows.shape[1:] == (1,)
-    if not is_flat or rows.dtype.kind not in "iuf":
+    if not _is_flat(rows) or rows.dtype.kind not in "iuf":
         raise DataError(f"{rows.name} is {rows}; labels are integers (examples,).{_hint_of_labels(rows)}")
     values_N = np.concatenate([rows.read(block) for block in rows.blocks]).ravel()
     return Labels(rows.name, path, key, _whole(rows.name, values_N))
@@ -266,7 +297,10 @@ def _instead(contents: Contents) -> str:
     """Return what to do about arrays that are perhaps of names, or of one run each."""
     if any(rows.dtype.kind == "O" for rows in contents.arrays.values()):  # text in a table
         return f"Of names, {MAP_NAMES}, as the labels count them."
+    if all(map(says_labels, contents.arrays)):
+        without = " without it, in pandas frame.drop(columns=['label'])," if contents.others else ""
+        return f"{listed([*contents.arrays])} says labels: write predictions{without} or call it predicted."
     alike = {(rows.dtype, rows.shape) for rows in contents.arrays.values()}
-    if len(contents.arrays) > 1 and len(alike) == 1:
+    if len(contents.arrays) > 1 and len(alike) == 1 and not any(map(says_labels, contents.arrays)):
         return "If each array is one run, write them as one: numpy.stack([FILE[key] for key in FILE])."
     return "An array of one run, which lacks the axis of runs, is chosen with --key."

@@ -11,7 +11,7 @@ from airbench_var.importing.dump import OF_ONE_RUN
 from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
 from airbench_var.importing.kinds import Judge, judge_of, lacks_runs
 from airbench_var.importing.rows import Array
-from airbench_var.importing.selection import ANY, Chosen, Labels, Wanted, choose, labels_at, read_labels
+from airbench_var.importing.selection import Chosen, Labels, Wanted, choose, labels_at, read_labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _refuse_other_labels(files: RunFiles, labels: Labels) -> None:
 def _take_as_one_run(files: RunFiles, one: Chosen, labels: Labels) -> None:
     """Say which arrays of the files are of one run; raise DataError where the labels would pass for one."""
     arrays, n_labels = files.contents().arrays, len(labels.values_N)
-    if not lacks_runs(arrays[one.key], n_labels, is_alone=one.key == ANY):
+    if not lacks_runs(arrays[one.key], n_labels, beside=[*arrays.values()]):
         return
     if one.key == labels.key and labels.path.resolve() in {path.resolve() for path in files.paths}:
         raise DataError(
@@ -163,5 +163,5 @@ def _take_as_one_run(files: RunFiles, one: Chosen, labels: Labels) -> None:
             "always right. Move them to another folder, or give the files of the runs alone."
         )
     files.take_as_one_run(one.key)
-    if one.correct_key is not None and lacks_runs(arrays[one.correct_key], n_labels, is_alone=False):
+    if one.correct_key is not None and lacks_runs(arrays[one.correct_key], n_labels):
         files.take_as_one_run(one.correct_key)

@@ -16,16 +16,23 @@ _ALSO = {
     EXAMPLE: ("example_id", "index", "idx", "image", "image_id", "sample", "sample_id", "id"),
     "predicted": ("prediction", "predictions", "pred", "preds", "y_pred", "predicted_class"),
     "correct": ("is_correct", "right"),
-    LABEL: ("labels", "target", "targets", "y", "y_true", "true_label"),
+    LABEL: ("labels", "target", "targets", "y", "y_true", "y_test", "true_label"),
 }
 #: What one does whose predictions are names of classes.
-MAP_NAMES = "in pandas: frame[COLUMN].map(NAMES.index)"
+MAP_NAMES = "in pandas, with NAMES = sorted(set(frame.label)): frame[COLUMN].map(NAMES.index)"
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
 UNNAMED = (PANDAS_INDEX, "")
+#: Columns of a table of labels that count its examples, and nothing else.
+_SURELY_COUNTS = (EXAMPLE, "index", *UNNAMED)
 #: More columns than this are no long table's.
 _FEW = 8
 _COUNTED = re.compile("(.*?)([0-9]+)", re.DOTALL)
+
+
+def role_of(name: str) -> str | None:
+    """Return what a column, or an array with a key, is by its name alone; None where that says nothing."""
+    return next((role for role, also in _ALSO.items() if name.lower() in (role, *also)), None)
 
 
 def usual_names(names: Sequence[str]) -> list[str]:
@@ -68,11 +75,13 @@ def long_values(name: str, names: Sequence[str]) -> list[str]:
     Without a column of runs it is of one run, and may have labels in place of a column of examples, which are
     then in the order of the rows.
 
-    Raises: DataError when a long table lacks one of its columns.
+    Raises: DataError when a long table lacks one of its columns, or has others, which may tell runs apart.
     """
     values = [value for value in VALUES if value in names]
     is_of_one = run_of_long(names) is None
     if values and (EXAMPLE in names or (LABEL in names and is_of_one)):
+        if is_of_one:
+            _refuse_more_than_one_run(name, names)
         return values
     if (values and not is_of_one) or (EXAMPLE in names and LABEL not in names):
         raise DataError(
@@ -82,19 +91,45 @@ def long_values(name: str, names: Sequence[str]) -> list[str]:
     return []
 
 
+def _refuse_more_than_one_run(name: str, names: Sequence[str]) -> None:
+    """Raise DataError where a table of one run has columns that may tell several apart, or pool two sets."""
+    further = [one for one in names if one not in (*VALUES, EXAMPLE, LABEL, *UNNAMED)]
+    if further:
+        raise DataError(
+            f"{name} has a row for each example, and {listed(further)} besides. If that tells runs apart, "
+            "call it run, and number them (in pandas: frame['run'] = pandas.factorize(frame[COLUMN])[0]); "
+            f"leave out what does not: frame.drop(columns={further[:8]}). Nothing was written."
+        )
+
+
 def run_of_long(names: Sequence[str]) -> str | None:
     """Return the column that tells the runs of a long table apart; an index without a name counts rows."""
     return next((name for name in (*RUN, SEED) if name in names), None)
 
 
 def example_column(names: Sequence[str]) -> str | None:
-    """Return the column of a table of labels that says which example each is of, if there is one."""
+    """Return the column of a table of labels that says, or may say, which example each is of."""
     unnamed = [name for name in names[:1] if name == ""]
-    return next((name for name in (EXAMPLE, "index", *unnamed, PANDAS_INDEX) if name in names), None)
+    perhaps = [name for name in names if role_of(name) == EXAMPLE]
+    return next(
+        (name for name in (EXAMPLE, "index", *unnamed, PANDAS_INDEX, *perhaps) if name in names), None
+    )
+
+
+def beside_labels(names: Sequence[str]) -> dict[str, str]:
+    """Return what else is in a table of labels, which is not read: by column, in words."""
+    counted = example_column(names)
+    return {name: "a column beside labels" for name in names if name not in (LABEL, counted)}
 
 
 def refuse_order_of_labels(name: str, column: str, said: Sequence[str]) -> None:
-    """Raise DataError unless the column of a table of labels counts the examples from 0 or 1 on."""
+    """Raise DataError unless the column of a table of labels counts the examples from 0 or 1 on.
+
+    An `id` or the like that does not have each of these numbers once, in whatever order, counts nothing.
+    """
+    counts = any(set(said) == {str(first + i) for i in range(len(said))} for first in (0, 1))
+    if column not in _SURELY_COUNTS and not counts:
+        return
     first = first_example(next(iter(said), 0))
     for i, value in enumerate(said, first):
         if value != str(i):

@@ -36,6 +36,7 @@ def open_torch(path: Path) -> Iterator[Contents]:
             refuse_unlike(name, [(one.dtype, tuple(one.shape)) for one in value])
             return _Tensors(path, size, key, value) if value[0].ndim else None
         if not _is_plain(value):
+            _refuse_other_tensors(f"{path}, {key}" if key else str(path), value)
             return None
         if not value.ndim:
             number: float = value.item()
@@ -138,6 +139,17 @@ def _is_plain(value: object) -> bool:
         and not value.is_quantized
         and (value.dtype is torch.bfloat16 or value.dtype in _numpy_has())
     )
+
+
+def _refuse_other_tensors(name: str, value: object) -> None:
+    """Raise DataError for a tensor that cannot be read as an array, and say what it is."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        raise DataError(
+            f"{name} is a tensor of {value.dtype}, {value.layout}, on {value.device.type}: not read. "
+            "Save classes as tensor.to_dense().cpu().long(), logits as tensor.to_dense().cpu().float()."
+        )
 
 
 def _numpy_has() -> "tuple[torch.dtype, ...]":

@@ -282,3 +282,33 @@ def test_what_may_have_been_meant_is_said(
     code, _, err = run("import other.npy --labels labels.npy --out other", capsys)
     assert code == 3
     assert hint in err
+
+
+def test_a_file_of_one_run_that_is_the_labels_is_doubted(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("targets.npy", runs.labels_N)
+    err = run("import targets.npy --labels labels.npy --out a", capsys)[2]
+    assert "warning: run 0 is right on all of test. Is it a copy of the labels" in err
+
+
+@pytest.mark.parametrize(("right", "is_warned"), [(0.51, True), (0.6, False)])
+def test_only_runs_that_are_no_better_than_guessing_are_called_so(
+    right: float, is_warned: bool, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two classes and 2,000 examples, 60 % is by nine standard errors."""
+    labels_N = np.arange(2_000) % 2
+    is_right_RN = np.random.default_rng(0).permuted(np.tile(np.arange(2_000) < 2_000 * right, (9, 1)), axis=1)
+    np.save("two.npy", labels_N)
+    np.save("runs.npy", np.where(is_right_RN, labels_N, 1 - labels_N))
+    err = run("import runs.npy --labels two.npy --out a", capsys)[2]
+    assert ("no better than guessing" in err) == is_warned
+
+
+def test_the_way_to_the_files_is_not_kept(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, some in (("a/0.npy", slice(0, 5)), ("b/0.npy", slice(5, 12))):
+        Path("who", name).parent.mkdir(parents=True)
+        np.save(f"who/{name}", runs.classes_RN[some])
+    assert run("import who/a who/b/0.npy --labels labels.npy --out store", capsys)[0] == 0
+    manifest = json.loads(Path("store/manifest.json").read_text())
+    assert manifest["provenance"]["imported_files"] == [["a/0.npy", 5], ["b/0.npy", 7]]

@@ -151,7 +151,7 @@ LONG = "run,example,predicted\n"
         ("x0,x1,test accuracy\n1,2,0.5\n", r"has test accuracy beside columns that count"),
         (
             "0,1,2\n3,4,5\n",
-            r"line 1: 0, 1, 2, \.\.\. may be the names of the columns or what a run predicted",
+            r"line 1: 0, 1, 2, all different, may be the names of the columns or what a run predicted",
         ),
         ("a,a\n1,2\n", r"columns of the same name: a, a"),
         ("run,a,b\n0,1,2\n0,3,4\n", r"line 3: run 0 comes twice"),
@@ -226,4 +226,40 @@ def test_the_index_of_a_series_without_a_name_is_no_label(tmp_path: Path) -> Non
 def test_bad_labels(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=message):
+        read_all(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_first_line_of_many_different_numbers_is_no_run(rows: int, tmp_path: Path) -> None:
+    """As pandas names the columns of a part of a test set that was chosen at random."""
+    chosen = np.random.default_rng(0).permutation(5000)[:40]
+    lines = [chosen.tolist(), *([i % 7 for i in range(40)] for _ in range(rows))]
+    (tmp_path / "a.csv").write_text("\n".join(",".join(map(str, line)) for line in lines) + "\n")
+    with pytest.raises(DataError, match=r"line 1: .*, all different, may be the names of the"):
+        read_all(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("first", "n", "is_doubtful"), [("0", 40, True), ("3", 40, False), ("0", 39, False)])
+def test_a_first_0_over_one_column_may_be_its_name(
+    first: str, n: int, is_doubtful: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("\n".join([first, *("1" for _ in range(n))]) + "\n")
+    if is_doubtful:
+        with pytest.raises(DataError, match=r"line 1: 0 may be the first of 41 values, or the name"):
+            read_all(tmp_path / "a.csv")
+    else:
+        assert read_all(tmp_path / "a.csv").tolist() == [int(first), *[1] * n]
+
+
+def test_a_column_of_whole_floats_has_no_name_in_its_first_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("3.0\n1.0\n2.0\n")
+    assert read_all(tmp_path / "a.csv").tolist() == [3, 1, 2]
+
+
+@pytest.mark.parametrize("line", ["1,nan,1", "1,,1", "1.5,2,2"])
+def test_a_first_line_of_values_one_of_which_is_none_is_not_taken_for_names(
+    line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(f"{line}\n0,1,2\n")
+    with pytest.raises(DataError, match=r"line 1: '(nan||1\.5)' is neither a class nor true or false"):
         read_all(tmp_path / "a.csv")

@@ -138,7 +138,7 @@ def test_names_that_were_predicted_are_to_be_mapped(suffix: str, kind: object, t
         frame[column] = np.array(["bird", "cat", "été", *"defghij"])[frame[column]]
     path = write(frame.astype({"predicted": kind}), tmp_path / f"a{suffix}")
     np.save(tmp_path / "labels.npy", RUNS.labels_N)
-    with pytest.raises(DataError, match=r"[Oo]f names, in pandas: frame\[COLUMN\]\.map\(NAMES\.index\)"):
+    with pytest.raises(DataError, match=r"[Oo]f names, in pandas, with NAMES = sorted\(set\(frame\.label"):
         import_all(path, tmp_path / "labels.npy", tmp_path / "store")
 
 
@@ -213,3 +213,58 @@ def test_a_table_of_lists_is_none_of_rows_an_example(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "a.parquet", index=False)
     np.save(tmp_path / "labels.npy", RUNS.labels_N)
     assert_is_whole(import_all(tmp_path / "a.parquet", tmp_path / "labels.npy", tmp_path / "store"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("index", [False, True])
+def test_a_table_without_runs_has_no_columns_that_may_tell_them_apart(
+    index: bool, suffix: str, tmp_path: Path
+) -> None:
+    """As one run, 12 runs of 203 examples would be one of 2,436."""
+    frame = table("experiment").rename(columns={"label": "y_true", "predicted": "y_pred"})
+    frame = frame.drop(columns="example")
+    if suffix == ".csv":
+        frame.to_csv(tmp_path / "a.csv", index=index)
+    else:
+        frame.to_parquet(tmp_path / "a.parquet", index=index)
+    with pytest.raises(DataError, match=r"experiment besides.*call it run.*frame\.drop\(columns=\['experim"):
+        import_all(tmp_path / f"a{suffix}", None, tmp_path / "store")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_true_and_false_are_two_classes_where_they_were_predicted(suffix: str, tmp_path: Path) -> None:
+    frame = table()
+    frame[["predicted", "label"]] = frame[["predicted", "label"]] > 2
+    path = write(frame, tmp_path / f"a{suffix}")
+    store = import_all(path, None, tmp_path / "store")
+    np.testing.assert_array_equal(store.predicted("test"), RUNS.classes_RN > 2)
+    np.testing.assert_array_equal(store.labels("test"), RUNS.labels_N > 2)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_labels_beside_wide_runs_are_not_the_runs(suffix: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame(RUNS.classes_RN.T, columns=[f"run{i}" for i in range(R)])
+    frame.insert(0, "label", RUNS.labels_N)
+    path = write(frame.rename_axis("example").reset_index(), tmp_path / f"a{suffix}")
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    with pytest.raises(
+        DataError, match=r"run0 \(a column beside labels\).*frame\.drop\(columns=\['label'\]\)"
+    ):
+        import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+    np.save(tmp_path / "runs.npy", RUNS.classes_RN)
+    assert_is_whole(import_all(tmp_path / "runs.npy", path, tmp_path / "store"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("column", ["idx", "id", "image_id"])
+def test_labels_in_another_order_are_refused_and_other_ids_count_nothing(
+    column: str, suffix: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "runs.npy", RUNS.classes_RN)
+    frame = pd.DataFrame({column: np.arange(N), "label": RUNS.labels_N})
+    shuffled = write(frame.sample(frac=1, random_state=0), tmp_path / f"a{suffix}")
+    with pytest.raises(DataError, match=rf"label 0: {column} is '\d+' where \d should be"):
+        import_all(tmp_path / "runs.npy", shuffled, tmp_path / "store")
+    frame[column] += 5
+    others = write(frame, tmp_path / f"b{suffix}")
+    assert_is_whole(import_all(tmp_path / "runs.npy", others, tmp_path / "store"))

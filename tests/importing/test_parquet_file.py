@@ -197,7 +197,7 @@ def test_labels_that_are_names_are_refused_with_what_to_do(as_category: bool, tm
     frame = pd.DataFrame({"label": names.astype("category") if as_category else names})
     frame.to_parquet(tmp_path / "labels.parquet")
     with (
-        pytest.raises(DataError, match=r"expected numbers; of names, in pandas: frame\['label'\]\.map"),
+        pytest.raises(DataError, match=r"expected numbers; of names, in pandas, with NAMES = sorted"),
         open_file(tmp_path / "labels.parquet"),
     ):
         pass
@@ -220,3 +220,26 @@ def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
         open_file(tmp_path / "a.parquet"),
     ):
         pass
+
+
+def test_examples_may_be_counted_in_text(tmp_path: Path) -> None:
+    rows = {"run": [0, 0, 1, 1], "example": ["0", "1", "0", "1"], "predicted": [1, 2, 2, 2]}
+    pq.write_table(pa.table(rows), tmp_path / "a.parquet")
+    with open_file(tmp_path / "a.parquet") as contents:
+        assert contents.arrays["predicted"].read(range(2)).tolist() == [[1, 2], [2, 2]]
+
+
+def test_a_damaged_page_is_not_blamed_on_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    values = np.random.default_rng(0).integers(0, 9, 5000)
+    pq.write_table(
+        pa.table({"run": np.zeros(5000, int), "example": np.arange(5000), "predicted": values}), path
+    )
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(36)
+    path.write_bytes(content)
+    with (
+        pytest.raises(DataError, match=r"is not a \.parquet file that can be read: .*once more"),
+        open_file(path) as contents,
+    ):
+        contents.arrays["predicted"].read(range(1))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from airbench_var.analysis import analyze, compare
-from airbench_var.errors import DataError, StorageError, StoreRefusedError
+from airbench_var.errors import DataError, StorageError, StoreRefusedError, UsageError
 from airbench_var.importing import Import, import_runs, rows
 from airbench_var.store import Store, StoreWriter, damage, repair, verify
 from tests.end_to_end.by_numpy import estimates_of, from_classes
@@ -246,3 +246,8 @@ def test_memory_does_not_grow_with_the_file(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 3
+
+
+def test_no_file_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no file is given to import"):
+        import_runs(Import(predictions=[], labels=None, out=tmp_path / "store"))
