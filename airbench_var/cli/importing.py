@@ -1,7 +1,6 @@
 """The command that brings runs of somebody else's training into a store: import."""
 
 import argparse
-import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from airbench_var.importing import Imported
     from airbench_var.importing.rows import Array
     from airbench_var.store import Store
+
+#: So many runs are looked at for mistakes that all of them, or every other, would have.
+_SOME = 100
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -108,28 +110,30 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
     """
     import numpy as np
 
-    from airbench_var.analysis.variance import mean_accuracy
-
     for test_set in done.test_sets:
         labels_N = store.labels(test_set.name)
         there = len(set(labels_N.tolist()))
-        accuracy = float(mean_accuracy(statistics.counts[test_set.name]))
-        says_classes = test_set.kind == "classes" and "predicted" in store.manifest.identity["columns"]
-        predicted_RN = store.predicted(test_set.name)[:100] if says_classes else None
+        right_R = statistics.counts[test_set.name].k_R
+        keeps_classes = "predicted" in store.manifest.identity["columns"]
+        some_RN = store.predicted(test_set.name)[:_SOME] if keeps_classes else None
+        predicted_RN = some_RN if test_set.kind == "classes" else None
         if predicted_RN is not None and there > 2 and int(predicted_RN.max()) <= 1:
             yield (
                 f"no prediction on {test_set.name} is above 1, though there are {there} classes. If they say "
                 "what was right, import them as booleans: array.astype(bool), into another --out."
             )
-        elif there > 1 and accuracy < _most_by_guessing(there, len(labels_N)):
+        elif there > 1 and len(guess := _that_guess(right_R[:_SOME], labels_N, some_RN)):
             advice = _which_counts_from_1(labels_N, predicted_RN) or (
                 "Are these the labels of these examples, in this order, and do both count classes from 0?"
             )
-            yield (
-                f"runs are right on {100 * accuracy:.1f} % of {test_set.name}, no better than guessing among "
-                f"{there} classes. {advice}"
+            tried = min(_SOME, len(right_R))
+            which = (
+                "runs are" if len(guess) == tried else f"{len(guess)} of {tried} runs, first {guess[0]}, are"
             )
-        right_R = statistics.counts[test_set.name].k_R
+            yield (
+                f"{which} right on {100 * float(right_R[guess].mean()) / len(labels_N):.1f} % of "
+                f"{test_set.name}, no better than guessing among {there} classes. {advice}"
+            )
         perfect_R = np.flatnonzero(right_R == len(labels_N))
         if there > 1 and (0 < len(perfect_R) < len(right_R) or len(perfect_R) == len(right_R) == 1):
             others = ", and others are not" if len(right_R) > 1 else ""
@@ -149,10 +153,21 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
             )
 
 
-def _most_by_guessing(classes: int, examples: int) -> float:
-    """Return an accuracy that guessing hardly exceeds: three standard errors above one over the classes."""
-    chance = 1 / classes
-    return chance + 3 * math.sqrt(chance * (1 - chance) / examples)
+def _that_guess(right_R: "Array", labels_N: "Array", predicted_RN: "Array | None") -> "Array":
+    """Return which of some runs are no better than their classes in another order: by three standard errors.
+
+    Where no classes are known, than one over the number of classes that there are.
+    """
+    import numpy as np
+
+    n = len(labels_N)
+    if predicted_RN is None:
+        chance_R = np.full(len(right_R), 1 / len(set(labels_N.tolist())))
+    else:
+        classes = 1 + max(int(labels_N.max()), int(predicted_RN.max()))
+        label_K = np.bincount(labels_N, minlength=classes) / n
+        chance_R = np.array([np.bincount(row, minlength=classes) / n @ label_K for row in predicted_RN])
+    return np.flatnonzero(right_R / n < chance_R + 3 * np.sqrt(chance_R * (1 - chance_R) / n))
 
 
 def _which_counts_from_1(labels_N: "Array", predicted_RN: "Array | None") -> str | None:

@@ -19,6 +19,7 @@ from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
     MAP_NAMES,
+    POOLED,
     SEED,
     beside_labels,
     example_column,
@@ -31,6 +32,7 @@ from airbench_var.importing.tables import (
     refuse_order,
     refuse_order_of_columns,
     refuse_order_of_labels,
+    refuse_pooled,
     run_column,
     run_of_long,
     usual_names,
@@ -62,6 +64,9 @@ def open_csv(path: Path) -> Iterator[Contents]:
         names = usual_names(_header(path, _cells(first)))
         arrays: dict[str, Rows]
         if values := long_values(str(path), names):
+            for at in (i for i, name in enumerate(names) if name.lower() in POOLED):
+                cells = (_cells(text)[at : at + 1] for _, _, text in _below_names(path, file, names))
+                refuse_pooled(str(path), names[at], (one.decode("utf-8", "replace") for [one] in cells))
             places = _places_of_runs(path, file, names)
             arrays = {value: _Long(path, file, names, value, places) for value in values}
             if LABEL in names and not (others := _why_no_labels(path, file, names)):
@@ -202,8 +207,8 @@ def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
         if example_at is not None:
             examples.append(cells[example_at].decode("latin1"))
         try:
-            whole = _WHOLE_FLOAT.fullmatch(cells[at])
-            labels.append(_whole(whole[1] if whole else cells[at]))
+            whole, word = _WHOLE_FLOAT.fullmatch(cells[at]), _WORDS.get(cells[at].lower())
+            labels.append(_whole(whole[1] if whole else cells[at]) if word is None else int(word))
         except ValueError as error:
             raise DataError(
                 f"{path}, line {line}: {error}. Labels are classes as numbers from 0, as the predictions "
@@ -268,7 +273,7 @@ def _header(path: Path, cells: Sequence[bytes]) -> list[str]:
             raise DataError(f"{path}, line 1: {what!r} is neither a class nor true or false.")
         raise DataError(f"{path} has columns of the same name: {listed(names)}. Name each another way.")
     if _may_be_names(cells):
-        if len(cells) < _SURELY_NAMES:
+        if len(cells) < (_MAYBE_NAMES if _count(cells) else _SURELY_NAMES):
             raise DataError(
                 f"{path}, line 1: {listed(names, 3)}, all different, may be the names of the columns or what "
                 "a run predicted. Give the columns other names, or begin with the first run."
@@ -280,8 +285,12 @@ def _header(path: Path, cells: Sequence[bytes]) -> list[str]:
 def _may_be_names(cells: Sequence[bytes]) -> bool:
     """Whether the values of a line may be names of columns: 0, 1, 2, ..., or many that all differ."""
     if len(cells) < _MAYBE_NAMES:
-        return len(cells) > 1 and list(cells) == [b"%d" % i for i in range(len(cells))]
+        return len(cells) > 1 and _count(cells)
     return len(set(cells)) == len(cells)
+
+
+def _count(cells: Sequence[bytes]) -> bool:
+    return list(cells) == [b"%d" % i for i in range(len(cells))]
 
 
 def _is_value(cell: bytes) -> bool:

@@ -4,6 +4,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from airbench_var.errors import DataError, UsageError
@@ -13,7 +14,8 @@ from airbench_var.importing.npy_file import open_npy
 from airbench_var.importing.npz_file import open_npz
 from airbench_var.importing.parquet_file import open_parquet
 from airbench_var.importing.pickle_file import open_pickle
-from airbench_var.importing.rows import Contents, OfRuns, Rows, reading
+from airbench_var.importing.rows import Bits, Contents, OfRuns, Rows, reading
+from airbench_var.importing.tables import VALUES, role_of
 from airbench_var.importing.torch_file import open_torch
 
 #: None of these loads what it needs (torch, pyarrow) before it is called.
@@ -63,7 +65,17 @@ def open_file(path: Path) -> Iterator[Contents]:
             f"{', '.join(OPENERS)}. {advice}"
         )
     with opener(path) as contents:
-        yield contents
+        yield replace(
+            contents, arrays={key: _of_its_name(key, rows) for key, rows in contents.arrays.items()}
+        )
+
+
+def _of_its_name(key: str, rows: Rows) -> Rows:
+    """Return an array called correct as booleans, where it has 0 and 1: they would pass for classes."""
+    is_numbers = rows.dtype.kind in "iu" and len(rows.shape) in (1, 2)
+    if role_of(key) == VALUES[1] and is_numbers and Bits.can_be(rows.read(rows.blocks[0])):
+        return Bits(rows)
+    return rows
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:

@@ -110,6 +110,13 @@ def lacks_runs(rows: Rows, n_labels: int, beside: Sequence[Rows] = ()) -> bool:
                 "Classes (examples, runs) are array.T.astype(int), what was right array.T.astype(bool); "
                 "whole logits of one run are array[None]. Nothing was written."
             )
+        is_share = bool(((block_NK >= 0) & (block_NK <= 1)).all())
+        if is_share and not np.allclose(block_NK.sum(axis=1), 1, atol=0.05):
+            raise DataError(
+                f"{rows.name} is {rows}, between 0 and 1, and as long as the labels: shares of classes sum "
+                "up to 1. Probabilities of the second of two classes (examples, runs) are (array.T > "
+                "0.5).astype(int); scores of one run that do not sum up are array[None]. Nothing was written."
+            )
     return True
 
 

@@ -29,6 +29,7 @@ from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
     PANDAS_INDEX,
+    POOLED,
     VALUES,
     beside_labels,
     example_column,
@@ -40,6 +41,7 @@ from airbench_var.importing.tables import (
     refuse_order,
     refuse_order_of_columns,
     refuse_order_of_labels,
+    refuse_pooled,
     run_column,
     run_of_long,
 )
@@ -87,14 +89,19 @@ def _contents(table: ParquetTable) -> Contents:
     lists = [name for name in (*VALUES, LOGITS) if name in names and is_list(table.type_of(name))]
     run_ids = run_column(names) or next((name for name in names if name == PANDAS_INDEX), None)
     arrays: dict[str, Rows]
+    long = () if lists else long_values(str(path), names)
+    for name in names if lists or long else ():
+        if name.lower() in POOLED:
+            batches = (set(batch.column(0).to_pylist()) for batch in table.batches([name]))
+            refuse_pooled(str(path), name, (str(value) for values in batches for value in values))
     if lists:
         arrays = {name: _Lists(table, name) for name in lists}
         of_runs = OfRuns(ids=table.run_ids(run_ids), seeds=_seeds(table), diverged=_diverged(table))
         return Contents(arrays=arrays, of_runs=of_runs, classes=dict.fromkeys(lists, _class_names(table)))
-    if values := long_values(str(path), names):
+    if long:
         run = run_of_long(names)
         ids, starts = (None, np.array([0, table.rows])) if run is None else _runs_of(table, run)
-        arrays = {value: _Long(table, value, starts) for value in values}
+        arrays = {value: _Long(table, value, starts) for value in long}
         others: dict[str, str] = {}
         if LABEL in names:
             kind = table.type_of(LABEL)
@@ -106,7 +113,10 @@ def _contents(table: ParquetTable) -> Contents:
     if LABEL in names:
         if (counted := example_column(names)) is not None:
             refuse_order_of_labels(str(path), counted, table.texts(counted))
-        labels = Held(f"{path}, {LABEL}", table.column(LABEL, "iufb"))
+        labels_N = table.column(LABEL, "iufb")
+        labels = Held(
+            f"{path}, {LABEL}", labels_N.astype(np.uint8) if labels_N.dtype.kind == "b" else labels_N
+        )
         return Contents(arrays={"labels": labels}, others=beside_labels(names))
     columns = [name for name in names if name != run_ids]
     wrong = [

@@ -77,6 +77,25 @@ class Held(Rows):
         return self._array[rows.start : rows.stop].copy()
 
 
+class Bits(Rows):
+    """What was right, written as the numbers 0 and 1."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.name, self.dtype, self.shape, self._rows = rows.name, np.dtype(np.bool_), rows.shape, rows
+
+    def read(self, rows: range) -> Array:
+        """Return a copy of some rows; raises DataError for any other number."""
+        block = self._rows.read(rows)
+        if not self.can_be(block):
+            raise DataError(f"{self.name} is neither 0 nor 1 in rows {rows.start} to {rows.stop - 1}.")
+        return block.astype(np.bool_)
+
+    @staticmethod
+    def can_be(block: Array) -> bool:
+        """Whether all values are 0 or 1."""
+        return bool(((block == 0) | (block == 1)).all())
+
+
 class OneRun(Rows):
     """An array of one run, which lacks the axis of runs."""
 
@@ -107,6 +126,11 @@ class Contents:
     keys_are_test_sets: bool = False  #: and not names of arrays, which would be odd names of test sets
     of_runs: OfRuns = field(default_factory=OfRuns)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: their names, by key, where known
+
+
+def values_of(rows: Rows) -> Array:
+    """Return all of an array, of one number an example."""
+    return np.concatenate([rows.read(block) for block in rows.blocks])
 
 
 def blocks_of(rows: int, row_bytes: int) -> list[range]:

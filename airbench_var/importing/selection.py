@@ -13,7 +13,7 @@ import numpy as np
 from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import files_of, open_file
 from airbench_var.importing.kinds import kind_of, may_lack_runs
-from airbench_var.importing.rows import Array, Contents, Rows
+from airbench_var.importing.rows import Array, Contents, Rows, values_of
 from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed, perhaps_long, role_of
 
 #: Stands for every array that is not named itself.
@@ -40,6 +40,7 @@ class Chosen(NamedTuple):
     correct_key: str | None = None  #: of the array that says what was right, with which this one must agree
     labels_key: str | None = None  #: of the labels that a table repeats with every run, (runs, examples)
     own_labels: str | None = None  #: their key in the files of the predictions, where no others were given
+    other_labels: str | None = None  #: the same, where others were given, with which they must agree
 
 
 class Labels(NamedTuple):
@@ -68,6 +69,7 @@ def choose(path: Path, contents: Contents, wanted: Wanted) -> list[Chosen]:
             correct_key=_says_right(key, contents),
             labels_key=_labels_of_runs(contents) if key in VALUES else None,
             own_labels=None if wanted.labels else _own_labels(path, key, contents),
+            other_labels=next(iter(_labels_by_name(key, contents)), None) if wanted.labels else None,
         )
         for key in keys
     ]
@@ -83,9 +85,13 @@ def _labels_of_runs(contents: Contents) -> str | None:
 def _says_right(key: str, contents: Contents) -> str | None:
     """Return the key of what was right of these predictions; None where it may be of others in the file."""
     arrays = contents.arrays
-    if contents.keys_are_test_sets or CORRECT not in arrays or kind_of(arrays[CORRECT]) is None:
+    if contents.keys_are_test_sets or CORRECT not in arrays or arrays[CORRECT].dtype.kind != "b":
         return None
-    judged = [one for one in _candidates(contents) if one != CORRECT]
+    of_one_run = len(arrays[CORRECT].shape) == 1 and arrays[CORRECT].shape == arrays[key].shape[:1]
+    if not of_one_run and kind_of(arrays[CORRECT]) is None:
+        return None
+    found = _perhaps_of_one_run(contents) if of_one_run else _candidates(contents)
+    judged = [one for one in found if one != CORRECT]
     return CORRECT if key == PREDICTED or judged == [key] else None
 
 
@@ -110,6 +116,8 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
     if set(contents.arrays) == {ANY}:
         return [ANY]  # whether it is predictions, its kind says
     candidates = _candidates(contents)
+    if len(named := _named_predictions(contents, candidates)) == 1:
+        return named
     if not candidates and len(of_one_run := _perhaps_of_one_run(contents)) == 1:
         return of_one_run
     if not candidates:
@@ -134,6 +142,18 @@ def _candidates(contents: Contents) -> list[str]:
     return [
         key for key, rows in contents.arrays.items() if not says_labels(key) and kind_of(rows) is not None
     ]
+
+
+def _named_predictions(contents: Contents, candidates: Sequence[str]) -> list[str]:
+    """Return the keys that say predictions, unless others may be those of the same runs, as logits may."""
+    named = [
+        key
+        for key, rows in contents.arrays.items()
+        if role_of(_last(key)) == PREDICTED and (kind_of(rows) is not None or may_lack_runs(rows))
+    ]
+    shapes = {contents.arrays[key].shape[:2] for key in named}
+    rivals = [key for key in candidates if key not in named and contents.arrays[key].shape[:2] in shapes]
+    return [] if contents.keys_are_test_sets or set(rivals) - {CORRECT} else named
 
 
 def _perhaps_of_one_run(contents: Contents) -> list[str]:
@@ -207,11 +227,11 @@ def _own_labels(path: Path, key: str, contents: Contents) -> str:
 def _labels_by_name(key: str, contents: Contents) -> list[str]:
     """Return the arrays whose names say that they are the labels of the predictions of this key."""
     exact = [name for name in (f"{key}/labels", "labels") if name in contents.arrays]
-    usual = [name for name, rows in contents.arrays.items() if says_labels(name) and _is_flat(rows)]
+    usual = [name for name, rows in contents.arrays.items() if says_labels(name) and is_flat(rows)]
     return exact or (usual if len(usual) == 1 else [])
 
 
-def _is_flat(rows: Rows) -> bool:
+def is_flat(rows: Rows) -> bool:
     """Whether an array has one axis, or a second one of one value, as labels may."""
     return len(rows.shape) == 1 or (len(rows.shape) == 2 and rows.shape[1] == 1)
 
@@ -233,7 +253,7 @@ def _key_of_labels(path: Path, key: str, contents: Contents) -> str:
     arrays = contents.arrays
     if (of_runs := _labels_of_runs(contents)) is not None:
         return of_runs
-    flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and _is_flat(rows)]
+    flat = [name for name, rows in arrays.items() if rows.dtype.kind in "iu" and is_flat(rows)]
     names = _labels_by_name(key, contents) or flat
     if set(arrays) != {ANY} and (not names or (len(names) > 1 and names == flat)):
         raise DataError(
@@ -254,9 +274,9 @@ def labels_at(path: Path, key: str, contents: Contents) -> Labels:
     rows = contents.arrays[key]
     if key == _labels_of_runs(contents):
         return Labels(rows.name, path, key, _whole(rows.name, rows.read(range(1))[0]))
-    if not _is_flat(rows) or rows.dtype.kind not in "iuf":
+    if not is_flat(rows) or rows.dtype.kind not in "iuf":
         raise DataError(f"{rows.name} is {rows}; labels are integers (examples,).{_hint_of_labels(rows)}")
-    values_N = np.concatenate([rows.read(block) for block in rows.blocks]).ravel()
+    values_N = values_of(rows).ravel()
     return Labels(rows.name, path, key, _whole(rows.name, values_N))
 
 
@@ -297,10 +317,13 @@ def _instead(contents: Contents) -> str:
     """Return what to do about arrays that are perhaps of names, or of one run each."""
     if any(rows.dtype.kind == "O" for rows in contents.arrays.values()):  # text in a table
         return f"Of names, {MAP_NAMES}, as the labels count them."
-    if all(map(says_labels, contents.arrays)):
+    if contents.arrays and all(map(says_labels, contents.arrays)):
         without = " without it, in pandas frame.drop(columns=['label'])," if contents.others else ""
         return f"{listed([*contents.arrays])} says labels: write predictions{without} or call it predicted."
-    alike = {(rows.dtype, rows.shape) for rows in contents.arrays.values()}
-    if len(contents.arrays) > 1 and len(alike) == 1 and not any(map(says_labels, contents.arrays)):
-        return "If each array is one run, write them as one: numpy.stack([FILE[key] for key in FILE])."
+    runs = {key: rows for key, rows in contents.arrays.items() if not says_labels(key)}
+    alike = {(rows.dtype, rows.shape) for rows in runs.values()}
+    if len(runs) > 1 and len(alike) == 1:
+        keys, beside = ("FILE", "") if len(runs) == len(contents.arrays) else ("KEYS", ", beside the labels")
+        how = f"numpy.stack([FILE[key] for key in {keys}])"
+        return f"If each array is one run, write them as one{beside}: {how}."
     return "An array of one run, which lacks the axis of runs, is chosen with --key."

@@ -10,8 +10,9 @@ from airbench_var.errors import DataError
 from airbench_var.importing.dump import OF_ONE_RUN
 from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
 from airbench_var.importing.kinds import Judge, judge_of, lacks_runs
-from airbench_var.importing.rows import Array
-from airbench_var.importing.selection import Chosen, Labels, Wanted, choose, labels_at, read_labels
+from airbench_var.importing.rows import Array, values_of
+from airbench_var.importing.selection import Chosen, Labels, Wanted, choose, is_flat, labels_at, read_labels
+from airbench_var.importing.tables import EXAMPLE, role_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,9 @@ def sources_of(
     for one, of_one in zip(chosen, labels, strict=True):
         if one.own_labels not in (None, one.labels_key):
             _refuse_other_labels(files, of_one)
+        if one.other_labels is not None:
+            _refuse_contradiction(files, one.other_labels, of_one)
+        _refuse_other_order(files, len(of_one.values_N))
     runs = files.join(list(dict.fromkeys(keys)))
     sources = [
         Source(
@@ -144,12 +148,46 @@ def _refuse_other_labels(files: RunFiles, labels: Labels) -> None:
                 f"{path} has no {labels.key} of its own, as {labels.path} has. If those are the labels of "
                 f"all files: --labels {labels.path}."
             )
-        own = np.concatenate([rows.read(block) for block in rows.blocks]).ravel()
-        if not np.array_equal(own, labels.values_N):
+        if not np.array_equal(values_of(rows).ravel(), labels.values_N):
             raise DataError(
                 f"{rows.name} are not the labels of {labels.path}. All runs are of the same examples in one "
                 "order. Nothing was written."
             )
+
+
+def _refuse_contradiction(files: RunFiles, key: str, given: Labels) -> None:
+    """Raise DataError where the files of the runs have labels of as many examples, and not those given."""
+    for i in range(len(files.paths)):
+        rows = files.contents(i).arrays.get(key)
+        if rows is None or not is_flat(rows) or rows.shape[0] != len(given.values_N):
+            continue
+        if not np.array_equal(values_of(rows).ravel(), given.values_N):
+            raise DataError(
+                f"{rows.name} are not the labels of {given.path}, so that one of them is in another order, "
+                "or of other examples. Leave out --labels, or the array. Nothing was written."
+            )
+
+
+def _refuse_other_order(files: RunFiles, n: int) -> None:
+    """Raise DataError where the files say that their examples are not in order, or not all in the same.
+
+    By an array `index` or the like as long as the examples; ids that count nothing only have to be the same.
+    """
+    keys = [key for key in files.contents().arrays if role_of(key) == EXAMPLE]
+    first: dict[str, Array] = {}
+    for i in range(len(files.paths) if keys else 0):
+        for key in keys:
+            rows = files.contents(i).arrays.get(key)
+            if rows is None or rows.shape != (n,) or rows.dtype.kind not in "iu":
+                continue
+            said_N = values_of(rows)
+            counts = np.array_equal(np.sort(said_N), np.arange(n) + int(said_N.min() == 1))
+            is_in_order = bool((np.diff(said_N.astype(np.int64)) == 1).all())
+            if (counts and not is_in_order) or not np.array_equal(first.setdefault(key, said_N), said_N):
+                raise DataError(
+                    f"{rows.name} says that the examples are in another order: sort predictions and labels "
+                    "by it, numpy.argsort, and leave it out. Nothing was written."
+                )
 
 
 def _take_as_one_run(files: RunFiles, one: Chosen, labels: Labels) -> None:

@@ -1,7 +1,7 @@
 """How runs lie in a table, .csv or .parquet: the names of its columns, and the order of runs and examples."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from airbench_var.errors import DataError
 
@@ -13,11 +13,13 @@ SEED = "seed"
 #: What else these columns are often called, in small letters.
 _ALSO = {
     "run": (SEED, "trial", "model", "model_id", "repeat", "replicate"),
-    EXAMPLE: ("example_id", "index", "idx", "image", "image_id", "sample", "sample_id", "id"),
+    EXAMPLE: ("example_id", "index", "indices", "idx", "image", "image_id", "sample", "sample_id", "id"),
     "predicted": ("prediction", "predictions", "pred", "preds", "y_pred", "predicted_class"),
     "correct": ("is_correct", "right"),
-    LABEL: ("labels", "target", "targets", "y", "y_true", "y_test", "true_label"),
+    LABEL: ("labels", "target", "targets", "y", "y_true", "y_test", "true_label", "label_ids"),
 }
+#: Columns by which a table pools what is not runs of one recipe on one test set, where they vary.
+POOLED = ("split", "subset", "dataset", "phase", "epoch", "step", "checkpoint", "fold")
 #: What one does whose predictions are names of classes.
 MAP_NAMES = "in pandas, with NAMES = sorted(set(frame.label)): frame[COLUMN].map(NAMES.index)"
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
@@ -98,7 +100,18 @@ def _refuse_more_than_one_run(name: str, names: Sequence[str]) -> None:
         raise DataError(
             f"{name} has a row for each example, and {listed(further)} besides. If that tells runs apart, "
             "call it run, and number them (in pandas: frame['run'] = pandas.factorize(frame[COLUMN])[0]); "
-            f"leave out what does not: frame.drop(columns={further[:8]}). Nothing was written."
+            f"leave out what does not: frame.drop(columns={further}). Nothing was written."
+        )
+
+
+def refuse_pooled(name: str, column: str, values: Iterable[str]) -> None:
+    """Raise DataError where a column of `POOLED` has more than one value."""
+    found = sorted(set(values))
+    if len(found) > 1:
+        raise DataError(
+            f"{name} has {len(found):,} values of {column} ({listed(found, 3)}): what is analysed together is "
+            f"of one recipe on one test set. Keep one, in pandas frame[frame[{column!r}] == VALUE]. Nothing "
+            "was written."
         )
 
 
@@ -135,7 +148,9 @@ def refuse_order_of_labels(name: str, column: str, said: Sequence[str]) -> None:
         if value != str(i):
             raise DataError(
                 f"{name}, label {i - first}: {column or 'the first column'} is {value[:20]!r} where {i} "
-                "should be. Sort the labels as the examples; leave the column out if it counts no examples."
+                "should be. If it counts the examples, sort labels and predictions by it. If it does not, as "
+                "the index that pandas keeps of rows that were chosen, leave the column out: "
+                "to_csv(index=False)."
             )
 
 

@@ -312,3 +312,18 @@ def test_the_way_to_the_files_is_not_kept(runs: Runs, capsys: pytest.CaptureFixt
     assert run("import who/a who/b/0.npy --labels labels.npy --out store", capsys)[0] == 0
     manifest = json.loads(Path("store/manifest.json").read_text())
     assert manifest["provenance"]["imported_files"] == [["a/0.npy", 5], ["b/0.npy", 7]]
+
+
+def test_runs_whose_examples_are_in_another_order_are_doubted(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of unequal classes: they are right far more often than one over the number of classes."""
+    rng = np.random.default_rng(0)
+    labels_N = (rng.random(2_000) < 0.15).astype(int)
+    predicted_RN = np.where(rng.random((5, 2_000)) < 0.9, labels_N, 1 - labels_N)
+    predicted_RN[3] = rng.permutation(predicted_RN[3])
+    np.save("two.npy", labels_N)
+    np.save("runs.npy", predicted_RN)
+    err = run("import runs.npy --labels two.npy --out a", capsys)[2]
+    assert "warning: 1 of 5 runs, first 3, are right on 6" in err
+    assert "no better than guessing among 2 classes" in err

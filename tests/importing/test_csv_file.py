@@ -263,3 +263,15 @@ def test_a_first_line_of_values_one_of_which_is_none_is_not_taken_for_names(
     (tmp_path / "a.csv").write_text(f"{line}\n0,1,2\n")
     with pytest.raises(DataError, match=r"line 1: '(nan||1\.5)' is neither a class nor true or false"):
         read_all(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("n", [11, 40, 300])
+def test_a_first_line_that_counts_the_examples_names_them(n: int, tmp_path: Path) -> None:
+    """As pandas writes a frame whose columns have no names."""
+    pd.DataFrame(np.arange(2 * n).reshape(2, n) % 7).to_csv(tmp_path / "a.csv", index=False)
+    assert read_all(tmp_path / "a.csv").shape == (2, n)
+
+
+def test_labels_of_two_classes_may_be_true_and_false(tmp_path: Path) -> None:
+    pd.DataFrame({"label": [True, False, True]}).to_csv(tmp_path / "a.csv", index=False)
+    assert read_all(tmp_path / "a.csv").tolist() == [1, 0, 1]

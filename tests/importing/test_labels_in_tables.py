@@ -268,3 +268,21 @@ def test_labels_in_another_order_are_refused_and_other_ids_count_nothing(
     frame[column] += 5
     others = write(frame, tmp_path / f"b{suffix}")
     assert_is_whole(import_all(tmp_path / "runs.npy", others, tmp_path / "store"))
+
+
+@pytest.mark.parametrize("kind", ["long.csv", "long.parquet", "lists.parquet"])
+def test_test_sets_and_epochs_are_not_pooled(kind: str, tmp_path: Path) -> None:
+    """As runs, two epochs of six networks would be twelve."""
+    frame = table()
+    if kind.startswith("lists"):
+        frame = pd.DataFrame({"run": np.arange(R), "predicted": list(RUNS.classes_RN)})
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    for name, values in (("epoch", np.arange(len(frame)) % 2), ("split", np.repeat("test", len(frame)))):
+        path = write(frame.assign(**{name: values}), tmp_path / kind)
+        if name == "epoch":
+            with pytest.raises(
+                DataError, match=r"2 values of epoch \(0, 1\).*frame\[frame\['epoch'\] == VALUE\]"
+            ):
+                import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+        else:
+            assert_is_whole(import_all(path, tmp_path / "labels.npy", tmp_path / "store"))

@@ -163,7 +163,7 @@ def test_bad_tables(table: pa.Table, message: str, tmp_path: Path) -> None:
 )
 def test_labels_that_are_not_in_order(frame: pd.DataFrame, tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"label \d: .* should be. Sort the labels"):
+    with pytest.raises(DataError, match=r"label \d: .* should be. If it counts the examples, sort labels"):
         read_all(tmp_path / "a.parquet")
     frame["label"].reset_index(drop=True).to_frame().to_parquet(tmp_path / "a.parquet")
     assert read_all(tmp_path / "a.parquet").tolist() == [3, 4]

@@ -117,3 +117,73 @@ def test_whole_numbers_are_no_logits_of_one_run(values_RN: np.ndarray, tmp_path:
     np.save(tmp_path / "labels.npy", RUNS.labels_N % R)
     with pytest.raises(DataError, match=r"whole numbers, and as long as the labels.*array\.T\.astype\(int\)"):
         imported(tmp_path, "a.npy", "labels.npy")
+
+
+@SUFFIXES
+def test_labels_that_are_given_do_not_hide_those_of_the_files(suffix: str, tmp_path: Path) -> None:
+    """Each seed has shuffled the test set in an order of its own."""
+    (tmp_path / "runs").mkdir()
+    for run in range(2):
+        order_N = np.random.default_rng(run).permutation(N)
+        arrays = {"y_true": RUNS.labels_N[order_N], "y_pred": RUNS.classes_RN[run][order_N]}
+        write_arrays(tmp_path / "runs" / f"{run}{suffix}", **arrays)
+    for labels in (None, f"runs/0{suffix}"):
+        with pytest.raises(DataError, match=r"1\.\w+, y_true are not the labels of .*0\."):
+            imported(tmp_path, "runs", labels)
+
+
+@SUFFIXES
+@pytest.mark.parametrize("is_right", [RUNS.right_RN, RUNS.right_RN[0]], ids=["many runs", "one run"])
+def test_0_and_1_that_are_called_correct_say_what_was_right(
+    is_right: np.ndarray, suffix: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "labels.npy", RUNS.labels_N % 2)
+    write_arrays(tmp_path / f"a{suffix}", is_correct=is_right.astype(int))
+    store = imported(tmp_path, f"a{suffix}", "labels.npy")
+    np.testing.assert_array_equal(store.view("test")[:], np.atleast_2d(is_right))
+
+
+@SUFFIXES
+def test_what_one_run_says_was_right_is_compared(suffix: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "labels.npy", RUNS.labels_N[::-1])
+    arrays = {"predicted": RUNS.classes_RN[0], "correct": RUNS.right_RN[0]}
+    write_arrays(tmp_path / f"a{suffix}", **arrays)
+    with pytest.raises(DataError, match=r"by these labels and what was predicted it is not so"):
+        imported(tmp_path, f"a{suffix}", "labels.npy")
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    assert_is_whole(imported(tmp_path, f"a{suffix}", "labels.npy"), 1)
+
+
+@SUFFIXES
+@pytest.mark.parametrize("ids", ["shuffled", "of each run", "of all runs"])
+def test_an_array_of_indices_is_believed(ids: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for run in range(3):
+        rng = np.random.default_rng(7 if ids == "of all runs" else run)
+        order_N = rng.permutation(N) if ids == "shuffled" else rng.permutation(9 * N)[:N]
+        arrays = {"indices": order_N, "y_pred": RUNS.classes_RN[run], "y_true": RUNS.labels_N}
+        write_arrays(tmp_path / "runs" / f"{run}{suffix}", **arrays)
+    if ids == "of all runs":  # ids of a larger data set, in one order
+        assert_is_whole(imported(tmp_path, "runs"), 3)
+    else:
+        with pytest.raises(DataError, match="indices says that the examples are in another order"):
+            imported(tmp_path, "runs")
+
+
+@SUFFIXES
+def test_predictions_by_name_beside_other_tables_of_numbers(suffix: str, tmp_path: Path) -> None:
+    arrays = {"confusion_matrix": np.ones((K, K), int), "y_pred": RUNS.classes_RN[0], "y_true": RUNS.labels_N}
+    write_arrays(tmp_path / f"a{suffix}", **arrays)
+    assert_is_whole(imported(tmp_path, f"a{suffix}"), 1)
+
+
+def test_probabilities_of_two_runs_are_no_logits_of_one(tmp_path: Path) -> None:
+    labels_N = RUNS.labels_N % 2
+    np.save(tmp_path / "labels.npy", labels_N)
+    chances_NR = np.clip(labels_N[:, None] * 0.4 + np.random.default_rng(0).random((N, 2)) * 0.6, 0, 1)
+    np.save(tmp_path / "a.npy", chances_NR)
+    with pytest.raises(DataError, match=r"shares of classes sum up to 1.*\(array\.T > 0\.5\)\.astype\(int\)"):
+        imported(tmp_path, "a.npy", "labels.npy")
+    np.save(tmp_path / "a.npy", np.stack([1 - chances_NR[:, 0], chances_NR[:, 0]], axis=1))
+    predicted_RN = imported(tmp_path, "a.npy", "labels.npy").predicted("test")[:]
+    np.testing.assert_array_equal(predicted_RN, chances_NR[None, :, 0] > 0.5)
