@@ -47,14 +47,15 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
         arrays[OF_ONE_RUN] = OneRun(arrays[OF_ONE_RUN])
         if said is not None and said.dtype == np.bool_ and len(said.shape) == 1:
             arrays[CORRECT] = OneRun(said)
+    seed = values["seed"] if type(values.get("seed")) is int else None
     if OF_ONE_RUN not in arrays or arrays[OF_ONE_RUN].shape[0] != 1:
-        return Contents(arrays=arrays, others=others)
+        return Contents(arrays=arrays, others=others, seed=seed)
     count = _count(values.get(CORRECT), said)
     of_runs = OfRuns(
         seeds=[_seeds(name, values)] if set(SEEDS) <= set(values) else None,
         correct=None if count is None else [count],
     )
-    return Contents(arrays=arrays, others=others, of_runs=of_runs)
+    return Contents(arrays=arrays, others=others, of_runs=of_runs, seed=seed)
 
 
 def _instead(loaded: object) -> str:

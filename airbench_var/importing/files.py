@@ -50,8 +50,15 @@ class RunFiles:
         """Look at every file, and return its arrays of these keys; raises DataError where they do not fit."""
         looks: list[dict[str, _Look]] = []
         said: list[OfRuns] = []
+        with_seed: dict[int, Path] = {}
         for i, path in enumerate(self.paths):
             contents = self.contents(i)
+            if contents.seed is not None and with_seed.setdefault(contents.seed, path) != path:
+                raise DataError(
+                    f"{with_seed[contents.seed]} and {path} both say seed {contents.seed}: two epochs of one "
+                    "run would count as two runs. Give one of them; if they are different runs, save them "
+                    "without a seed, or each with its own. Nothing was written."
+                )
             for key in keys:
                 if key not in contents.arrays:
                     why = contents.others.get(key, "it is not there")

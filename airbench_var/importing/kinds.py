@@ -172,8 +172,10 @@ class Judge:
             yield Predictions(correct=correct, predicted=None if kept_RN is None else kept_RN[i])
 
 
-def _hint(rows: Rows) -> str:
+def _hint(rows: Rows, n_labels: int) -> str:
     """Return what one who has such an array may have meant."""
+    if rows.dtype.kind == "f" and len(rows.shape) == 2 and 1 < rows.shape[1] < rows.shape[0] != n_labels:
+        return f" As logits of one run it has {rows.shape[0]:,} examples, and there are {n_labels:,} labels."
     if np.issubdtype(rows.dtype, np.floating) and len(rows.shape) == 2:
         return (
             " What was right, as 0.0 and 1.0, is array.astype(bool); classes are array.astype(int), or of "
@@ -211,7 +213,7 @@ def judge_of(
         raise DataError(
             f"{rows.name} is {rows}; predictions are integer classes (runs, examples), booleans (runs, "
             "examples) that say what was right, or floating-point logits (runs, examples, classes)."
-            + _hint(rows)
+            + _hint(rows, len(labels_N))
         )
     limit = _limit(rows, kind, classes, names)
     n = rows.shape[1]
@@ -238,7 +240,7 @@ def _hint_of_axis(rows: Rows, n_labels: int) -> str:
     if rows.shape[0] == n_labels:
         return (
             "Its first axis is as long, and is taken for runs: exchange the two by array.swapaxes(0, 1), in "
-            "pandas by frame.T."
+            "pandas by frame.T.reset_index(drop=True)."
         )
     if len(rows.shape) == 3 and rows.shape[-1] == n_labels:
         return "Its last axis is as long, and is taken for classes: exchange the two by array.swapaxes(1, 2)."

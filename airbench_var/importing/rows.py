@@ -126,6 +126,7 @@ class Contents:
     keys_are_test_sets: bool = False  #: and not names of arrays, which would be odd names of test sets
     of_runs: OfRuns = field(default_factory=OfRuns)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: their names, by key, where known
+    seed: int | None = None  #: what a training script calls so, beside the predictions of one run
 
 
 def values_of(rows: Rows) -> Array:

@@ -21,7 +21,7 @@ _ALSO = {
 #: Columns by which a table pools what is not runs of one recipe on one test set, where they vary.
 POOLED = ("split", "subset", "dataset", "phase", "epoch", "step", "checkpoint", "fold")
 #: What one does whose predictions are names of classes.
-MAP_NAMES = "in pandas, with NAMES = sorted(set(frame.label)): frame[COLUMN].map(NAMES.index)"
+MAP_NAMES = "in pandas, with NAMES = sorted(set(frame[LABELS])): frame[COLUMN].map(NAMES.index)"
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
 UNNAMED = (PANDAS_INDEX, "")
@@ -109,9 +109,9 @@ def refuse_pooled(name: str, column: str, values: Iterable[str]) -> None:
     found = sorted(set(values))
     if len(found) > 1:
         raise DataError(
-            f"{name} has {len(found):,} values of {column} ({listed(found, 3)}): what is analysed together is "
-            f"of one recipe on one test set. Keep one, in pandas frame[frame[{column!r}] == VALUE]. Nothing "
-            "was written."
+            f"{name} has {len(found):,} values of {column} ({listed(found, 3)}): analysed together are runs "
+            f"of one recipe on one test set. Keep one, in pandas frame[frame[{column!r}] == VALUE]. "
+            "Nothing was written."
         )
 
 

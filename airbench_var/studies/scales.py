@@ -180,7 +180,7 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
             poked_at=(0, 0.25, 0.5, 0.75, 0.9),
             synthetic=images_recipe("tiny"),
             synthetic_epochs=(0.5, 1, 3, 8),
-            fresh=FreshExamples(stream=1_000_000, cut=1_500_000, each=50_000),
+            fresh=FreshExamples(stream=2_000_000, cut=4_500_000, each=50_000),
             runs={
                 "durations": 300,
                 "truth": 100,

@@ -138,7 +138,7 @@ def test_names_that_were_predicted_are_to_be_mapped(suffix: str, kind: object, t
         frame[column] = np.array(["bird", "cat", "été", *"defghij"])[frame[column]]
     path = write(frame.astype({"predicted": kind}), tmp_path / f"a{suffix}")
     np.save(tmp_path / "labels.npy", RUNS.labels_N)
-    with pytest.raises(DataError, match=r"[Oo]f names, in pandas, with NAMES = sorted\(set\(frame\.label"):
+    with pytest.raises(DataError, match=r"[Oo]f names, in pandas, with NAMES = sorted\(set\(frame\[LABELS\]"):
         import_all(path, tmp_path / "labels.npy", tmp_path / "store")
 
 

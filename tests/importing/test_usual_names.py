@@ -187,3 +187,22 @@ def test_probabilities_of_two_runs_are_no_logits_of_one(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.stack([1 - chances_NR[:, 0], chances_NR[:, 0]], axis=1))
     predicted_RN = imported(tmp_path, "a.npy", "labels.npy").predicted("test")[:]
     np.testing.assert_array_equal(predicted_RN, chances_NR[None, :, 0] > 0.5)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pkl"])
+def test_two_files_of_one_seed_are_not_two_runs(suffix: str, tmp_path: Path) -> None:
+    """As a script leaves them that saves every epoch."""
+    (tmp_path / "runs").mkdir()
+    for run in range(4):
+        values = {"epoch": np.array(run % 2), "seed": np.array(run // 2), "logits": RUNS.logits_RNK[run]}
+        write_arrays(tmp_path / "runs" / f"{run}{suffix}", **values)
+    np.save(tmp_path / "labels.npy", RUNS.labels_N)
+    with pytest.raises(DataError, match=r"0\.\w+ and .*1\.\w+ both say seed 0: two epochs of one run"):
+        imported(tmp_path, "runs", "labels.npy")
+
+
+def test_too_few_labels_for_the_logits_of_one_run_are_counted(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", RUNS.logits_RNK[0])
+    np.save(tmp_path / "labels.npy", RUNS.labels_N[:-3])
+    with pytest.raises(DataError, match="As logits of one run it has 203 examples, and there are 200 labels"):
+        imported(tmp_path, "a.npy", "labels.npy")

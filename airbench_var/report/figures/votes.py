@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
+#: Small figures side by side.
+CLASSES_A_ROW = 4
+
+
 def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> None:
     """Draw how often the label is a class, by how often the run that was left out says so, in 15 bins.
 
@@ -39,11 +43,11 @@ def draw_reliability(axis: "Axes", found: Reliability | None, colour: str) -> No
 
 
 def draw_reliability_by_class(
-    canvas: "Canvas", found_K: Sequence[Reliability], names_K: Sequence[str], columns: int = 4
+    canvas: "Canvas", found_K: Sequence[Reliability], names_K: Sequence[str]
 ) -> None:
     """Draw the reliability of every class by itself; the larger a dot, the more examples are behind it."""
-    rows = math.ceil(len(found_K) / columns)
-    axes = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    rows = math.ceil(len(found_K) / CLASSES_A_ROW)
+    axes = canvas.subplots(rows, CLASSES_A_ROW, squeeze=False, sharex=True, sharey=True).ravel()
     for axis, found, name in zip(axes, found_K, names_K, strict=False):
         seen_B = found.weight_B > 0
         votes_B, labels_B = found.vote_share_B[seen_B], found.label_share_B[seen_B]

@@ -1,5 +1,6 @@
 """What a page says of one test set: estimates, figures, classes, pairs, and every number with its method."""
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from airbench_var.report.figures.accuracies import (
 from airbench_var.report.figures.canvas import COLOURS, Figure
 from airbench_var.report.figures.spread import draw_stds, draw_tasks
 from airbench_var.report.figures.votes import (
+    CLASSES_A_ROW,
     draw_class_accuracies,
     draw_reliability,
     draw_reliability_by_class,
@@ -225,7 +227,7 @@ def _class_pictures(
             "reliability-by-class",
             "The same for every class by itself. The larger a dot, the more examples are behind it.",
             partial(_by_class, counts, names),
-            (4.8, 4.3),
+            (4.8, 0.7 + 1.2 * math.ceil(len(names) / CLASSES_A_ROW)),
         ),
         absent=absent or many,
     )
