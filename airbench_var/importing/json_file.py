@@ -16,7 +16,7 @@ import numpy as np
 from airbench_var.errors import DataError
 from airbench_var.importing.dump import in_words
 from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
-from airbench_var.importing.tables import listed
+from airbench_var.importing.tables import LABEL, listed, role_of
 from airbench_var.importing.text_rows import Places, TextRows, whole_numbers
 
 _READ_BYTES = 1 << 20
@@ -53,10 +53,15 @@ def open_json(path: Path) -> Iterator[Contents]:
             if key in found.places:
                 if value != [_PLACEHOLDER] * len(found.places[key]):
                     raise DataError(f"{name} has runs, which are arrays, and other things in one array.")
-                arrays[key] = _JsonRows(name, path, file, found.places[key])
+                try:
+                    arrays[key] = _JsonRows(name, path, file, found.places[key])
+                except DataError as error:
+                    if not key:
+                        raise
+                    others[key] = str(error)  # what is not asked for may be anything
             elif isinstance(value, list) and value and all(type(one) in (int, bool) for one in value):
                 arrays[key] = Held(name, _row(value, name))
-            elif key in ("", "labels") and _are_numbers(value):
+            elif (not key or role_of(key) == LABEL) and _are_numbers(value):
                 arrays[key] = Held(name, np.array(value, np.float64))
             else:
                 others[key] = in_words(value)
@@ -152,7 +157,10 @@ class _JsonRows(TextRows):
 
 
 def _row(values: list[Any], name: str) -> Array:
-    """Return classes or labels (N,), correctness (N,), or logits (N, K); raises ValueError for a mixture."""
+    """Return classes or labels (N,), correctness (N,), or logits (N, K); raises ValueError for a mixture.
+
+    Of a file of one run a row may also be the logits of one example, (K,).
+    """
     if not values:
         refuse_empty(name, np.dtype(np.int64), (0,))
     types = set(map(type, values))
@@ -160,6 +168,8 @@ def _row(values: list[Any], name: str) -> Array:
         return np.array(values, np.bool_)
     if types == {int}:
         return whole_numbers(values)
+    if types <= {int, float}:
+        return np.array(values, np.float64)
     if types == {list}:
         if {kind for inner in values for kind in map(type, inner)} - {int, float}:
             raise ValueError("a logit that is not a number")

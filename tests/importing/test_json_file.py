@@ -44,7 +44,7 @@ def test_pieces_may_end_anywhere(
 
 
 def test_labels_may_be_floats(tmp_path: Path) -> None:
-    for text in ("[1.0, 0, 2.0]", '{"labels": [1.0, 0, 2.0]}'):
+    for text in ("[1.0, 0, 2.0]", '{"labels": [1.0, 0, 2.0]}', '{"y_true": [1.0, 0, 2.0], "accs": [0.5]}'):
         (tmp_path / "a.json").write_text(text)
         assert read_labels(tmp_path / "a.json", "").values_N.tolist() == [1, 0, 2]
     (tmp_path / "a.json").write_text('["cat", "dog"]')
@@ -68,7 +68,7 @@ def test_types_follow_from_the_first_run(tmp_path: Path) -> None:
         ("[[1, 2],\n\n [3, 4, 5]]", r"line 3: run 1 has 3 int64 values"),
         ("[[1, 2],\n [true, false]]", r"line 2: run 1 has 2 bool values"),
         ("[[1, 2],\n [3, true]]", r"line 2: run 1 is no array of numbers: its values are bool, int"),
-        ("[[1, 2],\n [3, 4.5]]", r"line 2: run 1 is no array of numbers: its values are float, int"),
+        ("[[1, 2],\n [3, 4.5]]", r"line 2: run 1 has 2 float64 values, the run before it 2 int64"),
         ("[[1, 2],\n [3, null]]", r"line 2: .*NoneType, int"),
         ('[[1, 2],\n [3, "4"]]', r"line 2: .*int, str"),
         ("[[1, 2],\n [3, 99999999999999999999]]", r"line 2: .*more than 64 bits"),
@@ -129,3 +129,15 @@ def test_predictions_and_labels_in_one_document(tmp_path: Path) -> None:
         Import(predictions=tmp_path / "a.json", labels=tmp_path / "a.json", out=tmp_path / "store")
     )
     assert done.added == R
+
+
+def test_what_is_not_asked_for_may_be_anything(tmp_path: Path) -> None:
+    document = {"predicted": CLASSES, "names": [["cat", "dog"]], "embedding": [[0.5, 1], [2, 0.5]]}
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    np.save(tmp_path / "labels.npy", np.array([3, 1, 2]))
+    wanted = Import(predictions=tmp_path / "a.json", labels=tmp_path / "labels.npy", out=tmp_path / "store")
+    assert import_runs(wanted).added == 4
+    with pytest.raises(DataError, match=r"names cannot be predictions: .*its values are str"):
+        import_runs(
+            Import(predictions=wanted.predictions, labels=wanted.labels, out=wanted.out, keys=["names"])
+        )

@@ -34,7 +34,7 @@ def assert_is_whole(store: Store, runs: int = R) -> None:
     np.testing.assert_array_equal(store.labels("test"), RUNS.labels_N)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".pt", ".pkl"])
+@SUFFIXES
 @pytest.mark.parametrize("has_labels", [False, True])
 @pytest.mark.parametrize("key", [None, "logits"])
 def test_logits_of_one_run_beside_what_else_is_known_of_it(
