@@ -222,6 +222,9 @@ def _as_ids(run_ids: Iterable[int] | RunIds) -> RunIds:
     return ids.astype(np.int64)
 
 
+_IMPORT = "Of predictions in files `import` makes one."
+
+
 def refuse_what_is_no_store(store: Path) -> None:
     """Raise UsageError when nothing is there, StoreRefusedError when it is a file or was never a store.
 
@@ -233,15 +236,15 @@ def refuse_what_is_no_store(store: Path) -> None:
         except (FileNotFoundError, NotADirectoryError) as error:
             if store.exists():
                 raise StoreRefusedError(
-                    f"{store} is no store: it is a file, and a store is a folder."
+                    f"{store} is no store: it is a file, and a store is a folder. {_IMPORT}"
                 ) from error
             raise UsageError(
                 f"{store}: there is no such store. Check the path, or train one with --out."
             ) from error
     if MANIFEST not in names and not lost_its_manifest(names):
         within = sorted(path.parent.name for path in store.glob(f"*/{MANIFEST}"))
-        which = f" Stores in it: {', '.join(within[:10])}." if within else ""
-        raise StoreRefusedError(f"{store} is no store, or one never finished: it has no {MANIFEST}.{which}")
+        which = f"Stores in it: {', '.join(within[:10])}." if within else _IMPORT
+        raise StoreRefusedError(f"{store} is no store, or one never finished: it has no {MANIFEST}. {which}")
 
 
 def read_labels(store: Path, test_set: TestSet) -> Bytes:
