@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.rows import Array, Rows
-from airbench_var.importing.tables import perhaps_long
+from airbench_var.importing.tables import MAP_NAMES, perhaps_long
 from airbench_var.store import Predictions
 from airbench_var.store.rows import MOST_LABELS, label_dtype
 
@@ -93,15 +93,15 @@ def may_lack_runs(rows: Rows) -> bool:
 def lacks_runs(rows: Rows, n_labels: int, beside: Sequence[Rows] = ()) -> bool:
     """Return whether an array can only be of one run: as long as the labels, and without an axis of runs.
 
-    beside: what else is in the file. Logits beside predictions of many runs may be their mean, as in dumps of
-    elastic-airbench.
+    beside: what else is in the file. Logits beside those of many runs, of as many classes, may be the mean of
+    runs, as in dumps of elastic-airbench.
 
     Raises: DataError for logits that are all whole numbers, which are more often something else.
     """
     if not may_lack_runs(rows) or rows.shape[0] != n_labels or rows.shape[1:] == (n_labels,):
         return False
     if rows.dtype.kind == "f":
-        if any(kind_of(other) is not None for other in beside):
+        if any(kind_of(other) is LOGITS and other.shape[2] == rows.shape[1] for other in beside):
             return False
         block_NK = rows.read(rows.blocks[0])
         if np.array_equal(block_NK, np.rint(block_NK)):
@@ -179,13 +179,20 @@ def _hint(rows: Rows, n_labels: int) -> str:
     if np.issubdtype(rows.dtype, np.floating) and len(rows.shape) == 2:
         return (
             " What was right, as 0.0 and 1.0, is array.astype(bool); classes are array.astype(int), or of "
-            "probabilities of the second of two classes (array > 0.5).astype(int); the logits of one run are "
-            "array[None]."
+            "probabilities of the second of two classes (array > 0.5).astype(int); the logits of one run, "
+            "and no mean of many, are array[None]."
         )
     if len(rows.shape) == 3 and rows.dtype.kind in "iub":
         return " Of whole scores, or one-hot, (runs, examples, classes) they are array.argmax(axis=2)."
     if rows.dtype.kind in "US":
         return " Of names they are numpy.vectorize(NAMES.index)(array), as the labels count them."
+    if rows.dtype.kind == "O":  # text in a table
+        return f" Of names, {MAP_NAMES}, as the labels count them."
+    if len(rows.shape) == 1 and rows.dtype.kind == "f":
+        return (
+            " Classes of one run are array.astype(int), of probabilities of the second of two classes "
+            "(array > 0.5).astype(int). Accuracies alone say nothing of an example."
+        )
     if len(rows.shape) == 1:
         return " One run is as long as the labels. Accuracies alone say nothing of an example."
     return ""

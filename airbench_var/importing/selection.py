@@ -14,7 +14,15 @@ from airbench_var.errors import DataError, UsageError
 from airbench_var.importing.formats import files_of, open_file
 from airbench_var.importing.kinds import kind_of, may_lack_runs
 from airbench_var.importing.rows import Array, Contents, Rows, values_of
-from airbench_var.importing.tables import LABEL, MAP_NAMES, VALUES, listed, perhaps_long, role_of
+from airbench_var.importing.tables import (
+    BESIDE_LABELS,
+    LABEL,
+    MAP_NAMES,
+    VALUES,
+    listed,
+    perhaps_long,
+    role_of,
+)
 
 #: Stands for every array that is not named itself.
 ANY = ""
@@ -98,10 +106,10 @@ def _says_right(key: str, contents: Contents) -> str | None:
 def _named(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
     named = [key for key in dict.fromkeys([*wanted.keys, *wanted.labels, *wanted.test_sets]) if key != ANY]
     for key in named:
-        if key in wanted.labels and key not in wanted.keys and says_labels(key):
+        if says_labels(key, contents):
             raise UsageError(
-                f"--labels {key}=FILE: {key} is a name of labels, and KEY is that of the predictions that "
-                f"they judge. {_found(contents)}"
+                f"{path}: {key} is a name of labels, and KEY is that of the predictions, also in --labels "
+                f"KEY=FILE. If they are predictions, call them predicted. {_found(contents)}"
             )
         if key in contents.others:
             raise DataError(
@@ -118,13 +126,13 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
     candidates = _candidates(contents)
     if len(named := _named_predictions(contents, candidates)) == 1:
         return named
-    if not candidates and len(of_one_run := _perhaps_of_one_run(contents)) == 1:
-        return of_one_run
     if not candidates:
+        if len(of_one_run := _perhaps_of_one_run(contents)) == 1:
+            return of_one_run
         raise DataError(
             f"{path}: none of what it has is predictions. {_found(contents)} Predictions are integer classes "
             "(runs, examples), booleans (runs, examples), or floating-point logits (runs, examples, "
-            f"classes): from accuracies alone nothing can be said of single examples. {_instead(contents)}"
+            f"classes): from accuracies alone nothing can be said of single examples.{_instead(contents)}"
         )
     if len(candidates) == 2 and CORRECT in candidates:  # it says less, and is compared with the other
         return [key for key in candidates if key != CORRECT]
@@ -140,7 +148,9 @@ def _only(path: Path, contents: Contents, wanted: Wanted) -> list[str]:
 def _candidates(contents: Contents) -> list[str]:
     """Return the keys of the arrays that may be predictions."""
     return [
-        key for key, rows in contents.arrays.items() if not says_labels(key) and kind_of(rows) is not None
+        key
+        for key, rows in contents.arrays.items()
+        if not says_labels(key, contents) and kind_of(rows) is not None
     ]
 
 
@@ -149,7 +159,7 @@ def _named_predictions(contents: Contents, candidates: Sequence[str]) -> list[st
     named = [
         key
         for key, rows in contents.arrays.items()
-        if role_of(_last(key)) == PREDICTED and (kind_of(rows) is not None or may_lack_runs(rows))
+        if role_in(key, contents) == PREDICTED and (kind_of(rows) is not None or may_lack_runs(rows))
     ]
     shapes = {contents.arrays[key].shape[:2] for key in named}
     rivals = [key for key in candidates if key not in named and contents.arrays[key].shape[:2] in shapes]
@@ -159,20 +169,28 @@ def _named_predictions(contents: Contents, candidates: Sequence[str]) -> list[st
 def _perhaps_of_one_run(contents: Contents) -> list[str]:
     """Return the keys of the arrays that may be predictions of one run: by their names, else by their shapes.
 
-    Beside predictions of many runs they are none: they may be their mean, as in dumps of elastic-airbench.
+    Beside predictions of many runs they are none: they may be their mean, as in dumps of elastic-airbench. Of
+    a name that says predictions the shape is not asked: what is wrong with it is said where it is judged.
     """
-    shaped = [key for key, rows in contents.arrays.items() if may_lack_runs(rows)]
-    named = [key for key in shaped if role_of(_last(key)) == PREDICTED]
-    return named or [key for key in shaped if role_of(_last(key)) in (None, CORRECT)]
+    roles = {key: role_in(key, contents) for key in contents.arrays}
+    named = [key for key, role in roles.items() if role == PREDICTED]
+    return named or [
+        key for key, rows in contents.arrays.items() if roles[key] in (None, CORRECT) and may_lack_runs(rows)
+    ]
 
 
-def says_labels(key: str) -> bool:
-    """Whether the name of an array says that it is labels, as `cifar10/labels` or `y_true`."""
-    return role_of(_last(key)) == LABEL
+def says_labels(key: str, contents: Contents) -> bool:
+    """Whether an array is labels by its key."""
+    return role_in(key, contents) == LABEL
 
 
-def _last(key: str) -> str:
-    return key.rpartition("/")[2]
+def role_in(key: str, contents: Contents) -> str | None:
+    """Return what an array is by its key, as labels under `y_true` or `cifar10/labels`, if that says it.
+
+    The name of a test set says nothing: it may be called anything.
+    """
+    of_test_set = contents.keys_are_test_sets and "/" not in key
+    return None if of_test_set else role_of(key.rpartition("/")[2])
 
 
 def _have_own_labels(candidates: Sequence[str], contents: Contents, wanted: Wanted) -> bool:
@@ -227,7 +245,7 @@ def _own_labels(path: Path, key: str, contents: Contents) -> str:
 def _labels_by_name(key: str, contents: Contents) -> list[str]:
     """Return the arrays whose names say that they are the labels of the predictions of this key."""
     exact = [name for name in (f"{key}/labels", "labels") if name in contents.arrays]
-    usual = [name for name, rows in contents.arrays.items() if says_labels(name) and is_flat(rows)]
+    usual = [name for name, rows in contents.arrays.items() if says_labels(name, contents) and is_flat(rows)]
     return exact or (usual if len(usual) == 1 else [])
 
 
@@ -314,16 +332,18 @@ def _found(contents: Contents) -> str:
 
 
 def _instead(contents: Contents) -> str:
-    """Return what to do about arrays that are perhaps of names, or of one run each."""
-    if any(rows.dtype.kind == "O" for rows in contents.arrays.values()):  # text in a table
-        return f"Of names, {MAP_NAMES}, as the labels count them."
-    if contents.arrays and all(map(says_labels, contents.arrays)):
-        without = " without it, in pandas frame.drop(columns=['label'])," if contents.others else ""
-        return f"{listed([*contents.arrays])} says labels: write predictions{without} or call it predicted."
-    runs = {key: rows for key, rows in contents.arrays.items() if not says_labels(key)}
+    """Return what to do about arrays none of which can be taken for predictions without a word."""
+    arrays = contents.arrays
+    runs = {key: rows for key, rows in arrays.items() if not says_labels(key, contents)}
+    if arrays and not runs:
+        is_table = BESIDE_LABELS in contents.others.values()
+        without = " without it, in pandas frame.drop(columns=['label'])," if is_table else ""
+        return f" {listed([*arrays])} says labels: write predictions{without} or call it predicted."
     alike = {(rows.dtype, rows.shape) for rows in runs.values()}
     if len(runs) > 1 and len(alike) == 1:
-        keys, beside = ("FILE", "") if len(runs) == len(contents.arrays) else ("KEYS", ", beside the labels")
+        keys, beside = ("FILE", "") if len(runs) == len(arrays) else ("KEYS", ", beside the labels")
         how = f"numpy.stack([FILE[key] for key in {keys}])"
-        return f"If each array is one run, write them as one{beside}: {how}."
-    return "An array of one run, which lacks the axis of runs, is chosen with --key."
+        return f" If each array is one run, write them as one{beside}: {how}."
+    if of_one_run := _perhaps_of_one_run(contents):
+        return f" An array of one run, which lacks the axis of runs, is chosen with --key {of_one_run[0]}."
+    return ""

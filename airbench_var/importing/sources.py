@@ -11,8 +11,17 @@ from airbench_var.importing.dump import OF_ONE_RUN
 from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
 from airbench_var.importing.kinds import Judge, judge_of, lacks_runs
 from airbench_var.importing.rows import Array, values_of
-from airbench_var.importing.selection import Chosen, Labels, Wanted, choose, is_flat, labels_at, read_labels
-from airbench_var.importing.tables import EXAMPLE, role_of
+from airbench_var.importing.selection import (
+    Chosen,
+    Labels,
+    Wanted,
+    choose,
+    is_flat,
+    labels_at,
+    read_labels,
+    role_in,
+)
+from airbench_var.importing.tables import EXAMPLE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +182,7 @@ def _refuse_other_order(files: RunFiles, n: int) -> None:
 
     By an array `index` or the like as long as the examples; ids that count nothing only have to be the same.
     """
-    keys = [key for key in files.contents().arrays if role_of(key) == EXAMPLE]
+    keys = [key for key in files.contents().arrays if role_in(key, files.contents()) == EXAMPLE]
     first: dict[str, Array] = {}
     for i in range(len(files.paths) if keys else 0):
         for key in keys:

@@ -22,6 +22,8 @@ _ALSO = {
 POOLED = ("split", "subset", "dataset", "phase", "epoch", "step", "checkpoint", "fold")
 #: What one does whose predictions are names of classes.
 MAP_NAMES = "in pandas, with NAMES = sorted(set(frame[LABELS])): frame[COLUMN].map(NAMES.index)"
+#: What is said of all other columns of a table of labels.
+BESIDE_LABELS = "a column beside labels"
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.
 PANDAS_INDEX = "__index_level_0__"
 UNNAMED = (PANDAS_INDEX, "")
@@ -132,7 +134,7 @@ def example_column(names: Sequence[str]) -> str | None:
 def beside_labels(names: Sequence[str]) -> dict[str, str]:
     """Return what else is in a table of labels, which is not read: by column, in words."""
     counted = example_column(names)
-    return {name: "a column beside labels" for name in names if name not in (LABEL, counted)}
+    return {name: BESIDE_LABELS for name in names if name not in (LABEL, counted)}
 
 
 def refuse_order_of_labels(name: str, column: str, said: Sequence[str]) -> None:

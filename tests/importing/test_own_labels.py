@@ -61,10 +61,15 @@ def test_beside_the_predictions(name: str, suffix: str, tmp_path: Path) -> None:
     assert_is_whole(import_both(path, path, tmp_path))
 
 
-def test_of_an_exported_folder(tmp_path: Path) -> None:
-    import_runs(write(tmp_path, RUNS.classes_RN, RUNS.labels_N, out=tmp_path / "first"))
+@pytest.mark.parametrize("name", ["test", "target"])
+def test_of_an_exported_folder(name: str, tmp_path: Path) -> None:
+    """A test set may be called as labels are."""
+    wanted = write(tmp_path, RUNS.classes_RN, RUNS.labels_N, out=tmp_path / "first", test_set=name)
+    import_runs(wanted)
     export(Export(store=tmp_path / "first", out=tmp_path / "hub", format="hf"))
-    assert_is_whole(import_both(tmp_path / "hub", tmp_path / "hub", tmp_path))
+    store = import_both(tmp_path / "hub", tmp_path / "hub", tmp_path)
+    np.testing.assert_array_equal(store.predicted(name), RUNS.classes_RN)
+    np.testing.assert_array_equal(store.labels(name), RUNS.labels_N)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npz", ".json"])

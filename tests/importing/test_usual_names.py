@@ -79,6 +79,10 @@ def test_what_leaves_a_doubt_is_refused(suffix: str, tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", labels_N)
     with pytest.raises(DataError, match=r"none of what it has is predictions.*numpy\.stack"):
         imported(tmp_path, name, "labels.npy")
+    write_arrays(tmp_path / name, labels=labels_N, y_pred=RUNS.classes_RN[1], pred=one_N)
+    with pytest.raises(DataError, match=r"write them as one, beside the labels: numpy\.stack"):
+        imported(tmp_path, name)
+    assert_is_whole(imported(tmp_path, name, key="pred"), 1)
     write_arrays(tmp_path / name, y_true=labels_N, y_pred=one_N, target=labels_N)
     with pytest.raises(UsageError, match="the predictions have no labels of their own"):
         imported(tmp_path, name)
@@ -97,6 +101,36 @@ def test_labels_are_no_predictions(key: str, suffix: str, tmp_path: Path) -> Non
     np.save(tmp_path / "labels.npy", RUNS.labels_N)
     with pytest.raises(DataError, match=f"{key} says labels: write predictions or call it predicted"):
         imported(tmp_path, f"a{suffix}", "labels.npy")
+    with pytest.raises(UsageError, match=f"{key} is a name of labels, .*call them predicted"):
+        imported(tmp_path, f"a{suffix}", "labels.npy", key)
+
+
+@SUFFIXES
+def test_what_is_advised_is_not_refused(suffix: str, tmp_path: Path) -> None:
+    """No array here may be one run as it is, so that no option chooses one."""
+    write_arrays(tmp_path / f"a{suffix}", labels=RUNS.labels_N, accs=np.array([0.5, 0.75]))
+    with pytest.raises(DataError, match=r"of single examples\.( labels says labels: [^.]*\.)?$"):
+        imported(tmp_path, f"a{suffix}")
+    write_arrays(tmp_path / f"a{suffix}", labels=RUNS.labels_N[:, None], y_pred=RUNS.logits_RNK[:, :, 0])
+    with pytest.raises(DataError, match=r"y_pred is .* the logits of one run, and no mean of many, are arr"):
+        imported(tmp_path, f"a{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".pkl"])
+def test_what_is_wrong_with_predictions_by_their_name_is_said(suffix: str, tmp_path: Path) -> None:
+    write_arrays(tmp_path / f"a{suffix}", y_true=RUNS.labels_N, y_pred=RUNS.classes_RN[0] * 1.0)
+    with pytest.raises(
+        DataError, match=r"y_pred is float64 \(203,\).*Classes of one run are array\.astype\(int"
+    ):
+        imported(tmp_path, f"a{suffix}")
+
+
+@SUFFIXES
+def test_logits_that_are_chosen_are_those_of_one_run_beside_pictures(suffix: str, tmp_path: Path) -> None:
+    """Only many runs of as many classes may be what they are the mean of."""
+    pictures = np.zeros((N, 7), np.uint8)
+    write_arrays(tmp_path / f"a{suffix}", x=pictures, logits=RUNS.logits_RNK[0], y=RUNS.labels_N)
+    assert_is_whole(imported(tmp_path, f"a{suffix}", key="logits"), 1)
 
 
 @SUFFIXES
