@@ -14,8 +14,8 @@ from airbench_var.importing.npy_file import open_npy
 from airbench_var.importing.npz_file import open_npz
 from airbench_var.importing.parquet_file import open_parquet
 from airbench_var.importing.pickle_file import open_pickle
-from airbench_var.importing.rows import Bits, Contents, OfRuns, Rows, reading
-from airbench_var.importing.tables import VALUES, role_of
+from airbench_var.importing.rows import Bits, Contents, OfRuns, Rows, TwoClasses, reading
+from airbench_var.importing.tables import LABEL, VALUES, role_of
 from airbench_var.importing.torch_file import open_torch
 
 #: None of these loads what it needs (torch, pyarrow) before it is called.
@@ -65,17 +65,28 @@ def open_file(path: Path) -> Iterator[Contents]:
             f"{', '.join(OPENERS)}. {advice}"
         )
     with opener(path) as contents:
-        yield replace(
-            contents, arrays={key: _of_its_name(key, rows) for key, rows in contents.arrays.items()}
-        )
+        if not contents.keys_are_test_sets:
+            contents = replace(contents, arrays=_of_their_names(contents.arrays))
+        yield contents
 
 
-def _of_its_name(key: str, rows: Rows) -> Rows:
-    """Return an array called correct as booleans, where it has 0 and 1: they would pass for classes."""
-    is_numbers = rows.dtype.kind in "iu" and len(rows.shape) in (1, 2)
-    if role_of(key) == VALUES[1] and is_numbers and Bits.can_be(rows.read(rows.blocks[0])):
-        return Bits(rows)
-    return rows
+def _of_their_names(arrays: Mapping[str, Rows]) -> dict[str, Rows]:
+    """Return arrays as their names say: 0 and 1 that are called correct as booleans, labels as classes.
+
+    Booleans that are called predictions are classes where the labels beside them are such.
+    """
+    predicted, correct = VALUES
+    roles = {key: role_of(key.rpartition("/")[2]) for key in arrays}
+    of_two = [key for key, rows in arrays.items() if rows.dtype.kind == "b"]
+    has_two = any(roles[key] == LABEL for key in of_two)
+    found = dict(arrays)
+    for key, rows in arrays.items():
+        if key in of_two and (roles[key] == LABEL or (has_two and roles[key] == predicted)):
+            found[key] = TwoClasses(rows)
+        is_numbers = rows.dtype.kind in "iu" and len(rows.shape) in (1, 2)
+        if roles[key] == correct and is_numbers and Bits.can_be(rows.read(rows.blocks[0])):
+            found[key] = Bits(rows)
+    return found
 
 
 def files_of(paths: Sequence[Path]) -> list[Path]:

@@ -96,6 +96,17 @@ class Bits(Rows):
         return bool(((block == 0) | (block == 1)).all())
 
 
+class TwoClasses(Rows):
+    """Classes, or labels, that are written as false and true: 0 and 1."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.name, self.dtype, self.shape, self._rows = rows.name, np.dtype(np.uint8), rows.shape, rows
+
+    def read(self, rows: range) -> Array:
+        """Return a copy of some rows."""
+        return self._rows.read(rows).astype(np.uint8)
+
+
 class OneRun(Rows):
     """An array of one run, which lacks the axis of runs."""
 

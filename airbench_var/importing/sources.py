@@ -12,6 +12,7 @@ from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
 from airbench_var.importing.kinds import Judge, judge_of, lacks_runs
 from airbench_var.importing.rows import Array, values_of
 from airbench_var.importing.selection import (
+    PREDICTED,
     Chosen,
     Labels,
     Wanted,
@@ -94,6 +95,8 @@ def sources_of(
     sets do not have the same columns, or the files not the same labels.
     """
     chosen = choose(files.paths[0], files.contents(), wanted)
+    for one in chosen:
+        _refuse_booleans(files, one.key)
     keys = [key for one in chosen for key in (one.key, one.correct_key, one.labels_key) if key is not None]
     labels = [
         read_labels(one.labels, one.key)
@@ -162,6 +165,17 @@ def _refuse_other_labels(files: RunFiles, labels: Labels) -> None:
                 f"{rows.name} are not the labels of {labels.path}. All runs are of the same examples in one "
                 "order. Nothing was written."
             )
+
+
+def _refuse_booleans(files: RunFiles, key: str) -> None:
+    """Raise DataError for booleans under a name of predictions: they may be classes, or what was right."""
+    contents = files.contents()
+    rows = contents.arrays[key]
+    if rows.dtype.kind == "b" and role_in(key, contents) == PREDICTED:
+        raise DataError(
+            f"{rows.name} has booleans: of two classes write array.astype(int), of what was right call it "
+            "correct. Nothing was written."
+        )
 
 
 def _refuse_contradiction(files: RunFiles, key: str, given: Labels) -> None:

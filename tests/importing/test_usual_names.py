@@ -240,3 +240,22 @@ def test_too_few_labels_for_the_logits_of_one_run_are_counted(tmp_path: Path) ->
     np.save(tmp_path / "labels.npy", RUNS.labels_N[:-3])
     with pytest.raises(DataError, match="As logits of one run it has 203 examples, and there are 200 labels"):
         imported(tmp_path, "a.npy", "labels.npy")
+
+
+@SUFFIXES
+@pytest.mark.parametrize("predicted_RN", [RUNS.classes_RN > 4, RUNS.classes_RN[0] > 4], ids=["many", "one"])
+def test_true_and_false_that_were_predicted_are_two_classes(
+    predicted_RN: np.ndarray, suffix: str, tmp_path: Path
+) -> None:
+    """As what was right, nine in ten would be of a class that is rare."""
+    write_arrays(tmp_path / f"a{suffix}", y_pred=predicted_RN, y_true=RUNS.labels_N > 4)
+    store = imported(tmp_path, f"a{suffix}")
+    np.testing.assert_array_equal(store.predicted("test")[:], np.atleast_2d(predicted_RN))
+    np.testing.assert_array_equal(store.labels("test"), RUNS.labels_N > 4)
+
+
+@SUFFIXES
+def test_true_and_false_that_may_be_classes_or_right_are_refused(suffix: str, tmp_path: Path) -> None:
+    write_arrays(tmp_path / f"a{suffix}", y_pred=RUNS.classes_RN > 4, y_true=(RUNS.labels_N > 4).astype(int))
+    with pytest.raises(DataError, match=r"y_pred has booleans: of two classes write array\.astype\(int\)"):
+        imported(tmp_path, f"a{suffix}")

@@ -59,8 +59,8 @@ def save_pickle(path: Path, value: Any, protocol: int = 4) -> None:
 #: By name of the case: the end of the file's name, the kinds that it can hold, and what writes it.
 WRITERS: Mapping[str, tuple[str, str, Callable[[Path, np.ndarray], object]]] = {
     "npy": (".npy", "bif", np.save),
-    "npz": (".npz", "bif", lambda path, array: np.savez(path, predictions=array)),
-    "npz, compressed": (".npz", "bif", lambda path, array: np.savez_compressed(path, predictions=array)),
+    "npz": (".npz", "bif", lambda path, array: np.savez(path, some=array)),
+    "npz, compressed": (".npz", "bif", lambda path, array: np.savez_compressed(path, some=array)),
     "pt": (".pt", "bif", lambda path, array: torch.save(torch.from_numpy(array), path)),
     "pt, dict": (
         ".pt",
