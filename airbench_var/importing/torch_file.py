@@ -142,14 +142,15 @@ def _is_plain(value: object) -> bool:
 
 
 def _refuse_other_tensors(name: str, value: object) -> None:
-    """Raise DataError for a tensor that cannot be read as an array, and say what it is."""
+    """Raise DataError for a tensor, or one in a list, that cannot be read as an array, and say what it is."""
     import torch
 
-    if isinstance(value, torch.Tensor):
-        raise DataError(
-            f"{name} is a tensor of {value.dtype}, {value.layout}, on {value.device.type}: not read. "
-            "Save classes as tensor.to_dense().cpu().long(), logits as tensor.to_dense().cpu().float()."
-        )
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, torch.Tensor) and not _is_plain(one):
+            raise DataError(
+                f"{name} has a tensor of {one.dtype}, {one.layout}, on {one.device.type}, which is not read. "
+                "Save classes as tensor.to_dense().cpu().long(), logits as tensor.to_dense().cpu().float()."
+            )
 
 
 def _numpy_has() -> "tuple[torch.dtype, ...]":

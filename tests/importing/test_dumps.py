@@ -350,6 +350,11 @@ def test_a_folder_of_several_formats_is_not_clear(runs: Runs, tmp_path: Path) ->
         ({"a": torch.zeros(2, 3, 4, dtype=torch.complex64)}, r"It has a \(.*of torch\.complex64, torch\.st"),
         ({"a": torch.zeros(2, 3, 4).to_sparse()}, r"It has a \(.*torch\.sparse_coo, on cpu"),
         ({"a": torch.zeros(2, 3, 4, device="meta")}, r"It has a \(.*torch\.strided, on meta"),
+        (
+            [torch.zeros(7, dtype=torch.uint16)] * 3,
+            r"a\.pt has a tensor of torch\.uint16, torch\.strided, on",
+        ),
+        ({"a": [torch.zeros(7, dtype=torch.uint16)] * 3}, r"a \(.*, a has a tensor of torch\.uint16"),
         (torch.tensor(0.94), "holds one number, 0.9"),
         ({"a": {"b": torch.zeros(2, 3, 4)}}, r"It has a \(dict of 1\)"),
     ],
