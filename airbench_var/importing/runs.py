@@ -268,8 +268,9 @@ def _provenance(wanted: Import, runs: JoinedRuns, sources: Sequence[Source]) -> 
     names, counts = [path.name for path in runs.paths], np.diff(runs.starts).tolist()
     many = len(names) > 1
     # A store is sent on, in reports too: the way to the folder of all files is left out.
-    folder = os.path.commonpath([path.absolute().parent for path in runs.paths])
-    files = [os.path.relpath(path.absolute(), folder) for path in runs.paths]
+    paths = [Path(os.path.normpath(path.absolute())) for path in runs.paths]  # without .. as it was typed
+    folder = os.path.commonpath([path.parent for path in paths])
+    files = [os.path.relpath(path, folder) for path in paths]
     return {
         "imported_from": f"{len(names):,} files, {names[0]} to {names[-1]}" if many else names[0],
         # Which runs are of which file: they are numbered through, in this order.

@@ -310,8 +310,10 @@ def test_the_way_to_the_files_is_not_kept(runs: Runs, capsys: pytest.CaptureFixt
         Path("who", name).parent.mkdir(parents=True)
         np.save(f"who/{name}", runs.classes_RN[some])
     assert run("import who/a who/b/0.npy --labels labels.npy --out store", capsys)[0] == 0
-    manifest = json.loads(Path("store/manifest.json").read_text())
-    assert manifest["provenance"]["imported_files"] == [["a/0.npy", 5], ["b/0.npy", 7]]
+    assert run("import store/../who/a who/b --labels labels.npy --out other", capsys)[0] == 0
+    for name in ("store", "other"):
+        manifest = json.loads(Path(name, "manifest.json").read_text())
+        assert manifest["provenance"]["imported_files"] == [["a/0.npy", 5], ["b/0.npy", 7]]
 
 
 def test_runs_whose_examples_are_in_another_order_are_doubted(
