@@ -2,7 +2,7 @@
 
 Wide: a column for each example; the first line may name the columns. Long: columns run, example, and
 predicted or correct, named by the first line, and perhaps label; of one run `run` may be missing. Labels: a
-column `label`, or one column and nothing else.
+column `label`. One column and nothing else may be labels, or one run.
 """
 
 import re
@@ -14,16 +14,18 @@ from typing import BinaryIO
 import numpy as np
 
 from airbench_var.errors import DataError
-from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
+from airbench_var.importing.rows import Array, Contents, Held, Rows, of_two_classes, reading, refuse_empty
 from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
     MAP_NAMES,
     POOLED,
     SEED,
+    VALUES,
     beside_labels,
     example_column,
     first_example,
+    key_of_column,
     listed,
     long_values,
     not_counted,
@@ -37,14 +39,13 @@ from airbench_var.importing.tables import (
     run_of_long,
     usual_names,
 )
-from airbench_var.importing.text_rows import Places, TextRows
+from airbench_var.importing.text_rows import Places, TextRows, refuse_other_separators
 
 _MOST_LINE_BYTES = 1 << 26
 _WORDS = {b"true": True, b"false": False}
 #: Of this many examples or more, a first line of numbers that all differ is not what a run predicted: each
 #: would be of a class of its own. Of few it may be, unless they are in order.
 _SURELY_NAMES, _MAYBE_NAMES = 257, 11
-_NUMBER = re.compile(rb"[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?")
 #: As pandas writes integers of a column in which one was missing.
 _WHOLE_FLOAT = re.compile(rb"([+-]?[0-9]{1,15})\.0*")
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
@@ -60,7 +61,7 @@ def open_csv(path: Path) -> Iterator[Contents]:
     others: dict[str, str] = {}
     with file:
         first = next(_lines(path, file), (1, 0, b""))[2]
-        _refuse_other_separators(path, first)
+        refuse_other_separators(path, first)
         names = usual_names(_header(path, _cells(first)))
         arrays: dict[str, Rows]
         if values := long_values(str(path), names):
@@ -72,10 +73,11 @@ def open_csv(path: Path) -> Iterator[Contents]:
             if LABEL in names and not (others := _why_no_labels(path, file, names)):
                 arrays[LABEL] = _Long(path, file, names, LABEL, places)
         elif LABEL in names:
-            arrays = {"labels": _labels(path, file, names)}
+            arrays = {"labels": _column(path, file, names)}
             others = beside_labels(names)
         elif len(_cells(first)) == 1 and run_column(names) is None:
-            arrays = {"": _labels(path, file, names)}
+            key, column = key_of_column("".join(names)), _column(path, file, names)
+            arrays = {key: of_two_classes(column) if key == VALUES[0] else column}
         elif not not_counted(names) and (scores := [name for name in names if "accuracy" in name.lower()]):
             raise DataError(
                 f"{path} has a column {scores[0]!r}: from accuracies alone nothing can be said of single "
@@ -85,20 +87,6 @@ def open_csv(path: Path) -> Iterator[Contents]:
         else:
             arrays = {"": _Wide(path, file, names)}
         yield Contents(arrays=arrays, others=others)
-
-
-def _refuse_other_separators(path: Path, first: bytes) -> None:
-    """Raise DataError where the first line has no comma, and a sign that separates cells elsewhere."""
-    line = first.strip()
-    for sign, name in ((b";", "semicolons"), (b"\t", "tabs"), (b" ", "spaces")):
-        numbers = line.replace(b'"', b"").split()
-        if b"," in line or sign not in line or (sign == b" " and not all(map(_NUMBER.fullmatch, numbers))):
-            continue
-        raise DataError(
-            f"{path} has cells between {name}; a .csv file has them between commas. In pandas: "
-            f"pandas.read_csv(PATH, sep={sign.decode()!r}).to_csv(NEW, index=False); of numpy.savetxt: "
-            "numpy.savetxt(PATH, array, fmt='%d', delimiter=',')."
-        )
 
 
 class _Wide(TextRows):
@@ -194,11 +182,13 @@ def _why_no_labels(path: Path, file: BinaryIO, names: Sequence[str]) -> dict[str
     return {LABEL: "text"}
 
 
-def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
+def _column(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
+    """Return the labels of a table, or what its only column holds."""
     at = names.index(LABEL) if LABEL in names else 0
     counted = example_column([name for name in names if name != LABEL])
     example_at = _index(names, counted)
-    labels: list[int] = []
+    values: list[int] = []
+    are_words = False
     examples: list[str] = []
     for line, _, text in _below_names(path, file, names):
         cells = _cells(text)
@@ -206,9 +196,9 @@ def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
             raise DataError(f"{path}, line {line}: it has {len(cells)} cells, not {max(1, len(names))}.")
         if example_at is not None:
             examples.append(cells[example_at].decode("latin1"))
+        are_words = are_words if values else cells[at].lower() in _WORDS
         try:
-            whole, word = _WHOLE_FLOAT.fullmatch(cells[at]), _WORDS.get(cells[at].lower())
-            labels.append(_whole(whole[1] if whole else cells[at]) if word is None else int(word))
+            values.append(_one(cells[at], is_word=are_words))
         except ValueError as error:
             raise DataError(
                 f"{path}, line {line}: {error}. Labels are classes as numbers from 0, as the predictions "
@@ -216,16 +206,26 @@ def _labels(path: Path, file: BinaryIO, names: Sequence[str]) -> Held:
             ) from error
     if counted is not None:
         refuse_order_of_labels(str(path), counted, examples)
-    labels_N = np.array(labels, np.int64)
-    refuse_empty(str(path), labels_N.dtype, labels_N.shape)
-    if not names and labels[0] == 0 and len(labels) % 10 == 1 and len(labels) > 1:
+    values_N = np.array(values, np.bool_ if are_words else np.int64)
+    refuse_empty(str(path), values_N.dtype, values_N.shape)
+    if not names and not are_words and values[0] == 0 and len(values) % 10 == 1 and len(values) > 1:
         # Test sets have round numbers of examples far more often than one more.
         raise DataError(
-            f"{path}, line 1: 0 may be the first of {len(labels):,} values, or the name that pandas writes "
+            f"{path}, line 1: 0 may be the first of {len(values):,} values, or the name that pandas writes "
             "over a column without one. Let the first line name the column: label or predicted. Nothing was "
             "written."
         )
-    return Held(str(path), labels_N)
+    return Held(str(path), values_N)
+
+
+def _one(cell: bytes, *, is_word: bool) -> int:
+    """Return a class, also one that is written as 3.0, or as true or false; raises ValueError."""
+    if not is_word:
+        whole = _WHOLE_FLOAT.fullmatch(cell)
+        return _whole(whole[1] if whole else cell)
+    if cell.lower() not in _WORDS:
+        raise ValueError(f"{cell[:20].decode('latin1')!r} is neither true nor false")
+    return int(_WORDS[cell.lower()])
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:

@@ -24,7 +24,16 @@ from airbench_var.importing.parquet_table import (
     plain,
     refuse_nulls,
 )
-from airbench_var.importing.rows import Array, Contents, Held, OfRuns, Rows, reading, refuse_empty
+from airbench_var.importing.rows import (
+    Array,
+    Contents,
+    Held,
+    OfRuns,
+    Rows,
+    of_two_classes,
+    reading,
+    refuse_empty,
+)
 from airbench_var.importing.tables import (
     EXAMPLE,
     LABEL,
@@ -34,6 +43,7 @@ from airbench_var.importing.tables import (
     beside_labels,
     example_column,
     first_example,
+    key_of_column,
     known_names,
     listed,
     long_values,
@@ -51,7 +61,7 @@ if TYPE_CHECKING:
     import pyarrow
     import pyarrow.parquet
 
-LOGITS = "logits"
+PREDICTED, LOGITS = VALUES[0], "logits"
 DIVERGED = "diverged"
 SEED_COLUMNS = ("init_seed", "order_seed", "aug_seed")
 #: The key of the metadata in which `export` writes where the runs come from.
@@ -96,6 +106,8 @@ def _contents(table: ParquetTable) -> Contents:
             refuse_pooled(str(path), name, (str(value) for values in batches for value in values))
     if lists:
         arrays = {name: _Lists(table, name) for name in lists}
+        if PREDICTED in arrays:
+            arrays[PREDICTED] = of_two_classes(arrays[PREDICTED])
         of_runs = OfRuns(ids=table.run_ids(run_ids), seeds=_seeds(table), diverged=_diverged(table))
         return Contents(arrays=arrays, of_runs=of_runs, classes=dict.fromkeys(lists, _class_names(table)))
     if long:
@@ -113,10 +125,7 @@ def _contents(table: ParquetTable) -> Contents:
     if LABEL in names:
         if (counted := example_column(names)) is not None:
             refuse_order_of_labels(str(path), counted, table.texts(counted))
-        labels_N = table.column(LABEL, "iufb")
-        labels = Held(
-            f"{path}, {LABEL}", labels_N.astype(np.uint8) if labels_N.dtype.kind == "b" else labels_N
-        )
+        labels = of_two_classes(Held(f"{path}, {LABEL}", table.column(LABEL, "iufb")))
         return Contents(arrays={"labels": labels}, others=beside_labels(names))
     columns = [name for name in names if name != run_ids]
     wrong = [
@@ -128,6 +137,9 @@ def _contents(table: ParquetTable) -> Contents:
             f"{', '.join((*VALUES, LOGITS))}; or wide, integers or booleans alone, a column an example; or "
             f"long, a row for each example of each run, in columns {known_names()}."
         )
+    if columns == names == columns[:1]:
+        key, column = key_of_column(names[0]), Held(str(path), table.column(names[0], "biu"))
+        return Contents(arrays={key: of_two_classes(column) if key == PREDICTED else column})
     refuse_order_of_columns(str(path), columns)
     of_runs = OfRuns(ids=table.run_ids(run_ids))
     return Contents(arrays={"": _Wide(table, columns)}, of_runs=of_runs)

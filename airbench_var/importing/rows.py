@@ -107,6 +107,11 @@ class TwoClasses(Rows):
         return self._rows.read(rows).astype(np.uint8)
 
 
+def of_two_classes(rows: Rows) -> Rows:
+    """Return booleans as classes, and all else as it is."""
+    return TwoClasses(rows) if rows.dtype.kind == "b" else rows
+
+
 class OneRun(Rows):
     """An array of one run, which lacks the axis of runs."""
 

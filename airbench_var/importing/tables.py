@@ -39,6 +39,12 @@ def role_of(name: str) -> str | None:
     return next((role for role, also in _ALSO.items() if name.lower() in (role, *also)), None)
 
 
+def key_of_column(name: str) -> str:
+    """Return the key of a column that is alone: what its name says, or "", which may also be labels."""
+    role = role_of(name)
+    return role if role in VALUES else ""
+
+
 def usual_names(names: Sequence[str]) -> list[str]:
     """Return the names of the columns, those of a long table or one of labels as this module has them.
 

@@ -1,5 +1,6 @@
 """Rows of a text file: where each begins is found in one pass, and some are read and parsed at a time."""
 
+import re
 from abc import abstractmethod
 from array import array
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ import numpy as np
 
 from airbench_var.errors import DataError
 from airbench_var.importing.rows import Array, Rows, reading, refuse_empty
+
+_NUMBER = re.compile(rb"[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?")
 
 
 class Places:
@@ -70,6 +73,20 @@ class TextRows(Rows):
         if len(text) < self._places.lengths[run]:
             raise DataError(f"{self._path} became shorter while it was read. Wait until it is whole.")
         return text
+
+
+def refuse_other_separators(path: Path, first: bytes) -> None:
+    """Raise DataError where the first line has no comma, and a sign that separates cells elsewhere."""
+    line = first.strip()
+    for sign, name in ((b";", "semicolons"), (b"\t", "tabs"), (b" ", "spaces")):
+        numbers = line.replace(b'"', b"").split()
+        if b"," in line or sign not in line or (sign == b" " and not all(map(_NUMBER.fullmatch, numbers))):
+            continue
+        raise DataError(
+            f"{path} has cells between {name}; a .csv file has them between commas. In pandas: "
+            f"pandas.read_csv(PATH, sep={sign.decode()!r}).to_csv(NEW, index=False); of numpy.savetxt: "
+            "numpy.savetxt(PATH, array, fmt='%d', delimiter=',')."
+        )
 
 
 def whole_numbers(cells: Sequence[Any]) -> Array:

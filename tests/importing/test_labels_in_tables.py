@@ -242,6 +242,31 @@ def test_true_and_false_are_two_classes_where_they_were_predicted(suffix: str, t
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_true_and_false_are_two_classes_as_labels(suffix: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", (RUNS.classes_RN > 2).astype(int))
+    path = write(pd.DataFrame({"example": range(N), "y_true": RUNS.labels_N > 2}), tmp_path / f"a{suffix}")
+    store = import_all(tmp_path / "a.npy", path, tmp_path / "store")
+    np.testing.assert_array_equal(store.labels("test"), RUNS.labels_N > 2)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("name", ["y_pred", "guess", "correct"])
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_one_column_alone_is_one_run(dtype: type, name: str, suffix: str, tmp_path: Path) -> None:
+    """Its name says whether true and false, or 0 and 1, are classes or what was right."""
+    labels_N, classes_N = (RUNS.labels_N > 2).astype(int), RUNS.classes_RN[0] > 2
+    right_N = classes_N == labels_N
+    is_right = name == "correct" or (name == "guess" and dtype is bool)
+    path = write(
+        pd.DataFrame({name: (right_N if is_right else classes_N).astype(dtype)}), tmp_path / f"a{suffix}"
+    )
+    np.save(tmp_path / "labels.npy", labels_N)
+    store = import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+    assert (store.manifest.identity["columns"] == ["correct"]) == is_right
+    np.testing.assert_array_equal(store.correct_RN("test"), right_N[None])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_labels_beside_wide_runs_are_not_the_runs(suffix: str, tmp_path: Path) -> None:
     frame = pd.DataFrame(RUNS.classes_RN.T, columns=[f"run{i}" for i in range(R)])
     frame.insert(0, "label", RUNS.labels_N)

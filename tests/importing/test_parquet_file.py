@@ -243,3 +243,10 @@ def test_a_damaged_page_is_not_blamed_on_the_path(tmp_path: Path) -> None:
         open_file(path) as contents,
     ):
         contents.arrays["predicted"].read(range(1))
+
+
+def test_a_list_of_booleans_that_were_predicted_are_classes(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"predicted": [[True, False], [True, True]]}), tmp_path / "a.parquet")
+    with open_file(tmp_path / "a.parquet") as contents:
+        rows = contents.arrays["predicted"]
+        assert (rows.dtype, rows.read(range(2)).tolist()) == (np.uint8, [[1, 0], [1, 1]])
