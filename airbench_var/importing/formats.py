@@ -15,7 +15,7 @@ from airbench_var.importing.npz_file import open_npz
 from airbench_var.importing.parquet_file import open_parquet
 from airbench_var.importing.pickle_file import open_pickle
 from airbench_var.importing.rows import Bits, Contents, OfRuns, Rows, TwoClasses, reading
-from airbench_var.importing.tables import LABEL, VALUES, role_of
+from airbench_var.importing.tables import LABEL, VALUES, role_of_key
 from airbench_var.importing.torch_file import open_torch
 
 #: None of these loads what it needs (torch, pyarrow) before it is called.
@@ -76,7 +76,7 @@ def _of_their_names(arrays: Mapping[str, Rows]) -> dict[str, Rows]:
     Booleans that are called predictions are classes where the labels beside them are such.
     """
     predicted, correct = VALUES
-    roles = {key: role_of(key.rpartition("/")[2]) for key in arrays}
+    roles = {key: role_of_key(key) for key in arrays}
     of_two = [key for key, rows in arrays.items() if rows.dtype.kind == "b"]
     has_two = any(roles[key] == LABEL for key in of_two)
     found = dict(arrays)

@@ -16,7 +16,7 @@ import numpy as np
 from airbench_var.errors import DataError
 from airbench_var.importing.dump import in_words
 from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
-from airbench_var.importing.tables import LABEL, listed, role_of
+from airbench_var.importing.tables import LABEL, listed, role_of_key
 from airbench_var.importing.text_rows import Places, TextRows, whole_numbers
 
 _READ_BYTES = 1 << 20
@@ -61,7 +61,7 @@ def open_json(path: Path) -> Iterator[Contents]:
                     others[key] = str(error)  # what is not asked for may be anything
             elif isinstance(value, list) and value and all(type(one) in (int, bool) for one in value):
                 arrays[key] = Held(name, _row(value, name))
-            elif (not key or role_of(key) == LABEL) and _are_numbers(value):
+            elif (not key or role_of_key(key) == LABEL) and _are_numbers(value):
                 arrays[key] = Held(name, np.array(value, np.float64))
             else:
                 others[key] = in_words(value)

@@ -21,7 +21,7 @@ from airbench_var.importing.tables import (
     VALUES,
     listed,
     perhaps_long,
-    role_of,
+    role_of_key,
 )
 
 #: Stands for every array that is not named itself.
@@ -185,12 +185,9 @@ def says_labels(key: str, contents: Contents) -> bool:
 
 
 def role_in(key: str, contents: Contents) -> str | None:
-    """Return what an array is by its key, as labels under `y_true` or `cifar10/labels`, if that says it.
-
-    The name of a test set says nothing: it may be called anything.
-    """
+    """Return what an array is by its key; the name of a test set says nothing: it may be called anything."""
     of_test_set = contents.keys_are_test_sets and "/" not in key
-    return None if of_test_set else role_of(key.rpartition("/")[2])
+    return None if of_test_set else role_of_key(key)
 
 
 def _have_own_labels(candidates: Sequence[str], contents: Contents, wanted: Wanted) -> bool:

@@ -14,7 +14,16 @@ SEED = "seed"
 _ALSO = {
     "run": (SEED, "trial", "model", "model_id", "repeat", "replicate"),
     EXAMPLE: ("example_id", "index", "indices", "idx", "image", "image_id", "sample", "sample_id", "id"),
-    "predicted": ("prediction", "predictions", "pred", "preds", "y_pred", "predicted_class"),
+    "predicted": (
+        "prediction",
+        "predictions",
+        "pred",
+        "preds",
+        "y_pred",
+        "predicted_class",
+        "predicted_label",
+        "pred_label",
+    ),
     "correct": ("is_correct", "right"),
     LABEL: ("labels", "target", "targets", "y", "y_true", "y_test", "true_label", "label_ids"),
 }
@@ -35,8 +44,15 @@ _COUNTED = re.compile("(.*?)([0-9]+)", re.DOTALL)
 
 
 def role_of(name: str) -> str | None:
-    """Return what a column, or an array with a key, is by its name alone; None where that says nothing."""
+    """Return what a column is by its name alone; None where that says nothing."""
     return next((role for role, also in _ALSO.items() if name.lower() in (role, *also)), None)
+
+
+def role_of_key(key: str) -> str | None:
+    """Return what an array is by its key: also labels or predictions as `cifar10/labels` and `test_preds`."""
+    name = key.rpartition("/")[2]
+    of_end = role_of(name.rpartition("_")[2])
+    return role_of(name) or (of_end if of_end in (LABEL, VALUES[0]) else None)
 
 
 def key_of_column(name: str) -> str:

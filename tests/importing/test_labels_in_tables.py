@@ -47,6 +47,7 @@ def assert_is_whole(store: Store) -> None:
         ("run", "example", "predicted", "label"),
         ("seed", "idx", "y_pred", "y_true"),
         ("model", "id", "pred", "y"),
+        ("trial", "image", "pred_label", "true_label"),
     ],
 )
 def test_one_table_has_predictions_and_labels(names: tuple[str, ...], suffix: str, tmp_path: Path) -> None:

@@ -52,7 +52,16 @@ def test_logits_of_one_run_beside_what_else_is_known_of_it(
 
 
 @SUFFIXES
-@pytest.mark.parametrize("names", [("labels", "pred"), ("y_true", "y_pred"), ("targets", "preds")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("labels", "pred"),
+        ("y_true", "y_pred"),
+        ("targets", "preds"),
+        ("test_labels", "test_predictions"),
+        ("true_label", "pred_label"),
+    ],
+)
 def test_predictions_and_labels_of_one_run_need_no_option(
     names: tuple[str, str], suffix: str, tmp_path: Path
 ) -> None:
@@ -94,7 +103,7 @@ def test_what_leaves_a_doubt_is_refused(suffix: str, tmp_path: Path) -> None:
 
 
 @SUFFIXES
-@pytest.mark.parametrize("key", ["labels", "y_true", "cifar10/labels"])
+@pytest.mark.parametrize("key", ["labels", "y_true", "cifar10/labels", "test_labels"])
 def test_labels_are_no_predictions(key: str, suffix: str, tmp_path: Path) -> None:
     """As the only run they would be right on all examples."""
     write_arrays(tmp_path / f"a{suffix}", **{key: RUNS.labels_N})
