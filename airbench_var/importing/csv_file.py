@@ -321,7 +321,7 @@ def _values(rows: TextRows, cells: Sequence[bytes], line_of: Callable[[int], int
             if _WHOLE_FLOAT.fullmatch(cell):
                 what += " (in pandas: frame.astype(int))"
             elif not are_words and cell.decode("utf-8", "replace")[:1].isalpha():
-                what += f"; of names, {MAP_NAMES}, as the labels count them"
+                what += f"; of names, {MAP_NAMES}"
             raise rows.bad(line_of(i), f"value {i}, {cell[:20].decode('latin1')!r}, {what}")
     return np.array([_whole(cell) for cell in cells], np.int64)
 

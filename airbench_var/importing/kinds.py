@@ -187,7 +187,7 @@ def _hint(rows: Rows, n_labels: int) -> str:
     if rows.dtype.kind in "US":
         return " Of names they are numpy.vectorize(NAMES.index)(array), as the labels count them."
     if rows.dtype.kind == "O":  # text in a table
-        return f" Of names, {MAP_NAMES}, as the labels count them."
+        return f" Of names, {MAP_NAMES}."
     if len(rows.shape) == 1 and rows.dtype.kind == "f":
         return (
             " Classes of one run are array.astype(int), of probabilities of the second of two classes "

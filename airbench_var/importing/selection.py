@@ -230,7 +230,7 @@ def _own_labels(path: Path, key: str, contents: Contents) -> str:
         (name for name in (of_runs, *_labels_by_name(key, contents)) if name not in (None, key)), None
     )
     if found is None:
-        names = f" Of names, {MAP_NAMES}, as the predictions count them." if LABEL in contents.others else ""
+        names = f" Of names, {MAP_NAMES}." if LABEL in contents.others else ""
         hint = perhaps_long(contents.arrays[key].columns, contents.arrays[key].shape)
         raise UsageError(
             f"{path}: the predictions have no labels of their own: give --labels FILE. "

@@ -29,8 +29,11 @@ _ALSO = {
 }
 #: Columns by which a table pools what is not runs of one recipe on one test set, where they vary.
 POOLED = ("split", "subset", "dataset", "phase", "epoch", "step", "checkpoint", "fold")
-#: What one does whose predictions are names of classes.
-MAP_NAMES = "in pandas, with NAMES = sorted(set(frame[LABELS])): frame[COLUMN].map(NAMES.index)"
+#: What one does whose predictions or labels are names of classes.
+MAP_NAMES = (
+    "in pandas, with NAMES = sorted(set(frame[LABELS])), or as numbers count them already: labels and "
+    "predictions both become frame[COLUMN].map(NAMES.index)"
+)
 #: What is said of all other columns of a table of labels.
 BESIDE_LABELS = "a column beside labels"
 #: As pandas calls an index without a name in .parquet; in .csv it is a first column without a name.

@@ -137,10 +137,18 @@ def test_names_that_were_predicted_are_to_be_mapped(suffix: str, kind: object, t
     frame = table()
     for column in ("predicted", "label"):
         frame[column] = np.array(["bird", "cat", "été", *"defghij"])[frame[column]]
-    path = write(frame.astype({"predicted": kind}), tmp_path / f"a{suffix}")
+    frame = frame.astype({"predicted": kind})
+    path = write(frame, tmp_path / f"a{suffix}")
     np.save(tmp_path / "labels.npy", RUNS.labels_N)
-    with pytest.raises(DataError, match=r"[Oo]f names, in pandas, with NAMES = sorted\(set\(frame\[LABELS\]"):
+    with pytest.raises(
+        DataError, match=r"[Oo]f names, in pandas, with NAMES = sorted\(set\(frame\[LABELS\]\)\).*both"
+    ):
         import_all(path, tmp_path / "labels.npy", tmp_path / "store")
+    names = sorted(set(frame["label"]))
+    for column in ("predicted", "label"):
+        frame[column] = frame[column].map(names.index)
+    store = import_all(write(frame, path), None, tmp_path / "store")
+    np.testing.assert_array_equal(store.correct_RN("test"), RUNS.right_RN)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
