@@ -65,7 +65,7 @@ def test_readme_shows_what_the_example_prints(
     monkeypatch.setenv("COLUMNS", "80")
     printed = {line.strip() for line in run(["analyze", "--example"], capsys).splitlines()}
     block = README.read_text().partition("$ python -m airbench_var analyze --example")[2]
-    shown = [line.strip() for line in block.partition("\n\nBelow it")[0].splitlines()[1:] if line.strip()]
+    shown = [line.strip() for line in block.partition("\n\nQuote")[0].splitlines()[1:] if line.strip()]
     assert len(shown) > 10
     assert not [line for line in shown if line not in printed]
 
