@@ -336,7 +336,8 @@ def _run_id(path: Path, line: int, text: bytes, at: int) -> int:
     except (ValueError, IndexError) as error:
         raise DataError(
             f"{path}, line {line}: it has no run id, an integer. Of names, in pandas: "
-            "frame['run'] = pandas.factorize(frame[COLUMN])[0]. Nothing was written."
+            "frame['run'] = pandas.factorize(frame[COLUMN])[0]; an index that says nothing is left out by "
+            "to_csv(PATH, index=False). Nothing was written."
         ) from error
 
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from airbench_var.errors import DataError
 from airbench_var.importing.rows import Array, reading
-from airbench_var.importing.tables import LABEL, MAP_NAMES, SEED, listed, refuse_order, usual_names
+from airbench_var.importing.tables import (
+    LABEL,
+    MAP_NAMES,
+    PANDAS_INDEX,
+    SEED,
+    listed,
+    refuse_order,
+    usual_names,
+)
 
 if TYPE_CHECKING:
     import pyarrow
@@ -82,7 +90,10 @@ class ParquetTable:
             if piece.dtype.kind not in kinds:
                 wanted = "numbers" if "f" in kinds else "booleans" if "b" in kinds else "integers"
                 names = f"; of names, {MAP_NAMES}" if name == LABEL else ""
-                raise DataError(f"{self.path}: column {name} is {piece.dtype}, expected {wanted}{names}.")
+                index = "; leave the index out: to_parquet(PATH, index=False)" if name == PANDAS_INDEX else ""
+                raise DataError(
+                    f"{self.path}: column {name} is {piece.dtype}, expected {wanted}{names}{index}."
+                )
             yield at, piece
             at += len(piece)
 

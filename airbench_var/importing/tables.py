@@ -114,8 +114,9 @@ def long_values(name: str, names: Sequence[str]) -> list[str]:
         return values
     if (values and not is_of_one) or (EXAMPLE in names and LABEL not in names):
         raise DataError(
-            f"{name} has the columns {listed(names)}. A table with a row for each example of each run has "
-            f"the columns run, {EXAMPLE}, and {' or '.join(VALUES)}; {LABEL} may be there as well."
+            f"{name} has, by their usual names, the columns {listed(names)}. A table with a row for each "
+            f"example of each run has the columns run, {EXAMPLE}, and {' or '.join(VALUES)}; {LABEL} may be "
+            "there as well."
         )
     return []
 

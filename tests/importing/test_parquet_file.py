@@ -124,6 +124,10 @@ def with_null(values: list[object]) -> pa.Table:
         (pa.table({"run": [0], "example": ["a.png"], "correct": [1]}), "has example 'a.png' where 0 should"),
         (pa.table({"run": [0, 0], "example": [0, 1], "correct": [1, 2]}), "is neither 0 nor 1"),
         (pa.table({"run": [0.0], "example": [0], "correct": [1]}), "column run is float64"),
+        (
+            pa.table({"__index_level_0__": ["seed0"], "x0": [1], "x1": [2]}),
+            r"__index_level_0__ is object.*leave the index out: to_parquet\(PATH, index=False\)",
+        ),
         (pa.table({"run": [0], **{f"x{i}": [1] for i in (0, 1, 10, 2)}}), "the column 'x10' where 2 should"),
         (pa.table({"1": [1], "0": [1]}), "the column '0' where 2 should be counted"),
         (
