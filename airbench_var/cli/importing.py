@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: So many runs are looked at for mistakes that all of them, or every other, would have.
 _SOME = 100
+#: What scripts save of an accuracy is rounded, at most to the last whole percent.
+_SAME_ACCURACY = 0.0051
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +135,19 @@ def _doubts(store: "Store", statistics: "LiveStatistics", done: "Imported", *, a
             yield (
                 f"{which} right on {100 * float(right_R[guess].mean()) / len(labels_N):.1f} % of "
                 f"{test_set.name}, no better than guessing among {there} classes. {advice}"
+            )
+        unlike = {
+            run: said
+            for run, said in (done.accuracies if len(done.test_sets) == 1 else {}).items()
+            if abs(said - right_R[run] / len(labels_N)) > _SAME_ACCURACY
+        }
+        if unlike:
+            run, said = next(iter(unlike.items()))
+            yield (
+                f"the file of run {run} says an accuracy of {100 * said:.2f} %, by these labels it is "
+                f"{100 * right_R[run] / len(labels_N):.2f} %, and so differ {len(unlike):,} of "
+                f"{len(done.accuracies):,} files. Is theirs of other examples, or are some labels not those "
+                "of these?"
             )
         perfect_R = np.flatnonzero(right_R == len(labels_N))
         if there > 1 and (0 < len(perfect_R) < len(right_R) or len(perfect_R) == len(right_R) == 1):

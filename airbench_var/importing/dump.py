@@ -48,14 +48,24 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
         if said is not None and said.dtype == np.bool_ and len(said.shape) == 1:
             arrays[CORRECT] = OneRun(said)
     seed = values["seed"] if type(values.get("seed")) is int else None
+    accuracy = _accuracy(values)
     if OF_ONE_RUN not in arrays or arrays[OF_ONE_RUN].shape[0] != 1:
-        return Contents(arrays=arrays, others=others, seed=seed)
+        return Contents(arrays=arrays, others=others, seed=seed, accuracy=accuracy)
     count = _count(values.get(CORRECT), said)
     of_runs = OfRuns(
         seeds=[_seeds(name, values)] if set(SEEDS) <= set(values) else None,
         correct=None if count is None else [count],
     )
-    return Contents(arrays=arrays, others=others, of_runs=of_runs, seed=seed)
+    return Contents(arrays=arrays, others=others, of_runs=of_runs, seed=seed, accuracy=accuracy)
+
+
+def _accuracy(values: Mapping[str, Any]) -> float | None:
+    """Return what an object says of its accuracy, as a share, also where it is in percent."""
+    for key in ("acc", "accuracy", "test_acc", "test_accuracy"):
+        value = values.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 100:
+            return value if value <= 1 else value / 100
+    return None
 
 
 def _instead(loaded: object) -> str:

@@ -51,6 +51,7 @@ class RunFiles:
         looks: list[dict[str, _Look]] = []
         said: list[OfRuns] = []
         with_seed: dict[int, Path] = {}
+        accuracies: dict[int, float] = {}
         for i, path in enumerate(self.paths):
             contents = self.contents(i)
             if contents.seed is not None and with_seed.setdefault(contents.seed, path) != path:
@@ -72,6 +73,8 @@ class RunFiles:
             for key in keys:
                 looks[0][key].refuse_unlike(looks[-1][key])
             said.append(contents.of_runs)
+            if contents.accuracy is not None and set(runs.values()) == {1}:
+                accuracies[i] = contents.accuracy
         starts = np.cumsum([0, *(look[keys[0]].shape[0] for look in looks)])
         return JoinedRuns(
             paths=self.paths,
@@ -82,6 +85,7 @@ class RunFiles:
                 correct=_of_all(of.correct for of in said),
                 diverged=_of_all(of.diverged for of in said),
             ),
+            accuracies={int(starts[i]): accuracy for i, accuracy in accuracies.items()},
         )
 
 
@@ -99,6 +103,7 @@ class JoinedRuns(NamedTuple):
     starts: npt.NDArray[np.int64]  #: (files + 1,): the first run of each file, and how many runs there are
     arrays: Mapping[str, "Joined"]
     of_runs: OfRuns  #: what every file says
+    accuracies: Mapping[int, float]  #: by run, of those whose files say one: of what, they do not say
 
 
 class _Look(NamedTuple):

@@ -143,6 +143,7 @@ class Contents:
     of_runs: OfRuns = field(default_factory=OfRuns)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: their names, by key, where known
     seed: int | None = None  #: what a training script calls so, beside the predictions of one run
+    accuracy: float | None = None  #: the same; a share
 
 
 def values_of(rows: Rows) -> Array:

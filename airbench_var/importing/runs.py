@@ -95,6 +95,7 @@ class Imported:
     added: int  #: runs, by this call; the others were there
     has_seeds: bool
     test_sets: tuple[ImportedTestSet, ...]
+    accuracies: Mapping[int, float]  #: by run, as the files themselves say, of whatever
 
 
 class _Checked(NamedTuple):
@@ -135,6 +136,7 @@ def import_runs(wanted: Import, track: Track = lambda blocks, _: blocks) -> Impo
         runs=int(runs.starts[-1]),
         added=added,
         has_seeds=runs.of_runs.seeds is not None,
+        accuracies=runs.accuracies,
         test_sets=tuple(
             ImportedTestSet(
                 name=source.test_set,

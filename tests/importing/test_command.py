@@ -9,6 +9,7 @@ import pytest
 from airbench_var import cli
 from airbench_var.store import damage
 from tests.importing.inputs import Runs, some_runs, write
+from tests.importing.writers import save_pickle
 from tests.store.test_verification import change_row
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
@@ -329,3 +330,21 @@ def test_runs_whose_examples_are_in_another_order_are_doubted(
     err = run("import runs.npy --labels two.npy --out a", capsys)[2]
     assert "warning: 1 of 5 runs, first 3, are right on 6" in err
     assert "no better than guessing among 2 classes" in err
+
+
+@pytest.mark.parametrize(("wrong", "scale", "is_doubted"), [(40, 1, True), (40, 100, True), (0, 100, False)])
+def test_an_accuracy_that_the_files_say_is_compared(
+    wrong: int, scale: float, is_doubted: bool, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a share or in percent, rounded."""
+    labels_N = runs.labels_N.copy()
+    labels_N[:wrong] = (labels_N[:wrong] + 1) % 10
+    np.save("given.npy", labels_N)
+    Path("runs").mkdir()
+    for run_id in range(3):
+        acc = round(scale * float(runs.right_RN[run_id].mean()), 1 if scale == 100 else 3)
+        save_pickle(Path(f"runs/{run_id}.pkl"), {"acc": acc, "predicted": runs.classes_RN[run_id]})
+    code, _, err = run("import runs --labels given.npy --out a", capsys)
+    assert code == 0
+    assert ("says an accuracy of" in err) == is_doubted
+    assert ("and so differ 3 of 3 files" in err) == is_doubted
