@@ -151,8 +151,7 @@ def train_many(
 
     data, data_dir: as `--data` and `--data-dir`, by default what the recipe is for. test_sets: further ones,
     as `["train:5000", "noise-3"]`. seed: of the campaign, from which every run has its three. vary: which of
-    "init", "order", "aug" differ between runs. show: "auto", "plain", "json" or
-    "quiet". how: see `How`.
+    "init", "order", "aug" differ between runs. show: "auto", "plain", "json" or "quiet". how: see `How`.
 
     The same as `python -m airbench_var --runs N`: the same call again goes on where it was stopped, or does
     nothing. Where there is more than one worker, each is a process that imports the calling script once

@@ -150,7 +150,7 @@ class _Long(TextRows):
         row = _values(self, values, lambda i: first + i)
         if not self._is_correct:
             return row.astype(np.int64, copy=False)  # of two classes true is 1
-        outside = (row < 0) | (row > 1) if row.dtype != np.bool_ else np.zeros(1, np.bool_)
+        outside = (row != 0) & (row != 1)
         if outside.any():
             raise self.bad(first + int(outside.argmax()), "correct is neither 0 nor 1")
         return row.astype(np.bool_)

@@ -65,9 +65,7 @@ def open_file(path: Path) -> Iterator[Contents]:
             f"{', '.join(OPENERS)}. {advice}"
         )
     with opener(path) as contents:
-        if not contents.keys_are_test_sets:
-            contents = replace(contents, arrays=_of_their_names(contents.arrays))
-        yield contents
+        yield replace(contents, arrays=_of_their_names(contents.arrays))
 
 
 def _of_their_names(arrays: Mapping[str, Rows]) -> dict[str, Rows]:

@@ -115,7 +115,8 @@ def sources_of(
             _refuse_other_labels(files, of_one)
         if one.other_labels is not None:
             _refuse_contradiction(files, one.other_labels, of_one)
-        _refuse_other_order(files, len(of_one.values_N))
+    for n in {len(of_one.values_N) for of_one in labels}:
+        _refuse_other_order(files, n)
     runs = files.join(list(dict.fromkeys(keys)))
     sources = [
         Source(
