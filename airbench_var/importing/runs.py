@@ -22,8 +22,9 @@ from airbench_var import machine
 from airbench_var.errors import DataError
 from airbench_var.importing.files import JoinedRuns, Twins, open_runs
 from airbench_var.importing.kinds import CLASSES, CORRECTNESS
+from airbench_var.importing.roles import ANY
 from airbench_var.importing.rows import Array, blocks_of
-from airbench_var.importing.selection import ANY, Wanted
+from airbench_var.importing.selection import Wanted
 from airbench_var.importing.sources import Source, sources_of
 from airbench_var.seeds import Seeds
 from airbench_var.store import (

@@ -10,18 +10,10 @@ from airbench_var.errors import DataError
 from airbench_var.importing.dump import OF_ONE_RUN
 from airbench_var.importing.files import Joined, JoinedRuns, RunFiles
 from airbench_var.importing.kinds import Judge, judge_of, lacks_runs
+from airbench_var.importing.labels import Labels, labels_at, read_labels, refuse_other_labels
+from airbench_var.importing.roles import PREDICTED, Roles
 from airbench_var.importing.rows import Array, values_of
-from airbench_var.importing.selection import (
-    PREDICTED,
-    Chosen,
-    Labels,
-    Wanted,
-    choose,
-    is_flat,
-    labels_at,
-    read_labels,
-    role_in,
-)
+from airbench_var.importing.selection import Chosen, Wanted, choose
 from airbench_var.importing.tables import EXAMPLE
 
 
@@ -97,27 +89,20 @@ def sources_of(
     chosen = choose(files.paths[0], files.contents(), wanted)
     for one in chosen:
         _refuse_booleans(files, one.key)
-    keys = [key for one in chosen for key in (one.key, one.correct_key, one.labels_key) if key is not None]
-    labels = [
-        read_labels(one.labels, one.key)
-        if one.own_labels is None
-        else labels_at(one.labels, one.own_labels, files.contents())
-        for one in chosen
-    ]
-    for one, of_one in zip(chosen, labels, strict=True):
+    labels = [_labels_of(files, one) for one in chosen]
+    judged = list(zip(chosen, labels, strict=True))
+    for one, of_one in judged:
         _take_as_one_run(files, one, of_one)
-    for one, of_one in zip(chosen, labels, strict=True):  # before every file is looked at
+    for one, of_one in judged:  # of the first file, before every file is looked at
         contents = files.contents()
         names = contents.classes.get(one.key, ())
         judge_of(contents.arrays[one.key], of_one.name, of_one.values_N, classes, names)
-    for one, of_one in zip(chosen, labels, strict=True):
-        if one.own_labels not in (None, one.labels_key):
-            _refuse_other_labels(files, of_one)
-        if one.other_labels is not None:
-            _refuse_contradiction(files, one.other_labels, of_one)
+    for one, of_one in judged:
+        if one.labels_key is not None and not one.labels_repeat:
+            refuse_other_labels(files, one.labels_key, of_one, given=one.labels_given is not None)
     for n in {len(of_one.values_N) for of_one in labels}:
         _refuse_other_order(files, n)
-    runs = files.join(list(dict.fromkeys(keys)))
+    runs = files.join(list(dict.fromkeys(key for one in chosen for key in one.keys_of_runs)))
     sources = [
         Source(
             test_set=one.test_set,
@@ -132,11 +117,11 @@ def sources_of(
                 keeps_diverged=keeps_diverged,
             ),
             says_right=None if one.correct_key is None else runs.arrays[one.correct_key],
-            says_label=None if one.labels_key is None else runs.arrays[one.labels_key],
+            says_label=runs.arrays[one.labels_key] if one.labels_key and one.labels_repeat else None,
             labels_from=of_one.path,
             correct=runs.of_runs.correct if one.key == OF_ONE_RUN else None,
         )
-        for one, of_one in zip(chosen, labels, strict=True)
+        for one, of_one in judged
     ]
     for source in sources:
         if source.judge.kind.name != sources[0].judge.kind.name:
@@ -152,44 +137,23 @@ def sources_of(
     return runs, sources
 
 
-def _refuse_other_labels(files: RunFiles, labels: Labels) -> None:
-    """Raise DataError unless all files have the labels of the first one beside their predictions."""
-    for i, path in enumerate(files.paths[1:], 1):
-        rows = files.contents(i).arrays.get(labels.key)
-        if rows is None:
-            raise DataError(
-                f"{path} has no {labels.key} of its own, as {labels.path} has. If those are the labels of "
-                f"all files: --labels {labels.path}."
-            )
-        if not np.array_equal(values_of(rows).ravel(), labels.values_N):
-            raise DataError(
-                f"{rows.name} are not the labels of {labels.path}. All runs are of the same examples in one "
-                "order. Nothing was written."
-            )
+def _labels_of(files: RunFiles, one: Chosen) -> Labels:
+    """Return the labels that a test set is judged by: those given, or those beside its predictions."""
+    if one.labels_given is not None:
+        return read_labels(one.labels_given, one.key)
+    assert one.labels_key is not None  # or `choose` had refused it
+    return labels_at(files.paths[0], one.labels_key, files.contents())
 
 
 def _refuse_booleans(files: RunFiles, key: str) -> None:
     """Raise DataError for booleans under a name of predictions: they may be classes, or what was right."""
     contents = files.contents()
     rows = contents.arrays[key]
-    if rows.dtype.kind == "b" and role_in(key, contents) == PREDICTED:
+    if rows.dtype.kind == "b" and Roles(contents).by_key(key) == PREDICTED:
         raise DataError(
             f"{rows.name} has booleans: of two classes write array.astype(int), of what was right call it "
             "correct. Nothing was written."
         )
-
-
-def _refuse_contradiction(files: RunFiles, key: str, given: Labels) -> None:
-    """Raise DataError where the files of the runs have labels of as many examples, and not those given."""
-    for i in range(len(files.paths)):
-        rows = files.contents(i).arrays.get(key)
-        if rows is None or not is_flat(rows) or rows.shape[0] != len(given.values_N):
-            continue
-        if not np.array_equal(values_of(rows).ravel(), given.values_N):
-            raise DataError(
-                f"{rows.name} are not the labels of {given.path}, so that one of them is in another order, "
-                "or of other examples. Leave out --labels, or the array. Nothing was written."
-            )
 
 
 def _refuse_other_order(files: RunFiles, n: int) -> None:
@@ -197,7 +161,8 @@ def _refuse_other_order(files: RunFiles, n: int) -> None:
 
     By an array `index` or the like as long as the examples; ids that count nothing only have to be the same.
     """
-    keys = [key for key in files.contents().arrays if role_in(key, files.contents()) == EXAMPLE]
+    roles = Roles(files.contents())
+    keys = [key for key in roles.contents.arrays if roles.by_key(key) == EXAMPLE]
     first: dict[str, Array] = {}
     for i in range(len(files.paths) if keys else 0):
         for key in keys:

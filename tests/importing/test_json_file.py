@@ -10,7 +10,7 @@ import pytest
 from airbench_var.errors import DataError
 from airbench_var.importing import Import, import_runs, json_file
 from airbench_var.importing.formats import open_file
-from airbench_var.importing.selection import read_labels
+from airbench_var.importing.labels import read_labels
 from tests.importing.inputs import R, some_runs
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")

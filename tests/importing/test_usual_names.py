@@ -60,6 +60,7 @@ def test_logits_of_one_run_beside_what_else_is_known_of_it(
         ("targets", "preds"),
         ("test_labels", "test_predictions"),
         ("true_label", "pred_label"),
+        ("label", "predicted"),
     ],
 )
 def test_predictions_and_labels_of_one_run_need_no_option(
