@@ -70,13 +70,13 @@ class Evaluation:
         finite, predictions = _judged(self._logits(model, images_BCHW), labels_B)
         return [finite, *(tensor for both in predictions for tensor in both)]
 
-    def blocks(self, examples: Examples) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Yield the blocks of a further test set on the device, with how many of each are examples.
+    def blocks(self, examples: Examples) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the blocks of a further test set on the device, images and labels.
 
         All are of one size, so that a captured function takes them: the last repeats its last example.
         """
         for block in examples.blocks(BATCH_SIZE):
-            yield len(block), *self.on_device(block)
+            yield self.on_device(block)
 
     def on_device(self, block: Split) -> tuple[Tensor, Tensor]:
         """Return BATCH_SIZE images uint8 (B, H, W, 3) and labels int64 (B,) that begin with this block."""
@@ -91,16 +91,19 @@ class Evaluation:
         """Return what `judge`, which is `block` for one network, says of all further test sets."""
         finite, predictions = True, list[Predictions]()
         for examples in self.more:
-            judged: list[tuple[int, list[Tensor]]] = []
-            for size, images_BHWC, labels_B in self.blocks(examples):
-                outputs = judge(images_BHWC, labels_B)
+            judged: list[Tensor] = []
+            for index, block in enumerate(self.blocks(examples)):
+                outputs = judge(*block)
+                if not judged:
+                    judged = [_of_all_blocks(tensor, len(examples)) for tensor in outputs]
                 # Copied before the next block overwrites them: the lane keeps its order.
-                found = [tensor.to("cpu", non_blocking=True, copy=True) for tensor in outputs]
-                judged.append((size, found))
+                for kept, tensor in zip(judged, outputs, strict=True):
+                    kept[index].copy_(tensor, non_blocking=True)
             wait()
-            finite &= all(bool(found[0]) for _, found in judged)
-            for kind in range(2 if self.tta else 1):
-                predictions.append(_joined([(size, found[1 + 2 * kind :]) for size, found in judged]))
+            is_finite, *bits_and_classes = judged
+            finite &= bool(is_finite.all())
+            for bits, classes in zip(bits_and_classes[::2], bits_and_classes[1::2], strict=True):
+                predictions.append(_without_filling(bits, classes, len(examples)))
         return Further(finite, predictions)
 
     def _logits(self, model: Model, images_BCHW: Tensor) -> list[Tensor]:
@@ -120,15 +123,22 @@ def _judged(logits_NK: list[Tensor], labels_N: Tensor) -> tuple[Tensor, list[tup
     return finite, [correctness(logits, labels_N) for logits in logits_NK]
 
 
-def _joined(blocks: Sequence[tuple[int, Sequence[Tensor]]]) -> Predictions:
-    """Return bits and classes of all blocks without what filled up the last."""
-    n = sum(size for size, _ in blocks)
-    bits_b = np.concatenate([found[0].numpy() for _, found in blocks])[: (n + 7) // 8]
+def _of_all_blocks(output: Tensor, n: int) -> Tensor:
+    """Return room on the host for such an output of each block of n examples.
+
+    At once: a small piece a block, kept while the images of the blocks come and go, leaves the heap full of
+    holes that no images fit in, 3 kB an example and 14 GB for a test set of 4.5 million.
+    """
+    blocks = -(-n // BATCH_SIZE)
+    return torch.empty((blocks, *output.shape), dtype=output.dtype, pin_memory=output.is_cuda)
+
+
+def _without_filling(bits: Tensor, classes: Tensor, n: int) -> Predictions:
+    """Return bits and classes (blocks, ...) of n examples, without what filled up the last block."""
+    bits_b = bits.flatten().numpy()[: (n + 7) // 8]
     if n % 8:
         bits_b[-1] &= (1 << n % 8) - 1
-    return Predictions(
-        correct=bits_b, predicted=np.concatenate([found[1].numpy() for _, found in blocks])[:n]
-    )
+    return Predictions(correct=bits_b, predicted=classes.flatten().numpy()[:n])
 
 
 def tta_logits(model: Model, images_BCHW: Tensor, plain: Tensor) -> Tensor:

@@ -125,7 +125,7 @@ class Trainer:
         self.model.eval()
         self._finish = self.lane.captured(self._evaluate)
         for examples in self.evaluation.more[:1]:  # one serves all: their blocks have one shape
-            _, *block = next(self.evaluation.blocks(examples))
+            block = next(self.evaluation.blocks(examples))
             self._judge = self.lane.captured(self._evaluate_block, block)
 
     def _run(self, seeds: Seeds) -> RunResult:
