@@ -79,9 +79,9 @@ def sample(stream: str | int, start: int, count: int, seed: int = SEED) -> Split
     labels_N = np.empty(count, np.uint8)
     for first in range(0, count, _BLOCK):
         block = slice(first, min(first + _BLOCK, count))
-        words = _words(seed, TICKS * (start + first), number, _EXAMPLES, TICKS * (block.stop - first))
-        words_NW = words.reshape(-1, TICKS * _WORDS_A_TICK)
-        _draw(words_NW, _prototypes(seed), images_NHWC[block], labels_N[block])
+        words_NW = _words_of(seed, number, start + first, block.stop - first)
+        labels_N[block] = _labels(words_NW)
+        _draw(words_NW, _prototypes(seed), images_NHWC[block])
     return Split(images_NHWC=images_NHWC, labels_N=labels_N)
 
 
@@ -103,8 +103,12 @@ class Fresh:
 
     @cached_property
     def labels_N(self) -> Images:
-        """The labels, uint8 (N,); all images are made once to have them."""
-        return np.concatenate([block.labels_N for block in self.blocks(_BLOCK)])
+        """The labels, uint8 (N,); all words are drawn once to have them, and no image is made."""
+        labels_N = np.empty(self.n, np.uint8)
+        for first in range(0, self.n, _BLOCK):
+            count = min(_BLOCK, self.n - first)
+            labels_N[first : first + count] = _labels(_words_of(self.seed, self.stream, first, count))
+        return labels_N
 
     @cached_property
     def fingerprint(self) -> dict[str, str | int]:
@@ -128,6 +132,29 @@ def _words(seed: int, tick: int, stream: int, purpose: int, ticks: int) -> npt.N
     return generator.random_raw(_WORDS_A_TICK * ticks).astype("<u8", copy=False)
 
 
+def _words_of(seed: int, stream: int, first: int, count: int) -> npt.NDArray[np.uint64]:
+    """Return the words of some examples, (count, words an example)."""
+    words = _words(seed, TICKS * first, stream, _EXAMPLES, TICKS * count)
+    return words.reshape(count, TICKS * _WORDS_A_TICK)
+
+
+def _choose(word_N: npt.NDArray[np.uint32], bound: int | Integers) -> Integers:
+    """Return what 32 random bits each choose of 0 ... bound - 1."""
+    chosen: Integers = word_N.astype(np.int64) * bound >> 32
+    return chosen
+
+
+def _halves(words_NW: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
+    """Return the draws of each example, (draw, N): the words before its noise, cut in two."""
+    halves: npt.NDArray[np.uint32] = words_NW[:, : _DRAW_TICKS * _WORDS_A_TICK].copy().view("<u4").T
+    return halves
+
+
+def _labels(words_NW: npt.NDArray[np.uint64]) -> Integers:
+    """Return the classes, by the first draw of each example."""
+    return _choose(_halves(words_NW)[0], CLASSES)
+
+
 @cache
 def _prototypes(seed: int) -> npt.NDArray[np.int16]:
     """Return all prototypes and their mirror images, int16 (class, mode, mirrored, FIELD, FIELD * 3)."""
@@ -144,15 +171,12 @@ def _prototypes(seed: int) -> npt.NDArray[np.int16]:
     return both.reshape(CLASSES, MODES, 2, FIELD, FIELD * 3)
 
 
-def _draw(
-    words_NW: npt.NDArray[np.uint64], prototypes: npt.NDArray[np.int16], images_NHWC: Images, labels_N: Images
-) -> None:
-    """Fill images and labels from the words of each example, as the module's description says."""
-    halves = iter(words_NW[:, : _DRAW_TICKS * _WORDS_A_TICK].copy().view("<u4").T)
+def _draw(words_NW: npt.NDArray[np.uint64], prototypes: npt.NDArray[np.int16], images_NHWC: Images) -> None:
+    """Fill images from the words of each example, as the module's description says."""
+    halves = iter(_halves(words_NW))
 
     def choose(bound: int | Integers) -> Integers:
-        drawn: Integers = next(halves).astype(np.int64) * bound >> 32
-        return drawn
+        return _choose(next(halves), bound)
 
     def window(label: Integers) -> npt.NDArray[np.int16]:
         return windows[label, choose(MODES), choose(2), choose(POSITIONS), choose(POSITIONS)]
@@ -164,7 +188,7 @@ def _draw(
         (*prototypes.strides[:3], row, pixel, *prototypes.strides[-2:]),
         writeable=False,
     )
-    label = choose(CLASSES)
+    label = choose(CLASSES)  # what `_labels` says
     other = (label + 1 + choose(CLASSES - 1)) % CLASSES
     own, distractor = window(label), window(other)
     contrast = 32 + choose(32)
@@ -186,4 +210,3 @@ def _draw(
     values += brightness[:, None, None]
     np.clip(values, 0, 255, out=values)
     images_NHWC[:] = values
-    labels_N[:] = label
