@@ -47,25 +47,24 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
         arrays[OF_ONE_RUN] = OneRun(arrays[OF_ONE_RUN])
         if said is not None and said.dtype == np.bool_ and len(said.shape) == 1:
             arrays[CORRECT] = OneRun(said)
-    seed = values["seed"] if type(values.get("seed")) is int else None
-    accuracy = _accuracy(values)
+    numbers = numbers_of(values)
     if OF_ONE_RUN not in arrays or arrays[OF_ONE_RUN].shape[0] != 1:
-        return Contents(arrays=arrays, others=others, seed=seed, accuracy=accuracy)
+        return Contents(arrays=arrays, others=others, numbers=numbers)
     count = _count(values.get(CORRECT), said)
     of_runs = OfRuns(
         seeds=[_seeds(name, values)] if set(SEEDS) <= set(values) else None,
         correct=None if count is None else [count],
     )
-    return Contents(arrays=arrays, others=others, of_runs=of_runs, seed=seed, accuracy=accuracy)
+    return Contents(arrays=arrays, others=others, of_runs=of_runs, numbers=numbers)
 
 
-def _accuracy(values: Mapping[str, Any]) -> float | None:
-    """Return what an object says of its accuracy, as a share, also where it is in percent."""
-    for key in ("acc", "accuracy", "test_acc", "test_accuracy"):
-        value = values.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 100:
-            return value if value <= 1 else value / 100
-    return None
+def numbers_of(values: Mapping[str, object]) -> dict[str, float]:
+    """Return what is one number, by key."""
+    return {
+        key: value
+        for key, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
 
 
 def _instead(loaded: object) -> str:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from airbench_var.errors import DataError
-from airbench_var.importing.dump import in_words
+from airbench_var.importing.dump import in_words, numbers_of
 from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
 from airbench_var.importing.tables import LABEL, listed, role_of_key
 from airbench_var.importing.text_rows import Places, TextRows, whole_numbers
@@ -65,7 +65,7 @@ def open_json(path: Path) -> Iterator[Contents]:
                 arrays[key] = Held(name, np.array(value, np.float64))
             else:
                 others[key] = in_words(value)
-        yield Contents(arrays=arrays, others=others)
+        yield Contents(arrays=arrays, others=others, numbers=numbers_of(values))
 
 
 class _Scan:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airbench_var.errors import DataError
+from airbench_var.importing.dump import numbers_of
 from airbench_var.importing.npy_file import look_at
 from airbench_var.importing.rows import Contents, Rows, reading
 
@@ -38,7 +39,16 @@ def open_npz(path: Path) -> Iterator[Contents]:
                     arrays[key] = look_at(name, _Member(file, name), member.file_size)
             except DataError as error:  # what is not asked for may be anything
                 others[key] = str(error)
-        yield Contents(arrays=arrays, others=others)
+        numbers = numbers_of({key: _number(rows) for key, rows in arrays.items() if not rows.shape})
+        yield Contents(arrays=arrays, others=others, numbers=numbers)
+
+
+def _number(rows: Rows) -> object:
+    """Return the value of an array without an axis; None where it cannot be read, as nobody asked for it."""
+    try:
+        return rows.read(range(1)).item()
+    except DataError:
+        return None
 
 
 class _Member(BufferedIOBase):

@@ -20,6 +20,8 @@ from airbench_var.seeds import Seeds
 
 Array = npt.NDArray[Any]
 
+#: How an accuracy is called.
+_ACCURACY = ("acc", "accuracy", "test_acc", "test_accuracy")
 #: What is read at a time, if a row is not larger: the bytes bound the memory, the rows the bookkeeping.
 BLOCK_BYTES, BLOCK_ROWS = 1 << 24, 1 << 10
 
@@ -142,8 +144,21 @@ class Contents:
     keys_are_test_sets: bool = False  #: and not names of arrays, which would be odd names of test sets
     of_runs: OfRuns = field(default_factory=OfRuns)
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: their names, by key, where known
-    seed: int | None = None  #: what a training script calls so, beside the predictions of one run
-    accuracy: float | None = None  #: the same; a share
+    #: Single numbers by key, which a training script saved beside the predictions of one run.
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int | None:
+        """What they call so."""
+        seed = self.numbers.get("seed")
+        return seed if isinstance(seed, int) else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """What they say of an accuracy, as a share, also where it is in percent."""
+        said = (self.numbers[key] for key in _ACCURACY if key in self.numbers)
+        found = next((number for number in said if 0 < number <= 100), None)
+        return found / 100 if found is not None and found > 1 else found
 
 
 def values_of(rows: Rows) -> Array:

@@ -82,7 +82,7 @@ class ContestMoment:
             if self.standing.decision:
                 yield f"done in {duration_text(self.elapsed_s)}"
             else:
-                yield f"at most {duration_text(self.most_remaining_s)} left, usually far less"
+                yield f"at most {duration_text(self.most_remaining_s)} left, less if it is decided before"
         yield f"{sum(self.standing.diverged):,} diverged"
         yield f"{self.standing.left_out:,} pairs left out"
 

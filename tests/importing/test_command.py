@@ -9,7 +9,7 @@ import pytest
 from airbench_var import cli
 from airbench_var.store import damage
 from tests.importing.inputs import Runs, some_runs, write
-from tests.importing.writers import save_pickle
+from tests.importing.test_own_labels import write_arrays
 from tests.store.test_verification import change_row
 
 pytestmark = pytest.mark.usefixtures("syncs_take_no_time")
@@ -332,9 +332,15 @@ def test_runs_whose_examples_are_in_another_order_are_doubted(
     assert "no better than guessing among 2 classes" in err
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".pt", ".json", ".pkl"])
 @pytest.mark.parametrize(("wrong", "scale", "is_doubted"), [(40, 1, True), (40, 100, True), (0, 100, False)])
 def test_an_accuracy_that_the_files_say_is_compared(
-    wrong: int, scale: float, is_doubted: bool, runs: Runs, capsys: pytest.CaptureFixture[str]
+    wrong: int,
+    scale: float,
+    is_doubted: bool,
+    suffix: str,
+    runs: Runs,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As a share or in percent, rounded."""
     labels_N = runs.labels_N.copy()
@@ -343,7 +349,8 @@ def test_an_accuracy_that_the_files_say_is_compared(
     Path("runs").mkdir()
     for run_id in range(3):
         acc = round(scale * float(runs.right_RN[run_id].mean()), 1 if scale == 100 else 3)
-        save_pickle(Path(f"runs/{run_id}.pkl"), {"acc": acc, "predicted": runs.classes_RN[run_id]})
+        arrays = {"acc": np.array(acc), "predicted": runs.classes_RN[run_id]}
+        write_arrays(Path(f"runs/{run_id}{suffix}"), **arrays)
     code, _, err = run("import runs --labels given.npy --out a", capsys)
     assert code == 0
     assert ("says an accuracy of" in err) == is_doubted

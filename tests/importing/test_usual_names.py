@@ -233,7 +233,7 @@ def test_probabilities_of_two_runs_are_no_logits_of_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(predicted_RN, chances_NR[None, :, 0] > 0.5)
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pkl"])
+@SUFFIXES
 def test_two_files_of_one_seed_are_not_two_runs(suffix: str, tmp_path: Path) -> None:
     """As a script leaves them that saves every epoch."""
     (tmp_path / "runs").mkdir()

@@ -125,7 +125,7 @@ def test_lines_show_pairs_difference_evidence_and_what_is_near() -> None:
     for part in (
         "20 pairs of at most 60",
         "7,200 networks per hour",
-        "at most 40 s left, usually far less",
+        "at most 40 s left, less if it is decided before",
         "0 pairs left out",
         "x: A minus B",
         "95 % confidence sequence",
