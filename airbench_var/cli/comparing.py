@@ -261,5 +261,5 @@ def _choose(path: Path, counts: "Mapping[str, CorrectnessCounts]", name: str | N
     if chosen not in counts:
         raise UsageError(f"{path} has no test set {chosen!r}; it has {', '.join(counts)}.")
     if counts[chosen].R < 2:
-        raise UsageError(f"{path} has {counts[chosen].R} committed runs; a std needs two at least.")
+        raise UsageError(f"{path} has {counts[chosen].R} of the two runs or more that a std needs.")
     return counts[chosen]

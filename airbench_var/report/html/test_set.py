@@ -240,12 +240,21 @@ def _class_pictures(
             partial(_class_accuracies, summary, names),
             (4.8, 1.2 + 0.24 * min(len(names), MOST_CLASSES_ON_AN_AXIS)),
         ),
-        absent=too_few("run", summary.runs, 2)
-        or ("" if summary.by_class else by_class.TOO_MANY)
-        or (
-            "" if len(names) <= MOST_CLASSES_ON_AN_AXIS else f"{len(names)} classes are too many for one axis"
-        ),
+        absent=too_few("run", summary.runs, 2) or _why_no_classes(summary, names),
     )
+
+
+def _why_no_classes(summary: TestSetSummary, names: Sequence[str]) -> str:
+    """Return why accuracies by class are not drawn, or nothing."""
+    if not summary.by_class:
+        return by_class.TOO_MANY
+    if len(names) > MOST_CLASSES_ON_AN_AXIS:
+        return f"{len(names)} classes are too many for one axis"
+    drawn = (
+        one.vote_accuracy is not None or (one.accuracy is not None and one.accuracy.interval is not None)
+        for one in summary.by_class
+    )
+    return "" if any(drawn) else "every run has the same accuracy on each class, which leaves no interval"
 
 
 def _class_table(summary: TestSetSummary, names: Sequence[str]) -> Html | None:

@@ -182,6 +182,15 @@ def test_equal_stores_give_equal_bytes(tmp_path: Path) -> None:
     assert page_of(path) == page_of(path)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("is_right", [False, True])
+def test_what_has_nothing_to_show_is_not_drawn(is_right: bool, tmp_path: Path) -> None:
+    """Runs that are all right, or all wrong, have an interval of no class."""
+    make_store(tmp_path / "a", {"alike": np.full((4, 20), is_right)}, predicted=False)
+    words = Page(page_of(tmp_path / "a")).words
+    assert "No figure: every run has the same accuracy on each class, which leaves no interval." in words
+
+
 def test_where_there_are_too_few_runs_it_says_so(tmp_path: Path) -> None:
     for runs, why in ((0, "there are 0"), (1, "there is 1")):
         path = make_store(tmp_path / f"{runs}", {"t": correct_RN(runs)})
