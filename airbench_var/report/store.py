@@ -95,6 +95,8 @@ def lines(info: StoreInfo, store: str) -> Iterator[tuple[str, str]]:
     if not imported:
         yield "seeds", f"campaign seed {identity.get('seed')}, vary {', '.join(identity.get('vary', ()))}"
         yield "device", _device(origin)
+    if numerics := identity.get("numerics"):
+        yield "numerics", ", ".join(f"{name} {value}" for name, value in numerics.items())
     versions = origin.get("versions")
     versions = versions if isinstance(versions, dict) else {}
     yield "versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)

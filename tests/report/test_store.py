@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from airbench_var.example import TINY
 from airbench_var.report.store import print_info, print_repair, print_verification
 from airbench_var.store import damage, info, repair, verify
 from tests.store.fake_campaign import open_writer, outcome, run_campaign
@@ -98,6 +99,11 @@ def test_a_part_of_a_campaign_and_what_was_merged(
     lines = printed(print_info, info(tmp_path / "part")).splitlines()
     assert [name, *text.split()] in [line.split() for line in lines]
     assert name not in printed(print_info, info(store))
+
+
+def test_what_decides_the_bits_is_shown() -> None:
+    words = " ".join(printed(print_info, info(TINY)).split())
+    assert "numerics device cpu, activations bfloat16, threads 1, engine tiles" in words
 
 
 def test_a_driver_is_shown_where_there_is_one(tmp_path: Path) -> None:
