@@ -75,6 +75,11 @@ def refuse_together(data: Data, runs_per_device: int) -> None:
             f"--runs-per-device {runs_per_device}: dropout draws from a generator that a process has once, "
             "so that runs finetuned side by side would change each other. Leave it out."
         )
+    if isinstance(data, PhotoData) and runs_per_device > 1:
+        raise UsageError(
+            f"--runs-per-device {runs_per_device}: that cuDNN computes the same bits again is a switch of "
+            "the whole process, which a run on photographs that ends would turn off for the others. Leave it out."
+        )
 
 
 def further_choices(data: Data, settings: Settings) -> dict[str, str]:

@@ -3,8 +3,8 @@
 A lane changes no bit. Anywhere but on CUDA the functions are called as they are.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -25,9 +25,16 @@ class Lane:
         # One for all graphs of the lane: they run one after another, and what a graph returns is kept.
         self._pool = torch.cuda.graph_pool_handle() if self.captures else None
 
-    def active(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def active(self) -> Iterator[None]:
         """Within this context, work is queued in this lane."""
-        return torch.cuda.stream(self._stream) if self._stream else nullcontext()
+        if self._stream is None:
+            yield
+            return
+        # Its device too: leaving a stream goes back to one of the device from before, and on another GPU that
+        # makes half a gigabyte of context.
+        with torch.cuda.device(self._stream.device), torch.cuda.stream(self._stream):
+            yield
 
     def wait(self) -> None:
         """Wait until all that was queued is done; then what was downloaded can be read."""

@@ -83,8 +83,11 @@ class Settings:
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """Within this context torch computes as the settings say; afterwards it is as it was."""
-        cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
-        with self.threads_in_force(), cudnn, self._compiling_for_many():
+        # Without TF32, whose mantissa of 10 bits is no single precision: convolutions have it by default.
+        cudnn = torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        )
+        with self.threads_in_force(), cudnn, _products_in_full(), self._compiling_for_many():
             yield
 
     @contextmanager
@@ -126,6 +129,17 @@ class Settings:
     def driver(self) -> str | None:
         """Return the version of the GPU's driver, for people; None on a CPU."""
         return None if self.on_cpu else nvidia_driver()
+
+
+@contextmanager
+def _products_in_full() -> Iterator[None]:
+    """Within this context products of float32 are of float32, whatever the calling script has asked for."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def choose_devices(asked: str) -> tuple[list[str], str]:

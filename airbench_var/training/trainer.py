@@ -5,6 +5,7 @@ device between the first step and the end of the run.
 """
 
 import copy
+import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -202,6 +203,8 @@ def prepared_trainer(recipe: Recipe, data: Dataset, settings: Settings) -> Train
 
     Raises: DeviceError when the GPU lacks the memory; a graph keeps that of a whole step.
     """
+    if not settings.on_cpu:
+        gc.collect()  # a trainer is part of cycles: one that is no more may still hold its graphs' memory
     try:
         trainer = Trainer(recipe, data, settings)
         trainer.prepare()

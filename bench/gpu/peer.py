@@ -101,7 +101,13 @@ def running(file: Path, session: Session) -> Iterator[Peer]:
         write_data(session.data, Path(folder) / "cifar10")
         command = [sys.executable, "-P", str(RUNNER), str(file), session.device.type]
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+            command,
+            cwd=folder,
+            env=session.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         )
         try:
             yield Peer(process, log)

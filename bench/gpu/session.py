@@ -1,5 +1,6 @@
 """What all sections of one call share: sizes, data, time, and what takes long to make."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from airbench_var.data import cifar10, synthetic
 from airbench_var.data.dataset import Dataset
 from airbench_var.recipe import Recipe
 from airbench_var.recipes.airbench import airbench94, tiny
+from airbench_var.training import visible_gpus
 from bench.gpu import ceilings
 from bench.gpu.engine import Networks
 from bench.gpu.report import Machine
@@ -83,6 +85,14 @@ class Session:
     peer: Path | None = None
     per_hour: dict[int, float] = field(default_factory=dict)  #: networks, by how many at a time
     options: Sequence[str] = ()  #: of the command line that a new process needs too
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of a process which sees no other GPU than this session's."""
+        if self.device.type == "cpu":
+            return dict(os.environ)
+        [gpu] = visible_gpus([f"cuda:{self.device.index or 0}"])
+        return {**os.environ, "CUDA_VISIBLE_DEVICES": gpu}
 
     @cached_property
     def machine(self) -> Machine:

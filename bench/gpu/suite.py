@@ -51,6 +51,7 @@ def run(session: Session, report: Report, deadline: Deadline, which: str) -> Non
         done = subprocess.run(
             command,
             cwd=REPOSITORY,
+            env=session.environment,
             stdout=log,
             stderr=subprocess.STDOUT,
             timeout=max(PATIENCE_S, deadline.left_s),

@@ -18,6 +18,7 @@ from airbench_var.recipe import PhotoRecipe, ResNet18Net
 from airbench_var.recipes import find_recipe
 from airbench_var.seeds import Seeds, init_generator
 from airbench_var.store import RunResult, Store
+from airbench_var.subjects import refuse_together
 from airbench_var.training import Settings
 from tests.photos.small import SHORT, write_data
 
@@ -159,3 +160,9 @@ def test_a_last_batch_of_one_small_image_is_refused_before_it_is_trained(
         RecipeOnPhotos(recipe=alone, data=data, settings=Settings()).refuse_misfit()
     larger = alone.with_values({"resolution": 64, "first_resolution": 64})
     RecipeOnPhotos(recipe=larger, data=data, settings=Settings()).refuse_misfit()
+
+
+def test_runs_on_photographs_do_not_share_a_process(data: PhotoData) -> None:
+    refuse_together(data, 1)
+    with pytest.raises(UsageError, match=r"--runs-per-device 2: .* a switch of the whole process"):
+        refuse_together(data, 2)

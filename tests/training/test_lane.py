@@ -154,7 +154,7 @@ class FakeCuda:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[str] = []
-        for name in ("Stream", "CUDAGraph", "graph", "stream", "graph_pool_handle"):
+        for name in ("Stream", "CUDAGraph", "device", "graph", "stream", "graph_pool_handle"):
             monkeypatch.setattr(torch.cuda, name, getattr(self, name))
 
     def Stream(self, device: torch.device) -> SimpleNamespace:
@@ -165,6 +165,12 @@ class FakeCuda:
 
     def graph_pool_handle(self) -> str:
         return "pool"
+
+    @contextmanager
+    def device(self, device: torch.device) -> Iterator[None]:
+        self.told.append(f"to {device}")
+        yield
+        self.told.append("back")
 
     @contextmanager
     def stream(self, stream: SimpleNamespace) -> Iterator[None]:
@@ -188,7 +194,7 @@ def test_on_cuda_a_capture_is_warmed_up_and_on_the_stream_of_the_lane(
     lane = Lane(torch.device("cuda:1"))
     captured = lane.captured(lambda: cuda.told.append("call"))
     assert cuda.told == [
-        *("on cuda:1", *["call"] * WARM_UPS, "off"),
+        *("to cuda:1", "on cuda:1", *["call"] * WARM_UPS, "off", "back"),
         *("capture in pool on cuda:1, thread_local", "call", "captured"),
     ]
     cuda.told.clear()
@@ -206,7 +212,7 @@ def test_on_cuda_without_captures_work_is_queued_in_the_lane_all_the_same(
     assert lane.captured(same) is same
     with lane.active():
         lane.wait()
-    assert cuda.told == ["on cuda:1", "synchronize", "off"]
+    assert cuda.told == ["to cuda:1", "on cuda:1", "synchronize", "off", "back"]
 
 
 def test_compiling_and_capturing_are_timed_apart(small_data: Dataset) -> None:

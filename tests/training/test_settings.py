@@ -170,3 +170,17 @@ def test_numerics_are_what_the_bits_depend_on() -> None:
     }
     assert Settings().numerics(single)["activations"] == "float32"
     assert Settings(loader="ffcv").numerics(half) == Settings().numerics(half)
+
+
+def test_single_precision_is_single_whatever_the_script_asked_for() -> None:
+    """TF32, cuDNN's default for convolutions, has a mantissa of 10 bits."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with Settings().in_force():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.cudnn.allow_tf32 == before[1]
+    finally:
+        torch.set_float32_matmul_precision(before[0])

@@ -62,3 +62,23 @@ def test_on_a_cpu_all_are_skipped_and_that_is_said(
     monkeypatch.undo()
     with pytest.raises(CheckFailedError):
         outcome("cpu", (1, RED), small_data, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "seen"),
+    [("cuda", None, "0"), ("cuda:1", None, "1"), ("cuda:1", "4,7", "7"), ("cpu", "4,7", "4,7")],
+)
+def test_other_processes_see_the_gpu_that_is_measured(
+    device: str,
+    visible: str | None,
+    seen: str,
+    small_data: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    session = Session(device=torch.device(device), sizes=QUICK, data=small_data, out=tmp_path)
+    assert session.environment["CUDA_VISIBLE_DEVICES"] == seen
