@@ -78,7 +78,8 @@ def refuse_together(data: Data, runs_per_device: int) -> None:
     if isinstance(data, PhotoData) and runs_per_device > 1:
         raise UsageError(
             f"--runs-per-device {runs_per_device}: that cuDNN computes the same bits again is a switch of "
-            "the whole process, which a run on photographs that ends would turn off for the others. Leave it out."
+            "the whole process, which a run on photographs that ends would turn off for the others. Leave it "
+            "out."
         )
 
 
