@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -45,7 +44,7 @@ class Fake:
             if stop():
                 return
             if spec.run_id in self.signals:
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
             self.ran.append(spec.run_id)
             if spec.run_id in self.fails:
                 yield Outcome(spec=spec, worker=0, failure="its worker died 3 times (signal SIGKILL)")
@@ -225,9 +224,9 @@ def test_a_second_signal_stops_at_once_and_keeps_what_is_finished(
         for outcome in fake(campaign)(arms, specs, lambda: False):
             yield outcome
             if outcome and outcome.spec.run_id == 4:
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(signal.SIGTERM)
                 assert stop()
-                os.kill(os.getpid(), second)
+                signal.raise_signal(second)
                 raise AssertionError("nothing comes after the second signal")
 
     with pytest.raises(InterruptedCampaignError, match=f"at once by {second.name}") as caught:
@@ -241,7 +240,7 @@ def test_a_signal_handler_says_nothing_itself() -> None:
     said: list[str] = []
     with Interrupt(said.append) as interrupt:
         assert not interrupt.requested()
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert said == []
         assert interrupt.requested()
         assert interrupt.requested()

@@ -1,7 +1,6 @@
 """Contests with runs that take no time: what is decided, what is refused, what a resume changes (nothing)."""
 
 import json
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -57,7 +56,7 @@ class Fake:
             under_way, queue = queue[: self.round_of], queue[self.round_of :]
             for spec in reversed(under_way):
                 if (spec.run_id, spec.arm) == self.signals_at:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    signal.raise_signal(signal.SIGTERM)
                 self.ran.append((spec.run_id, spec.arm))
                 if (spec.run_id, spec.arm) in self.fails:
                     yield Outcome(spec=spec, worker=0, failure="its worker died 3 times (signal SIGKILL)")

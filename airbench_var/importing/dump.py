@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from airbench_var.errors import DataError
-from airbench_var.importing.rows import Contents, OfRuns, OneRun, Rows
+from airbench_var.importing.rows import Contents, OfRuns, OneRun, Rows, numbers_of
 from airbench_var.seeds import Seeds
 
 #: The logits of one run, (examples, classes), in ffcv-cifar and CIFAR-isolated-randomness (their train.py).
@@ -56,15 +56,6 @@ def contents_of(name: str, loaded: object, rows_of: Callable[[str, object], Rows
         correct=None if count is None else [count],
     )
     return Contents(arrays=arrays, others=others, of_runs=of_runs, numbers=numbers)
-
-
-def numbers_of(values: Mapping[str, object]) -> dict[str, float]:
-    """Return what is one number, by key."""
-    return {
-        key: value
-        for key, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
 
 
 def _instead(loaded: object) -> str:

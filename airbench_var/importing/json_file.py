@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from airbench_var.errors import DataError
-from airbench_var.importing.dump import in_words, numbers_of
-from airbench_var.importing.rows import Array, Contents, Held, Rows, reading, refuse_empty
+from airbench_var.importing.dump import in_words
+from airbench_var.importing.rows import Array, Contents, Held, Rows, numbers_of, reading, refuse_empty
 from airbench_var.importing.tables import LABEL, listed, role_of_key
 from airbench_var.importing.text_rows import Places, TextRows, whole_numbers
 

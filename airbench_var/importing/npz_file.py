@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from airbench_var.errors import DataError
-from airbench_var.importing.dump import numbers_of
 from airbench_var.importing.npy_file import look_at
-from airbench_var.importing.rows import Contents, Rows, reading
+from airbench_var.importing.rows import Contents, Rows, numbers_of, reading
 
 #: What the archive reader raises for damage, a password, or a way to compress that it does not know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)

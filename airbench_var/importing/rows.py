@@ -161,6 +161,15 @@ class Contents:
         return found / 100 if found is not None and found > 1 else found
 
 
+def numbers_of(values: Mapping[str, object]) -> dict[str, float]:
+    """Return what is one number, by key."""
+    return {
+        key: value
+        for key, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
 def values_of(rows: Rows) -> Array:
     """Return all of an array, of one number an example."""
     return np.concatenate([rows.read(block) for block in rows.blocks])

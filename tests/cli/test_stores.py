@@ -1,7 +1,6 @@
 """analyze, info, verify and repair by command, and whoever follows."""
 
 import json
-import os
 import shutil
 import signal
 import threading
@@ -42,7 +41,7 @@ def test_who_follows_runs_that_nobody_trains_is_told_so(
         store: Store, statistics: LiveStatistics, wait: Callable[[], None]
     ) -> Iterator[LiveStatistics]:
         yield next(follow(store, statistics, wait))
-        os.kill(os.getpid(), came)
+        signal.raise_signal(came)
 
     campaign = interrupted(small_data, tmp_path / "store")
     monkeypatch.setattr("airbench_var.analysis.follow", leave_after_a_look)

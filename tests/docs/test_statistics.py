@@ -34,5 +34,5 @@ def test_what_to_write_is_what_the_example_says() -> None:
     print_analysis(analyze(TINY), console)
     printed = set(re.findall(r"[\d.]+", console.file.getvalue()))  # type: ignore[attr-defined]
     numbers = re.findall(r"\d+\.\d+", quoted)
-    assert len(numbers) == 9
+    assert len(numbers) == 11
     assert printed.issuperset(numbers)

@@ -417,7 +417,7 @@ def test_a_command_that_is_terminated_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(os, "fsync", lambda _: signal.raise_signal(signal.SIGTERM))
     form = ["--format", "hf"] if out == "hub" else []
     assert cli.main(["export", str(store.path), "--out", str(tmp_path / out), *form]) == 143
     assert "stopped at once" in capsys.readouterr().err
