@@ -84,7 +84,7 @@ class Roles(NamedTuple):
         arrays = self.contents.arrays
         usual = [name for name, rows in arrays.items() if self.by_key(name) == LABEL and is_flat(rows)]
         exact = [name for name in (f"{key}/labels", "labels") if name in arrays]
-        return next(iter(exact or usual), None) if exact or len(usual) == 1 else None
+        return exact[0] if exact else usual[0] if len(usual) == 1 else None
 
     def labels_beside(self, key: str) -> str | None:
         """Return the key of the labels that a file has beside the predictions of this key."""

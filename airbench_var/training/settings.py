@@ -87,7 +87,7 @@ class Settings:
         cudnn = torch.backends.cudnn.flags(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         )
-        with self.threads_in_force(), cudnn, _products_in_full(), self._compiling_for_many():
+        with self.threads_in_force(), _products_in_full(), cudnn, self._compiling_for_many():
             yield
 
     @contextmanager
@@ -133,8 +133,17 @@ class Settings:
 
 @contextmanager
 def _products_in_full() -> Iterator[None]:
-    """Within this context products of float32 are of float32, whatever the calling script has asked for."""
-    before = torch.get_float32_matmul_precision()
+    """Within this context products of float32 are of float32, whatever the calling script has asked for.
+
+    Raises: UsageError where it has asked in the newer of two ways, after which torch refuses the older one.
+    """
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError as error:
+        raise UsageError(
+            "this process has set an fp32_precision of torch.backends, after which torch tells nobody what "
+            "precision products have. Leave it out: runs are computed in the precision of their recipe."
+        ) from error
     torch.set_float32_matmul_precision("highest")
     try:
         yield

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -184,3 +187,19 @@ def test_single_precision_is_single_whatever_the_script_asked_for() -> None:
         assert torch.backends.cudnn.allow_tf32 == before[1]
     finally:
         torch.set_float32_matmul_precision(before[0])
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="torch before 2.9")
+def test_a_precision_that_torch_does_not_tell_is_refused() -> None:
+    """In a process of its own, which cannot go back."""
+    code = (
+        "import torch\n"
+        "from airbench_var.errors import UsageError\n"
+        "from airbench_var.training import Settings\n"
+        "torch.backends.cuda.matmul.fp32_precision = 'tf32'\n"
+        "try:\n"
+        "    with Settings().in_force(): pass\n"
+        "except UsageError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("this process has set an fp32_precision of torch.backends")
