@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
@@ -131,7 +131,7 @@ def _places(how: How) -> tuple[list[str], Placement, str, str]:
         threads=threads,
         run_limit_s=limit_s,
     )
-    return chosen, placement, why_devices, why_placement
+    return chosen, replace(placement, hides_gpus=chosen == ["cpu"]), why_devices, why_placement
 
 
 def train_many(

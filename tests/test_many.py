@@ -89,7 +89,9 @@ def test_what_is_asked_for_is_what_is_chosen_from(
     [(engine, device, threads, of, data)] = engines
     assert (engine, device, threads, of, data.name) == ("native", "cpu", 3, recipes, "small")
     assert found.settings == Settings(device="cpu", threads=3, engine="native")
-    assert found.placement == Placement(executor="pool", workers=2)  # 7 cores, 3 for each run
+    assert found.placement == Placement(
+        executor="pool", workers=2, hides_gpus=True
+    )  # 7 cores, 3 for each run
     assert found.reasons["data"] == "Small, tests"
     assert found.reasons["device"] == "cpu: asked for"
     assert found.reasons["engine"] == "native: wished"
@@ -97,7 +99,7 @@ def test_what_is_asked_for_is_what_is_chosen_from(
     monkeypatch.setitem(sys.modules, "airbench_var.data.ffcv_loader", SimpleNamespace())
     asked = prepare(recipes, devices="cpu", workers=5, run_timeout=60.0, loader="ffcv")
     assert asked.settings.loader == "ffcv"
-    assert asked.placement == Placement(executor="pool", workers=5, run_limit_s=60.0)
+    assert asked.placement == Placement(executor="pool", workers=5, hides_gpus=True, run_limit_s=60.0)
     assert engines[-1][:3] == ("auto", "cpu", 1)
 
 
@@ -139,7 +141,7 @@ def test_what_is_asked_for_reaches_the_campaign(
     assert loads == [("mine", Path("here"))]
     [(campaign, show)] = campaigns
     assert (campaign.runs, campaign.out, show) == (9, out, "plain")
-    assert campaign.placement == Placement(executor="pool", workers=3)
+    assert campaign.placement == Placement(executor="pool", workers=3, hides_gpus=True)
     assert campaign.subject.recipe == find_recipe("tiny")
 
 

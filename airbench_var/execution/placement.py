@@ -23,6 +23,7 @@ class Placement:
     workers: int = 1  #: processes; 0: as many as the Ray cluster has room for
     runs_per_device: int = 1  #: at a time in a worker, which has one GPU
     gpus: tuple[str, ...] = ()  #: as CUDA_VISIBLE_DEVICES names them; the pool's workers take them in turn
+    hides_gpus: bool = False  #: from the pool's workers: FFCV makes a context on each that it sees
     share: Share = ONE_CPU  #: of its machine, for a worker of a Ray cluster
     run_limit_s: float | None = None  #: a run that takes longer hangs; by default much longer than the others
 
@@ -52,7 +53,7 @@ class Placement:
                 process_pool,
                 workers=self.workers,
                 lanes=self.runs_per_device,
-                gpus=self.gpus,
+                gpus=("",) if self.hides_gpus else self.gpus,
                 run_limit_s=self.run_limit_s,
             )
         return in_process if self.runs_per_device == 1 else partial(in_threads, threads=self.runs_per_device)

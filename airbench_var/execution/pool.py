@@ -46,7 +46,7 @@ def process_pool(
     """Yield outcomes in order of completion from `workers` processes, and None when none came for a while.
 
     Each process trains `lanes` runs at a time, and sees one of the `gpus`, taken in turn; they are named as
-    in CUDA_VISIBLE_DEVICES. The others raise and time out as `dispatch` says.
+    in CUDA_VISIBLE_DEVICES, "" for none. The others raise and time out as `dispatch` says.
     """
     return dispatch(_Processes(arms, workers, lanes, gpus), specs, stop, run_limit_s=run_limit_s)
 

@@ -21,6 +21,7 @@ from airbench_var.errors import DeviceError
 from airbench_var.execution import (
     Executor,
     Notice,
+    Placement,
     Report,
     WorkerError,
     WorkerStartError,
@@ -217,10 +218,19 @@ def test_a_run_that_hangs_is_tried_again_elsewhere(execute: Executor, how: str, 
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.parametrize(("workers", "seen"), [(2, {0: "7", 1: "3"}), (4, {0: "7", 1: "3", 2: "7", 3: "3"})])
-def test_workers_see_one_gpu_each_taken_in_turn(workers: int, seen: dict[int, str], tmp_path: Path) -> None:
-    make_train = partial(MeetsWorkers, workers, tmp_path)
-    reports = list(process_pool([make_train], specs(workers), never, workers=workers, gpus=("7", "3")))
+@pytest.mark.parametrize(
+    ("placement", "seen"),
+    [
+        (Placement(executor="pool", workers=2, gpus=("7", "3")), {0: "7", 1: "3"}),
+        (Placement(executor="pool", workers=4, gpus=("7", "3")), {0: "7", 1: "3", 2: "7", 3: "3"}),
+        (Placement(executor="pool", workers=2, hides_gpus=True), {0: "", 1: ""}),
+    ],
+)
+def test_workers_see_one_gpu_each_taken_in_turn_or_none(
+    placement: Placement, seen: dict[int, str], tmp_path: Path
+) -> None:
+    make_train = partial(MeetsWorkers, placement.workers, tmp_path)
+    reports = list(placement.execute([make_train], specs(placement.workers), never))
     ready = [r.fields for r in reports if isinstance(r, Notice) and r.kind == "ready"]
     assert {fields["worker"]: fields["device"] for fields in ready} == seen
 
