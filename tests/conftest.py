@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ with suppress(ImportError):  # the analysing half is also tested where there is 
     import torch
 
     torch.set_num_threads(1)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: Files whose every test needs the Ray cluster.
