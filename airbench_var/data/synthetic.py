@@ -80,8 +80,8 @@ def sample(stream: str | int, start: int, count: int, seed: int = SEED) -> Split
     for first in range(0, count, _BLOCK):
         block = slice(first, min(first + _BLOCK, count))
         words_NW = _words_of(seed, number, start + first, block.stop - first)
-        labels_N[block] = _labels(words_NW)
-        _draw(words_NW, _prototypes(seed), images_NHWC[block])
+        labels_N[block] = label = _labels(words_NW)
+        _draw(words_NW, label, _prototypes(seed), images_NHWC[block])
     return Split(images_NHWC=images_NHWC, labels_N=labels_N)
 
 
@@ -144,15 +144,9 @@ def _choose(word_N: npt.NDArray[np.uint32], bound: int | Integers) -> Integers:
     return chosen
 
 
-def _halves(words_NW: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint32]:
-    """Return the draws of each example, (draw, N): the words before its noise, cut in two."""
-    halves: npt.NDArray[np.uint32] = words_NW[:, : _DRAW_TICKS * _WORDS_A_TICK].copy().view("<u4").T
-    return halves
-
-
 def _labels(words_NW: npt.NDArray[np.uint64]) -> Integers:
-    """Return the classes, by the first draw of each example."""
-    return _choose(_halves(words_NW)[0], CLASSES)
+    """Return the class of each example, by its first draw: the lower half of its first word."""
+    return _choose(words_NW[:, 0].astype(np.uint32), CLASSES)
 
 
 @cache
@@ -171,9 +165,11 @@ def _prototypes(seed: int) -> npt.NDArray[np.int16]:
     return both.reshape(CLASSES, MODES, 2, FIELD, FIELD * 3)
 
 
-def _draw(words_NW: npt.NDArray[np.uint64], prototypes: npt.NDArray[np.int16], images_NHWC: Images) -> None:
-    """Fill images from the words of each example, as the module's description says."""
-    halves = iter(_halves(words_NW))
+def _draw(
+    words_NW: npt.NDArray[np.uint64], label: Integers, prototypes: npt.NDArray[np.int16], images_NHWC: Images
+) -> None:
+    """Fill images from the words and the class of each example, as the module's description says."""
+    halves = iter(words_NW[:, : _DRAW_TICKS * _WORDS_A_TICK].copy().view("<u4").T[1:])  # after the class
 
     def choose(bound: int | Integers) -> Integers:
         return _choose(next(halves), bound)
@@ -188,7 +184,6 @@ def _draw(words_NW: npt.NDArray[np.uint64], prototypes: npt.NDArray[np.int16], i
         (*prototypes.strides[:3], row, pixel, *prototypes.strides[-2:]),
         writeable=False,
     )
-    label = choose(CLASSES)  # what `_labels` says
     other = (label + 1 + choose(CLASSES - 1)) % CLASSES
     own, distractor = window(label), window(other)
     contrast = 32 + choose(32)

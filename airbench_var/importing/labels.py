@@ -73,6 +73,8 @@ def refuse_other_labels(files: RunFiles, key: str, labels: Labels, *, given: boo
     of another number of examples; otherwise they are those of the first file, and all have them.
     """
     for i, path in enumerate(files.paths):
+        if i == 0 and not given:
+            continue  # whose they are
         rows = files.contents(i).arrays.get(key)
         if given and (rows is None or not is_flat(rows) or rows.shape[0] != len(labels.values_N)):
             continue
